@@ -1,0 +1,17 @@
+//! The words of the program as plain data. Nothing here reads a clock, a file or the network.
+
+mod alert;
+mod observation;
+mod period;
+mod run;
+mod secret;
+mod signal;
+
+pub use alert::{Alert, AlertStatus, Reason};
+pub use observation::{
+    Availability, Candle, Interval, Listing, Observation, Past, Quote, Reading, ReadingKind,
+};
+pub use period::Period;
+pub use run::{Outcome, RunRequest, Trigger};
+pub use secret::Secret;
+pub use signal::{OnFirst, PolicyDefaults, Severity, Signal, SignalState};

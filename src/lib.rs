@@ -8,12 +8,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+pub mod alerting;
 pub mod http;
 pub mod model;
 pub mod notifiers;
 pub mod plugin;
 pub mod sources;
 pub mod strategies;
+pub mod timetable;
 
 #[cfg(test)]
 mod testing;

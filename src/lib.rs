@@ -14,6 +14,7 @@ pub mod model;
 pub mod notifiers;
 pub mod plugin;
 pub mod sources;
+pub mod store;
 pub mod strategies;
 pub mod timetable;
 

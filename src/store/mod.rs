@@ -1,0 +1,143 @@
+//! SQLite, the only place that holds state: WAL, one writer task that commits many finished runs in one
+//! transaction, a small pool of readers. No transaction waits on the network.
+
+mod alerts;
+mod observations;
+mod outbox;
+mod prune;
+mod runs;
+mod watches;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlitePool};
+
+pub use alerts::StoredAlert;
+pub use observations::{HistoryRow, LastSeen};
+pub use outbox::{Claimed, NewDelivery, Settlement};
+pub use prune::{Pruned, Retention};
+pub use runs::{Found, Marks, RunCommit, SeenSubject};
+pub use watches::{Synced, WatchRow, WatchSpec};
+pub use writer::WriteError;
+
+use writer::Writer;
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    read: SqlitePool,
+    writer: Writer,
+}
+
+/// The daemon itself, where a state belongs to no watch.
+pub const DAEMON: i64 = 0;
+
+impl Store {
+    /// Opens the database of a data directory, creating both, and brings its tables up to date. Before a
+    /// migration runs on an old file, the file is copied beside itself.
+    ///
+    /// # Errors
+    /// Any of SQLite's own, or of the file system's, with the path.
+    pub async fn open(data_dir: &Path) -> anyhow::Result<Self> {
+        use anyhow::Context as _;
+        std::fs::create_dir_all(data_dir)
+            .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
+        let path = Self::path_in(data_dir);
+        let opening = || format!("cannot open the database {}", path.display());
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .disable_statement_logging();
+        let mut connection = options.connect().await.with_context(opening)?;
+        let migrator = sqlx::migrate!();
+        copy_before_migrating(&mut connection, &migrator, &path).await.with_context(opening)?;
+        migrator.run(&mut connection).await.with_context(opening)?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(3)
+            .connect_lazy_with(options.create_if_missing(false).read_only(true));
+        Ok(Self { read, writer: Writer::start(connection) })
+    }
+
+    /// Opens the database for looking only; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn open_existing(data_dir: &Path) -> anyhow::Result<Option<Self>> {
+        if Self::path_in(data_dir).exists() { Self::open(data_dir).await.map(Some) } else { Ok(None) }
+    }
+
+    /// Where the database of a data directory lies.
+    #[must_use]
+    pub fn path_in(data_dir: &Path) -> PathBuf {
+        data_dir.join("stakeout.db")
+    }
+
+    /// Commits what is under way and closes the file.
+    pub async fn close(&self) {
+        self.writer.stop().await;
+        self.read.close().await;
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("select 1").execute(&self.read).await.map(drop)
+    }
+}
+
+async fn copy_before_migrating(
+    connection: &mut sqlx::SqliteConnection,
+    migrator: &sqlx::migrate::Migrator,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let known: bool =
+        sqlx::query_scalar("select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')")
+            .fetch_one(&mut *connection)
+            .await?;
+    if !known {
+        return Ok(());
+    }
+    let done: Option<i64> =
+        sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut *connection).await?;
+    let newest = migrator.iter().map(|migration| migration.version).max();
+    if done < newest {
+        let copy = path.with_extension(format!("before-{}.db", newest.unwrap_or_default()));
+        if !copy.exists() {
+            sqlx::query("vacuum into ?")
+                .bind(copy.to_string_lossy().into_owned())
+                .execute(connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// The integer a time is stored as: milliseconds since the Unix epoch.
+fn millis(time: Timestamp) -> i64 {
+    time.as_millisecond()
+}
+
+/// The time that an integer stands for; the epoch for what is none.
+fn time(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// JSON for `json_each`, which carries many rows in one statement.
+fn json<T: serde::Serialize>(rows: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(rows).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
+
+/// What was stored as JSON.
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}

@@ -1,0 +1,218 @@
+//! Finished runs: all that one run leaves behind is committed at once.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::SqliteConnection;
+
+use super::{NewDelivery, Store, WriteError, millis, observations};
+use crate::http::Mark;
+use crate::model::{Alert, Candle, Interval, Observation, Outcome, SignalState, Trigger};
+
+/// All that one run leaves behind. Either the world knows all of it, or nothing happened.
+#[derive(Clone, Debug)]
+pub struct RunCommit {
+    /// Whose run it was.
+    pub watch_id: i64,
+    /// What asked for it.
+    pub trigger: Trigger,
+    /// The slot.
+    pub due_at: Timestamp,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it was decided.
+    pub finished_at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, where it failed or was blocked.
+    pub error: Option<String>,
+    /// When the watch is due next; untouched when `None` (a run that no schedule asked for).
+    pub next_due_at: Option<Timestamp>,
+    /// What else it found; nothing for a run that found nothing new.
+    pub found: Option<Box<Found>>,
+}
+
+/// What a run found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// How many observations, signals and alerts, for the list of runs.
+    pub counts: [usize; 3],
+    /// Verdicts as JSON.
+    pub verdicts: Option<String>,
+    /// What to know the answers by next time, by request.
+    pub marks: Vec<(u64, Mark)>,
+    /// What was seen of each subject.
+    pub seen: Vec<SeenSubject>,
+    /// Subjects that a complete answer no longer mentions.
+    pub gone: Vec<String>,
+    /// Observations that were seen again, unchanged.
+    pub seen_again: Vec<i64>,
+    /// New or changed bars.
+    pub candles: Vec<(String, Interval, Candle)>,
+    /// What strategies settled on: watch (or [`super::DAEMON`]), strategy, subject.
+    pub states: Vec<(i64, String, String, SignalState)>,
+    /// What is told.
+    pub alerts: Vec<Alert>,
+    /// To whom.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// One subject as an answer showed it.
+#[derive(Clone, Debug)]
+pub struct SeenSubject {
+    /// The observation.
+    pub observation: Observation,
+    /// Which request's answer it stood in.
+    pub request: u64,
+    /// XXH3-64 of the reading.
+    pub hash: u64,
+    /// Whether it has a date of its own, rather than the run's.
+    pub dated: bool,
+    /// Whether it is the last of its subject in this answer.
+    pub newest: bool,
+}
+
+/// What answers are known by, by watch and request.
+pub type Marks = HashMap<i64, HashMap<u64, Mark>>;
+
+/// SQLite's integers are signed; a hash is stored bit for bit.
+pub(super) const fn signed(hash: u64) -> i64 {
+    hash.cast_signed()
+}
+
+impl Store {
+    /// Commits a run, together with the others that finish now.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing of the run is stored.
+    pub async fn commit_run(&self, run: RunCommit) -> Result<(), WriteError> {
+        self.writer.commit_run(run).await
+    }
+
+    /// What every watch's answers are known by.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn marks(&self) -> Result<Marks, sqlx::Error> {
+        type Row = (i64, i64, Option<String>, Option<String>, Vec<u8>);
+        let rows: Vec<Row> =
+            sqlx::query_as("select watch_id, request, etag, last_modified, body_hash from http_cache")
+                .fetch_all(&self.read)
+                .await?;
+        let mut marks = Marks::new();
+        for (watch, request, etag, last_modified, hash) in rows {
+            let Ok(hash) = <[u8; 16]>::try_from(hash) else { continue };
+            let mark = Mark { etag, last_modified, body_hash: u128::from_be_bytes(hash) };
+            marks.entry(watch).or_default().insert(request.cast_unsigned(), mark);
+        }
+        Ok(marks)
+    }
+}
+
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    runs: &[Box<RunCommit>],
+) -> Result<(), sqlx::Error> {
+    let (full, brief): (Vec<_>, Vec<_>) = runs.iter().partition(|run| run.found.is_some());
+    if !brief.is_empty() {
+        insert_brief(connection, &brief).await?;
+    }
+    for run in full {
+        insert_full(connection, run).await?;
+    }
+    let due: Vec<(i64, i64)> =
+        runs.iter().filter_map(|run| Some((run.watch_id, millis(run.next_due_at?)))).collect();
+    if !due.is_empty() {
+        sqlx::query(
+            "update watch set next_due_at = due.value ->> 1
+             from json_each(?) due where watch.id = due.value ->> 0",
+        )
+        .bind(super::json(&due)?)
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn insert_brief(
+    connection: &mut SqliteConnection,
+    runs: &[&Box<RunCommit>],
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<_> = runs
+        .iter()
+        .map(|run| {
+            (
+                run.watch_id,
+                run.trigger.as_str(),
+                millis(run.due_at),
+                millis(run.started_at),
+                millis(run.finished_at),
+                run.outcome.as_str(),
+                run.error.as_deref(),
+            )
+        })
+        .collect();
+    sqlx::query(
+        r#"insert into run (watch_id, "trigger", due_at, started_at, finished_at, outcome, error)
+           select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+           from json_each(?)"#,
+    )
+    .bind(super::json(&rows)?)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Result<(), sqlx::Error> {
+    let Some(found) = run.found.as_deref() else { return Ok(()) };
+    let [observations, signals, alerts] = found.counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    let run_id: i64 = sqlx::query_scalar(
+        r#"insert into run (watch_id, "trigger", due_at, started_at, finished_at, outcome, error,
+                            observations, signals, alerts, verdicts)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id"#,
+    )
+    .bind(run.watch_id)
+    .bind(run.trigger.as_str())
+    .bind(millis(run.due_at))
+    .bind(millis(run.started_at))
+    .bind(millis(run.finished_at))
+    .bind(run.outcome.as_str())
+    .bind(&run.error)
+    .bind(observations)
+    .bind(signals)
+    .bind(alerts)
+    .bind(&found.verdicts)
+    .fetch_one(&mut *connection)
+    .await?;
+    observations::insert(connection, run.watch_id, millis(run.started_at), found).await?;
+    for (request, mark) in &found.marks {
+        sqlx::query(
+            "insert or replace into http_cache (watch_id, request, etag, last_modified, body_hash)
+             values (?, ?, ?, ?, ?)",
+        )
+        .bind(run.watch_id)
+        .bind(signed(*request))
+        .bind(&mark.etag)
+        .bind(&mark.last_modified)
+        .bind(mark.body_hash.to_be_bytes().to_vec())
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !found.states.is_empty() {
+        let rows: Vec<Value> = found
+            .states
+            .iter()
+            .map(|(watch, strategy, subject, state)| json!([watch, strategy, subject, state]))
+            .collect();
+        sqlx::query(
+            "insert or replace into signal_state (watch_id, strategy, subject, state)
+             select value ->> 0, value ->> 1, value ->> 2, value -> 3 from json_each(?)",
+        )
+        .bind(super::json(&rows)?)
+        .execute(&mut *connection)
+        .await?;
+    }
+    super::alerts::insert(connection, run_id, run.watch_id, millis(run.started_at), &found.alerts).await?;
+    super::outbox::enqueue(connection, run_id, &found.deliveries).await
+}

@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod alerting;
+pub mod config;
 pub mod http;
 pub mod model;
 pub mod notifiers;
@@ -17,6 +18,7 @@ pub mod sources;
 pub mod store;
 pub mod strategies;
 pub mod timetable;
+pub mod watchlist;
 
 #[cfg(test)]
 mod testing;

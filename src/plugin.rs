@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::http::{Http, ReadError, Reply, Request};
 use crate::model::{
-    Alert, Observation, Past, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState,
+    Alert, Observation, Past, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState, did_you_mean,
 };
 
 /// Looks at the world: says what to ask, and reads one answer at a time.
@@ -394,8 +394,7 @@ pub fn build<'k, T: ?Sized>(
         return Err(BuildError { message: "`kind` must be a text".into(), span: Some(name_span) });
     };
     let Some(kind) = kinds.iter().find(|kind| kind.name == name) else {
-        let hint = nearest(name, kinds.iter().map(|kind| kind.name))
-            .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let hint = did_you_mean(name, kinds.iter().map(|kind| kind.name));
         return Err(BuildError {
             message: format!("unknown kind `{name}`; known: {}{hint}", names(kinds)),
             span: Some(name_span),
@@ -413,16 +412,6 @@ pub fn build<'k, T: ?Sized>(
 
 fn names<T: ?Sized>(kinds: &[Kind<T>]) -> String {
     kinds.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
-}
-
-/// The known name that a mistyped one most likely means.
-#[must_use]
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 /// The candles of an observation, when it holds candles.

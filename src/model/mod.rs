@@ -1,6 +1,7 @@
 //! The words of the program as plain data. Nothing here reads a clock, a file or the network.
 
 mod alert;
+mod nearest;
 mod observation;
 mod period;
 mod run;
@@ -8,6 +9,7 @@ mod secret;
 mod signal;
 
 pub use alert::{Alert, AlertStatus, Reason};
+pub use nearest::{did_you_mean, nearest};
 pub use observation::{
     Availability, Candle, Interval, Listing, Observation, Past, Quote, Reading, ReadingKind,
 };

@@ -1,0 +1,325 @@
+//! The keys of the daemon's own tables, with their defaults.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+use url::Url;
+
+use crate::model::{OnFirst, Period, Secret};
+
+/// `[daemon]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Daemon {
+    /// Where `stakeout.db` lies; relative to the configuration file. `STAKEOUT_DATA_DIR` goes before it.
+    pub data_dir: PathBuf,
+    /// For schedules, quiet hours and times in messages where a watch names none.
+    pub timezone: String,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,stakeout::http=debug`.
+    pub log_level: String,
+    /// For people, or for machines.
+    pub log_format: LogFormat,
+    /// How many requests may be under way at once.
+    pub max_concurrent_runs: usize,
+    /// How long rows are kept.
+    pub retention: Retention,
+    /// Pinged every minute while all is well.
+    pub heartbeat_url: Option<Secret>,
+    /// How deliveries are tried again.
+    pub retry: Retry,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            timezone: "UTC".into(),
+            log_level: "info".into(),
+            log_format: LogFormat::Text,
+            max_concurrent_runs: 64,
+            retention: Retention::default(),
+            heartbeat_url: None,
+            retry: Retry::default(),
+        }
+    }
+}
+
+/// For whom the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// How long rows are kept.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Quotes, listings, values and texts.
+    pub observations: Period,
+    /// Bars.
+    pub candles: Period,
+    /// Runs.
+    pub runs: Period,
+    /// Alerts and settled deliveries.
+    pub alerts: Period,
+}
+
+const fn days(days: u64) -> Period {
+    Period::from_secs(days * 86_400)
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { observations: days(400), candles: days(400), runs: days(30), alerts: days(400) }
+    }
+}
+
+/// How deliveries are tried again: the wait doubles from `first` to `longest`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// The first wait.
+    pub first: Period,
+    /// The longest wait.
+    pub longest: Period,
+    /// A delivery that is older than this when it fails is dead.
+    pub give_up_after: Period,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { first: Period::from_secs(2), longest: Period::from_secs(900), give_up_after: days(3) }
+    }
+}
+
+/// `[web]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Web {
+    /// Where the web server listens; off loopback a token is required.
+    pub listen: SocketAddr,
+    /// What a caller must show.
+    pub token: Option<Secret>,
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 8_787).into(), token: None }
+    }
+}
+
+/// `[fetch]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fetch {
+    /// For a whole answer.
+    pub timeout: Period,
+    /// Sent where a source brings none of its own; the daemon's own name when left out.
+    pub user_agent: Option<String>,
+    /// The largest body taken, after decompression.
+    pub max_body: Size,
+    /// Whether private addresses may be fetched.
+    pub allow_private_networks: bool,
+    /// The pace of a host that has none of its own.
+    pub per_host: Pace,
+    /// The pace of single hosts.
+    pub host: HashMap<String, Pace>,
+    /// An HTTP or SOCKS proxy; empty for none.
+    pub proxy: Proxy,
+}
+
+impl Default for Fetch {
+    fn default() -> Self {
+        Self {
+            timeout: Period::from_secs(20),
+            user_agent: None,
+            max_body: Size(8 << 20),
+            allow_private_networks: false,
+            per_host: Pace::default(),
+            host: HashMap::new(),
+            proxy: Proxy(None),
+        }
+    }
+}
+
+/// The pace of a host.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pace {
+    /// How many requests may be under way at once.
+    pub max_concurrent: Option<usize>,
+    /// The least time between the starts of two requests.
+    pub min_interval: Option<Period>,
+}
+
+/// An optional address, empty for none.
+#[derive(Clone, Debug, Default)]
+pub struct Proxy(pub Option<Url>);
+
+impl<'de> Deserialize<'de> for Proxy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        // The address may hold a password, so the message does not repeat it.
+        Url::parse(&text)
+            .map(|url| Self(Some(url)))
+            .map_err(|error| de::Error::custom(format!("not a URL: {error}")))
+    }
+}
+
+/// A number of bytes: `"8MiB"`, `"512KiB"`, or a plain number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub usize);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a size; write it like \"8MiB\" or \"512KiB\"");
+        let trimmed = text.trim();
+        let split = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+        let (count, unit) = trimmed.split_at(split);
+        let count: usize = count.parse().map_err(|_| wrong())?;
+        let unit = match unit.trim() {
+            "" | "B" => 1,
+            "KiB" | "KB" | "kB" => 1 << 10,
+            "MiB" | "MB" => 1 << 20,
+            _ => return Err(wrong()),
+        };
+        count.checked_mul(unit).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Bytes(usize),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Bytes(bytes) => Ok(Self(bytes)),
+            Written::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}
+
+/// `[alerting]`: defaults for every watch.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerting {
+    /// Firing readings in a row before it is news.
+    pub after: u32,
+    /// Quiet readings in a row before it is over.
+    pub resolve_after: u32,
+    /// Failed runs in a row before "failing" is news.
+    pub fail_after: u32,
+    /// No newer data for so long is news.
+    pub stale_after: Stale,
+    /// Tell again that it is still so.
+    pub remind_every: Reminder,
+    /// After a message about a subject, no other but its end for so long.
+    pub cooldown: Period,
+    /// Hours in which messages wait.
+    pub quiet_hours: String,
+}
+
+impl Default for Alerting {
+    fn default() -> Self {
+        Self {
+            after: 1,
+            resolve_after: 1,
+            fail_after: 3,
+            stale_after: Stale::Auto,
+            remind_every: Reminder(None),
+            cooldown: Period::ZERO,
+            quiet_hours: String::new(),
+        }
+    }
+}
+
+/// `"never"`, or a length of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reminder(pub Option<Period>);
+
+impl<'de> Deserialize<'de> for Reminder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        text.parse().map(|period| Self(Some(period))).map_err(de::Error::custom)
+    }
+}
+
+/// `"auto"`, `"never"`, or a length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// Three times the larger of the schedule's gap and the data's own rhythm.
+    Auto,
+    /// Not told.
+    Never,
+    /// After so long.
+    After(Period),
+}
+
+impl<'de> Deserialize<'de> for Stale {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            "never" => Ok(Self::Never),
+            text => text.parse().map(Self::After).map_err(de::Error::custom),
+        }
+    }
+}
+
+/// `[watch.NAME]`, but for `source` and `strategy`, which belong to the plug-ins.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchKeys {
+    /// An interval; or `cron`, never both.
+    pub every: Option<Period>,
+    /// Crontab's five fields.
+    pub cron: Option<String>,
+    /// For the schedule, quiet hours and times in messages.
+    pub timezone: Option<String>,
+    /// Whom to tell; every notifier when left out.
+    pub notify: Option<Vec<String>>,
+    /// Free words that travel with the alerts.
+    pub labels: BTreeMap<String, String>,
+    /// `false` pauses it.
+    pub enabled: Option<bool>,
+    /// The name it had before.
+    pub was: Option<String>,
+    /// What happens at first sight.
+    pub on_first: Option<OnFirst>,
+    /// Whether the end is told.
+    pub resolved: Option<bool>,
+    /// Whether it passes quiet hours.
+    pub urgent: bool,
+    /// As in `[alerting]`.
+    pub after: Option<u32>,
+    /// As in `[alerting]`.
+    pub resolve_after: Option<u32>,
+    /// As in `[alerting]`.
+    pub fail_after: Option<u32>,
+    /// As in `[alerting]`.
+    pub stale_after: Option<Stale>,
+    /// As in `[alerting]`.
+    pub remind_every: Option<Reminder>,
+    /// As in `[alerting]`.
+    pub cooldown: Option<Period>,
+    /// As in `[alerting]`.
+    pub quiet_hours: Option<String>,
+}

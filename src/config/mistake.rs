@@ -1,0 +1,118 @@
+//! What is wrong with a configuration, each with its place.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::{File, Place};
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// In which file.
+    pub file: PathBuf,
+    /// In which line and column, from 1.
+    pub line: Option<(usize, usize)>,
+    /// In which table and key: ``watch `gtx3070`: source``.
+    pub place: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.line {
+            write!(f, ":{line}:{column}")?;
+        }
+        if self.place.is_empty() {
+            write!(f, ": {}", self.message)
+        } else {
+            write!(f, ": {}: {}", self.place, self.message)
+        }
+    }
+}
+
+/// All mistakes of a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Mistakes {
+    files: Vec<File>,
+    found: Vec<Mistake>,
+    /// Values that came from outside the files and must not be shown.
+    hidden: Vec<String>,
+}
+
+impl Mistakes {
+    /// None yet, in these files.
+    #[must_use]
+    pub fn in_files(files: &[File]) -> Self {
+        Self { files: files.to_vec(), ..Self::default() }
+    }
+
+    /// A single one.
+    #[must_use]
+    pub fn of(mistake: Mistake) -> Self {
+        Self { found: vec![mistake], ..Self::default() }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Each of them, in the order of the files.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.found.iter()
+    }
+
+    /// One more, at a place.
+    pub fn at(&mut self, place: &Place, what: &str, message: &str) {
+        self.add(place.file, Some(place.span.clone()), what, message);
+    }
+
+    /// One more, at some bytes of a file.
+    pub fn add(&mut self, file: usize, span: Option<Range<usize>>, place: &str, message: &str) {
+        let mut message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        for value in &self.hidden {
+            message = message.replace(value, "[secret]");
+        }
+        let (path, line) = match self.files.get(file) {
+            Some(file) => (file.path.clone(), span.map(|span| line_of(&file.text, span.start))),
+            None => (PathBuf::new(), None),
+        };
+        let mistake = Mistake { file: path, line, place: place.to_owned(), message };
+        if !self.found.contains(&mistake) {
+            self.found.push(mistake);
+        }
+    }
+
+    /// Keeps a value out of every message.
+    pub(super) fn hide(&mut self, value: &str) {
+        if value.len() >= 4 && !self.hidden.iter().any(|hidden| hidden == value) {
+            self.hidden.push(value.to_owned());
+        }
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in &self.found {
+            writeln!(f, "{mistake}")?;
+        }
+        match self.found.len() {
+            1 => write!(f, "1 mistake in the configuration"),
+            n => write!(f, "{n} mistakes in the configuration"),
+        }
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+fn line_of(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+    (line, column)
+}

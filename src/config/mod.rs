@@ -1,0 +1,366 @@
+//! The configuration as data: which files it is, what stands in them, what is wrong with them. Nothing
+//! is built here; `watchlist` does that.
+//!
+//! Values are expanded after parsing, text by text: `${NAME}` from the environment, `{ file = "…" }` and
+//! `{ credential = "…" }` from a file. What was expanded never appears in a mistake.
+
+mod keys;
+mod mistake;
+
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
+
+use crate::model::did_you_mean;
+pub use keys::{Alerting, Daemon, Fetch, LogFormat, Pace, Reminder, Retention, Retry, Stale, WatchKeys, Web};
+pub use mistake::{Mistake, Mistakes};
+
+/// One file of the configuration.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// What stands in it.
+    pub text: String,
+}
+
+/// Where a variable's value comes from.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// The configuration, checked table by table; the plug-ins' own tables are still as they stand.
+#[derive(Debug, Default)]
+pub struct Config<'i> {
+    /// `[daemon]`
+    pub daemon: Daemon,
+    /// `[web]`
+    pub web: Option<Web>,
+    /// `[fetch]`
+    pub fetch: Fetch,
+    /// `[alerting]`
+    pub alerting: Alerting,
+    /// `[source.KIND]`
+    pub sources: BTreeMap<String, Entry<'i>>,
+    /// `[notify.NAME]`
+    pub notifiers: BTreeMap<String, Entry<'i>>,
+    /// `[watch.NAME]`, in the order of the files.
+    pub watches: Vec<Entry<'i>>,
+}
+
+/// A named table.
+#[derive(Clone, Debug)]
+pub struct Entry<'i> {
+    /// Its name.
+    pub name: String,
+    /// Its keys, expanded.
+    pub table: Spanned<DeTable<'i>>,
+    /// Its keys as JSON, as they are written: nothing expanded.
+    pub written: String,
+    /// Where its name stands.
+    pub place: Place,
+}
+
+/// A place in one of the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which file.
+    pub file: usize,
+    /// Which bytes.
+    pub span: Range<usize>,
+}
+
+/// Reads a file and those it includes.
+///
+/// # Errors
+/// When one cannot be read, with its path; a pattern that matches nothing is no error.
+pub fn read(path: &Path) -> Result<Vec<File>, Mistakes> {
+    let main = read_file(path)?;
+    // An include that cannot be parsed is told when the whole file is.
+    let patterns = toml::from_str::<Includes>(&main.text).map(|i| i.include).unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut files = vec![main];
+    for pattern in patterns {
+        for included in matching(folder, &pattern) {
+            files.push(read_file(&included)?);
+        }
+    }
+    Ok(files)
+}
+
+#[derive(serde::Deserialize)]
+struct Includes {
+    #[serde(default)]
+    include: Vec<String>,
+}
+
+fn read_file(path: &Path) -> Result<File, Mistakes> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(File { path: path.to_owned(), text }),
+        Err(error) => Err(Mistakes::of(Mistake {
+            file: path.to_owned(),
+            line: None,
+            place: String::new(),
+            message: format!("cannot be read: {error}"),
+        })),
+    }
+}
+
+/// The files that a pattern names, in order; `*` stands for any part of a file's name.
+fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
+    let whole = folder.join(pattern);
+    let (Some(parent), Some(name)) = (whole.parent(), whole.file_name().and_then(|name| name.to_str()))
+    else {
+        return Vec::new();
+    };
+    let Some((start, end)) = name.split_once('*') else { return vec![whole] };
+    let Ok(entries) = std::fs::read_dir(parent) else { return Vec::new() };
+    let fits = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        })
+    };
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(fits).collect();
+    found.sort();
+    found
+}
+
+/// Understands the files; every mistake goes to `mistakes`.
+pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut Mistakes) -> Config<'i> {
+    let mut config = Config::default();
+    for (index, file) in files.iter().enumerate() {
+        let (table, errors) = DeTable::parse_recoverable(&file.text);
+        for error in &errors {
+            mistakes.add(index, error.span(), "", error.message());
+        }
+        if errors.is_empty() {
+            Reader { file: index, environment, mistakes }.read(table.into_inner(), &mut config);
+        }
+    }
+    let mut names = HashSet::new();
+    for watch in &config.watches {
+        if !names.insert(watch.name.as_str()) {
+            let place = format!("watch `{}`", watch.name);
+            mistakes.at(&watch.place, &place, "stands in more than one file");
+        }
+    }
+    config
+}
+
+const TABLES: [&str; 8] = ["daemon", "web", "fetch", "alerting", "source", "notify", "watch", "include"];
+
+struct Reader<'r, 'e> {
+    file: usize,
+    environment: Environment<'e>,
+    mistakes: &'r mut Mistakes,
+}
+
+impl Reader<'_, '_> {
+    fn read<'i>(&mut self, root: DeTable<'i>, config: &mut Config<'i>) {
+        for (key, value) in root {
+            let name = key.get_ref().to_string();
+            let span = value.span();
+            match (name.as_str(), value.into_inner()) {
+                ("include", _) => {}
+                ("source", DeValue::Table(table)) => {
+                    config.sources.extend(self.entries("source", table).map(|e| (e.name.clone(), e)));
+                }
+                ("notify", DeValue::Table(table)) => {
+                    config.notifiers.extend(self.entries("notify", table).map(|e| (e.name.clone(), e)));
+                }
+                ("watch", DeValue::Table(table)) => config.watches.extend(self.entries("watch", table)),
+                ("daemon", DeValue::Table(table)) => self.typed("daemon", span, table, &mut config.daemon),
+                ("fetch", DeValue::Table(table)) => self.typed("fetch", span, table, &mut config.fetch),
+                ("alerting", DeValue::Table(table)) => {
+                    self.typed("alerting", span, table, &mut config.alerting)
+                }
+                ("web", DeValue::Table(table)) => {
+                    let mut web = Web::default();
+                    self.typed("web", span, table, &mut web);
+                    config.web = Some(web);
+                }
+                (name, _) if TABLES.contains(&name) => {
+                    self.mistakes.add(self.file, Some(span), "", &format!("`{name}` must be a table"));
+                }
+                (name, _) => {
+                    let message = format!("unknown table `{name}`{}", did_you_mean(name, TABLES));
+                    self.mistakes.add(self.file, Some(key.span()), "", &message);
+                }
+            }
+        }
+    }
+
+    fn typed<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        span: Range<usize>,
+        table: DeTable<'_>,
+        into: &mut T,
+    ) {
+        let mut table = Spanned::new(span, DeValue::Table(table));
+        let place = format!("[{name}]");
+        self.expand(&mut table, &place);
+        let span = table.span();
+        if let DeValue::Table(table) = table.into_inner()
+            && let Some(read) = deserialize(Spanned::new(span, table), self.file, &place, self.mistakes)
+        {
+            *into = read;
+        }
+    }
+
+    fn entries<'i>(&mut self, group: &str, table: DeTable<'i>) -> impl Iterator<Item = Entry<'i>> + use<'i> {
+        let mut entries = Vec::new();
+        for (key, mut value) in table {
+            let name = key.get_ref().to_string();
+            let place = format!("{group} `{name}`");
+            if name.is_empty() || name.chars().any(char::is_control) || name.len() > 200 {
+                self.mistakes.add(self.file, Some(key.span()), &place, "this is no usable name");
+            }
+            let written = written(value.get_ref());
+            self.expand(&mut value, &place);
+            let span = value.span();
+            match value.into_inner() {
+                DeValue::Table(table) => entries.push(Entry {
+                    name,
+                    table: Spanned::new(span, table),
+                    written: written.to_string(),
+                    place: Place { file: self.file, span: key.span() },
+                }),
+                _ => self.mistakes.add(self.file, Some(key.span()), &place, "must be a table"),
+            }
+        }
+        entries.into_iter()
+    }
+
+    /// Puts the values of `${NAME}`, `{ file = … }` and `{ credential = … }` in their places.
+    fn expand(&mut self, value: &mut Spanned<DeValue<'_>>, place: &str) {
+        let span = value.span();
+        let expanded = match value.get_mut() {
+            DeValue::String(text) if text.contains("${") => Some(self.expand_text(text)),
+            DeValue::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.expand(item, &format!("{place}[{index}]"));
+                }
+                None
+            }
+            DeValue::Table(table) => match secret_file(table) {
+                Some(path) => Some(path.and_then(|path| {
+                    std::fs::read_to_string(&path)
+                        .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
+                        .map_err(|error| format!("{} cannot be read: {error}", path.display()))
+                })),
+                None => {
+                    for (key, item) in table.iter_mut() {
+                        self.expand(item, &format!("{place}: {}", key.get_ref()));
+                    }
+                    None
+                }
+            },
+            _ => None,
+        };
+        match expanded {
+            Some(Ok(text)) => {
+                self.mistakes.hide(&text);
+                *value.get_mut() = DeValue::String(DeString::Owned(text));
+            }
+            Some(Err(message)) => self.mistakes.add(self.file, Some(span), place, &message),
+            None => {}
+        }
+    }
+
+    fn expand_text(&self, text: &str) -> Result<String, String> {
+        let mut expanded = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let (name, after) = after.split_once('}').ok_or("a `${` has no `}`")?;
+            let value = (self.environment)(name).ok_or_else(|| {
+                format!(
+                    "the environment variable `{name}` is not set; set it, or write {{ file = \"…\" }} to \
+                     read the value from a file"
+                )
+            })?;
+            expanded.push_str(before);
+            expanded.push_str(&value);
+            rest = after;
+        }
+        expanded.push_str(rest);
+        Ok(expanded)
+    }
+}
+
+/// The file that a table of only `file` or only `credential` names.
+fn secret_file(table: &DeTable<'_>) -> Option<Result<PathBuf, String>> {
+    let mut keys = table.iter();
+    let (key, value) = keys.next()?;
+    if keys.next().is_some() {
+        return None;
+    }
+    let value = value.get_ref().as_str()?;
+    match key.get_ref().as_ref() {
+        "file" => Some(Ok(PathBuf::from(value))),
+        "credential" => Some(match std::env::var_os("CREDENTIALS_DIRECTORY") {
+            Some(folder) if !value.contains('/') => Ok(Path::new(&folder).join(value)),
+            Some(_) => Err(format!("`{value}` is not the name of a credential")),
+            None => Err("there are no credentials here: they come from systemd (LoadCredential=)".into()),
+        }),
+        _ => None,
+    }
+}
+
+/// Reads a table into its type; every unknown key is told, not only the first.
+pub fn deserialize<T: DeserializeOwned>(
+    mut table: Spanned<DeTable<'_>>,
+    file: usize,
+    place: &str,
+    mistakes: &mut Mistakes,
+) -> Option<T> {
+    let mut flawless = true;
+    loop {
+        let value = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
+        match T::deserialize(ValueDeserializer::from(value)) {
+            Ok(read) => return flawless.then_some(read),
+            Err(error) => {
+                flawless = false;
+                let span = error.span().or(Some(table.span()));
+                mistakes.add(file, span, place, &with_hint(error.message()));
+                let unknown = unknown_field(error.message()).map(str::to_owned);
+                if unknown.is_none_or(|name| table.get_mut().remove(name.as_str()).is_none()) {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// The name in serde's ``unknown field `x`, expected …``.
+#[must_use]
+pub fn unknown_field(message: &str) -> Option<&str> {
+    message.split_once("unknown field `")?.1.split_once('`').map(|(name, _)| name)
+}
+
+/// Adds the nearest known name to serde's ``unknown field `x`, expected one of `a`, `b` ``.
+#[must_use]
+pub fn with_hint(message: &str) -> String {
+    let Some(name) = unknown_field(message) else { return message.to_owned() };
+    let known = message.split_once("expected").map_or("", |(_, known)| known);
+    format!("{message}{}", did_you_mean(name, known.split('`').skip(1).step_by(2)))
+}
+
+/// A value as JSON, as it is written.
+fn written(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => number.to_string().into(),
+        DeValue::Float(number) => number.to_string().into(),
+        DeValue::Boolean(yes) => (*yes).into(),
+        DeValue::Datetime(time) => time.to_string().into(),
+        DeValue::Array(items) => items.iter().map(|item| written(item.get_ref())).collect(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| (key.get_ref().to_string(), written(value.get_ref())))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}

@@ -1,0 +1,528 @@
+//! From the configuration to ready things: every plug-in built, every name resolved, or every mistake
+//! told. After it nothing is optional that must be there.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::alerting::{Policy, QuietHours};
+use crate::config::{self, Alerting, Config, Entry, Environment, Mistakes, Stale, WatchKeys};
+use crate::http::{self, HostRules};
+use crate::model::{OnFirst, Period, did_you_mean};
+use crate::plugin::{self, Kind, Lookback, Notifier, Source, Strategy};
+use crate::timetable::Timetable;
+use crate::{notifiers, sources, strategies};
+
+/// Everything the daemon works on.
+pub struct Watchlist {
+    /// `[daemon]`
+    pub daemon: config::Daemon,
+    /// `[web]`, where there is one.
+    pub web: Option<config::Web>,
+    /// What the HTTP client holds to.
+    pub http: http::Settings,
+    /// By name.
+    pub notifiers: BTreeMap<String, Arc<Told>>,
+    /// In the order of the files.
+    pub watches: Vec<Arc<Watch>>,
+}
+
+/// A notifier by its name.
+pub struct Told {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// The notifier.
+    pub notifier: Box<dyn Notifier>,
+}
+
+/// One watch, ready to run.
+pub struct Watch {
+    /// Its name.
+    pub name: String,
+    /// The name it had before.
+    pub was: Option<String>,
+    /// Its table as JSON, as it is written.
+    pub spec: String,
+    /// Free words that travel with its alerts.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is to be run.
+    pub enabled: bool,
+    /// When it is due.
+    pub timetable: Timetable,
+    /// For quiet hours and times in messages.
+    pub zone: TimeZone,
+    /// The source's kind.
+    pub source_kind: &'static str,
+    /// Where it looks.
+    pub source: Box<dyn Source>,
+    /// How it judges.
+    pub judges: Vec<Judge>,
+    /// For what the daemon says about its runs.
+    pub failing: Policy,
+    /// When the source's data are too old.
+    pub stale_after: Stale,
+    /// Hours in which messages wait.
+    pub quiet_hours: Option<QuietHours>,
+    /// Whom to tell.
+    pub notify: Vec<String>,
+    /// What all its strategies together want to see of the past.
+    pub lookback: Lookback,
+}
+
+/// A strategy of a watch.
+pub struct Judge {
+    /// Its kind, with a number where the watch has several of it.
+    pub name: String,
+    /// The strategy.
+    pub strategy: Box<dyn Strategy>,
+    /// What is news.
+    pub policy: Policy,
+}
+
+impl Watch {
+    /// A hash of its table.
+    #[must_use]
+    pub fn spec_hash(&self) -> u64 {
+        xxh3_64(self.spec.as_bytes())
+    }
+}
+
+impl Watchlist {
+    /// Reads and builds a configuration.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn load(path: &Path) -> Result<Self, Mistakes> {
+        let files = config::read(path)?;
+        let environment = |name: &str| std::env::var(name).ok();
+        let mut this = Self::build(&files, &environment)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        this.daemon.data_dir = match std::env::var_os("STAKEOUT_DATA_DIR") {
+            Some(given) => PathBuf::from(given),
+            None => folder.join(&this.daemon.data_dir),
+        };
+        Ok(this)
+    }
+
+    /// Builds a configuration that was read.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn build(files: &[config::File], environment: Environment<'_>) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::in_files(files);
+        let config = config::parse(files, environment, &mut mistakes);
+        let built = Builder { config: &config, mistakes, crons: HashMap::new() }.build();
+        let (watchlist, mistakes) = built;
+        if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes) }
+    }
+
+    /// A watch by its name.
+    #[must_use]
+    pub fn watch(&self, name: &str) -> Option<&Arc<Watch>> {
+        self.watches.iter().find(|watch| watch.name == name)
+    }
+}
+
+struct Builder<'c, 'i> {
+    config: &'c Config<'i>,
+    mistakes: Mistakes,
+    /// Timetables by line and zone: a parsed line is large, and many watches share one.
+    crons: HashMap<(String, String), Timetable>,
+}
+
+impl Builder<'_, '_> {
+    fn build(mut self) -> (Watchlist, Mistakes) {
+        let config = self.config;
+        let http = self.http_settings();
+        self.zone(&config.daemon.timezone, None);
+        if let Err(why) = QuietHours::parse(&config.alerting.quiet_hours) {
+            self.mistakes.add(0, None, "[alerting]: quiet_hours", &why);
+        }
+        self.check_web();
+        for entry in config.sources.values() {
+            if !sources::KINDS.iter().any(|kind| kind.name == entry.name) {
+                let hint = did_you_mean(&entry.name, sources::KINDS.iter().map(|kind| kind.name));
+                let message = format!("there is no source of this kind{hint}");
+                self.mistakes.at(&entry.place, &format!("source `{}`", entry.name), &message);
+            }
+        }
+        let notifiers = self.notifiers();
+        let watches = config.watches.iter().filter_map(|entry| self.watch(entry, &notifiers)).collect();
+        self.check_former_names();
+        let watchlist =
+            Watchlist { daemon: config.daemon.clone(), web: config.web.clone(), http, notifiers, watches };
+        (watchlist, self.mistakes)
+    }
+
+    fn http_settings(&self) -> http::Settings {
+        let fetch = &self.config.fetch;
+        let usual = HostRules::default();
+        let rules = |pace: &config::Pace, usual: HostRules| HostRules {
+            max_concurrent: pace.max_concurrent.unwrap_or(usual.max_concurrent),
+            min_interval: pace.min_interval.map_or(usual.min_interval, |interval| interval.0),
+        };
+        let per_host = rules(&fetch.per_host, usual);
+        // Newegg bans addresses that ask more often, for a day.
+        let newegg = HostRules { max_concurrent: 1, min_interval: Period::from_secs(10).0 };
+        let mut hosts = HashMap::from([("www.newegg.com".to_owned(), newegg)]);
+        for (host, pace) in &fetch.host {
+            let usual = hosts.get(host).copied().unwrap_or(per_host);
+            hosts.insert(host.clone(), rules(pace, usual));
+        }
+        http::Settings {
+            timeout: fetch.timeout.0,
+            user_agent: fetch.user_agent.clone().unwrap_or_else(|| http::default_user_agent().into()),
+            max_body: fetch.max_body.0,
+            allow_private_networks: fetch.allow_private_networks,
+            proxy: fetch.proxy.0.clone(),
+            max_concurrent: self.config.daemon.max_concurrent_runs,
+            per_host,
+            hosts,
+        }
+    }
+
+    fn check_web(&mut self) {
+        if let Some(web) = &self.config.web
+            && !web.listen.ip().is_loopback()
+            && web.token.as_ref().is_none_or(|token| token.is_empty())
+        {
+            let message = format!(
+                "`{}` can be reached from outside: a `token` is required, for example \
+                 token = \"${{STAKEOUT_WEB_TOKEN}}\"",
+                web.listen
+            );
+            self.mistakes.add(0, None, "[web]: listen", &message);
+        }
+    }
+
+    /// Builds a plug-in; every unknown key is told, not only the first.
+    fn plugin<T: ?Sized>(
+        &mut self,
+        kinds: &'static [Kind<T>],
+        mut table: Spanned<DeTable<'_>>,
+        file: usize,
+        place: &str,
+        within: &std::ops::Range<usize>,
+    ) -> Option<(&'static Kind<T>, Box<T>)> {
+        let mut flawless = true;
+        loop {
+            let error = match plugin::build(kinds, table.clone()) {
+                Ok(built) => return flawless.then_some(built),
+                Err(error) => error,
+            };
+            flawless = false;
+            // A key that came from `[source.KIND]` stands elsewhere, maybe in another file.
+            let inside = error.span.filter(|span| table.span().contains(&span.start));
+            let message = config::with_hint(&error.message);
+            self.mistakes.add(file, inside.or_else(|| Some(within.clone())), place, &message);
+            let unknown = config::unknown_field(&error.message).map(str::to_owned);
+            if unknown.is_none_or(|name| table.get_mut().remove(name.as_str()).is_none()) {
+                return None;
+            }
+        }
+    }
+
+    fn notifiers(&mut self) -> BTreeMap<String, Arc<Told>> {
+        let mut built = BTreeMap::new();
+        for entry in self.config.notifiers.values() {
+            let place = format!("notify `{}`", entry.name);
+            let (file, span) = (entry.place.file, &entry.place.span);
+            if let Some((kind, notifier)) =
+                self.plugin(notifiers::KINDS, entry.table.clone(), file, &place, span)
+            {
+                let name = entry.name.clone();
+                built.insert(name.clone(), Arc::new(Told { name, kind: kind.name, notifier }));
+            }
+        }
+        if self.config.notifiers.is_empty() {
+            let table = Spanned::new(0..0, table_of("console"));
+            if let Some((kind, notifier)) =
+                self.plugin(notifiers::KINDS, table, 0, "notify `console`", &(0..0))
+            {
+                let name = "console".to_owned();
+                built.insert(name.clone(), Arc::new(Told { name, kind: kind.name, notifier }));
+            }
+        }
+        built
+    }
+
+    fn watch(&mut self, entry: &Entry<'_>, notifiers: &BTreeMap<String, Arc<Told>>) -> Option<Arc<Watch>> {
+        let place = format!("watch `{}`", entry.name);
+        let (file, within) = (entry.place.file, entry.place.span.clone());
+        let span = entry.table.span();
+        let mut table = entry.table.get_ref().clone();
+        let source = table.remove("source");
+        let strategy = table.remove("strategy");
+        let keys: Option<WatchKeys> = config::deserialize(
+            Spanned::new(if span.is_empty() { within.clone() } else { span }, table),
+            file,
+            &place,
+            &mut self.mistakes,
+        );
+        let source = match source {
+            Some(source) => self.source(source, file, &place),
+            None => {
+                self.mistakes.add(file, Some(within.clone()), &place, "`source` is missing");
+                None
+            }
+        };
+        let keys = keys?;
+        let zone = match &keys.timezone {
+            Some(name) => self.zone(name, Some((file, &within, &place))),
+            None => self.zone(&self.config.daemon.timezone.clone(), None).or(Some(TimeZone::UTC)),
+        };
+        let timetable = zone.as_ref().and_then(|zone| self.timetable(entry, &keys, zone));
+        let quiet = keys.quiet_hours.as_ref().unwrap_or(&self.config.alerting.quiet_hours);
+        let quiet_hours = match QuietHours::parse(quiet) {
+            Ok(hours) => hours.filter(|_| !keys.urgent),
+            Err(why) => {
+                self.mistakes.add(file, Some(within.clone()), &format!("{place}: quiet_hours"), &why);
+                None
+            }
+        };
+        let notify = self.notify(entry, &keys, notifiers);
+        let (source_kind, source) = source?;
+        let judges = self.judges(strategy, &*source, &keys, file, &place, &within);
+        let alerting = &self.config.alerting;
+        let failing = Policy {
+            on_first: OnFirst::Notify,
+            resolved: true,
+            after: keys.fail_after.unwrap_or(alerting.fail_after).max(1),
+            ..self.policy(&keys, OnFirst::Notify, true)
+        };
+        let lookback =
+            judges.iter().map(|judge| judge.strategy.lookback()).fold(Lookback::default(), |all, one| {
+                Lookback {
+                    bars: all.bars.max(one.bars),
+                    observations: all.observations.max(one.observations),
+                    span: all.span.max(one.span),
+                }
+            });
+        Some(Arc::new(Watch {
+            name: entry.name.clone(),
+            was: keys.was,
+            spec: entry.written.clone(),
+            labels: keys.labels,
+            enabled: keys.enabled.unwrap_or(true),
+            timetable: timetable?,
+            zone: zone?,
+            source_kind,
+            source,
+            judges,
+            failing: Policy { resolve_after: 1, cooldown: Period::ZERO, ..failing },
+            stale_after: keys.stale_after.unwrap_or(alerting.stale_after),
+            quiet_hours,
+            notify,
+            lookback,
+        }))
+    }
+
+    /// The source's own table, with what `[source.KIND]` says for all of its kind.
+    fn source(
+        &mut self,
+        source: Spanned<DeValue<'_>>,
+        file: usize,
+        place: &str,
+    ) -> Option<(&'static str, Box<dyn Source>)> {
+        let place = format!("{place}: source");
+        let span = source.span();
+        let DeValue::Table(mut table) = source.into_inner() else {
+            let message = "must be a table, such as { kind = \"page\", url = \"https://…\" }";
+            self.mistakes.add(file, Some(span), &place, message);
+            return None;
+        };
+        let kind = table.get("kind").and_then(|kind| kind.get_ref().as_str());
+        if let Some(shared) = kind.and_then(|kind| self.config.sources.get(kind)) {
+            for (key, value) in shared.table.get_ref() {
+                if !table.contains_key(key.get_ref().as_ref()) {
+                    table.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        let (kind, source) =
+            self.plugin(sources::KINDS, Spanned::new(span.clone(), table), file, &place, &span)?;
+        Some((kind.name, source))
+    }
+
+    fn judges(
+        &mut self,
+        strategy: Option<Spanned<DeValue<'_>>>,
+        source: &dyn Source,
+        keys: &WatchKeys,
+        file: usize,
+        place: &str,
+        within: &std::ops::Range<usize>,
+    ) -> Vec<Judge> {
+        let usual = format!("strategy = {}", source.usual_strategies());
+        let tables: Vec<Spanned<DeTable<'_>>> = match strategy {
+            None => DeTable::parse(&usual)
+                .ok()
+                .and_then(|mut table| table.get_mut().remove("strategy"))
+                .map_or(Vec::new(), |value| tables_in(value).unwrap_or_default()),
+            Some(value) => {
+                let span = value.span();
+                tables_in(value).unwrap_or_else(|| {
+                    let message = "must be a list of tables, such as [{ kind = \"restock\" }]";
+                    self.mistakes.add(file, Some(span), &format!("{place}: strategy"), message);
+                    Vec::new()
+                })
+            }
+        };
+        let mut judges: Vec<Judge> = Vec::new();
+        for table in tables {
+            let place = format!("{place}: strategy");
+            let span = table.span();
+            let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, file, &place, within) else {
+                continue;
+            };
+            if !strategy.reads().contains(&source.yields()) {
+                let reads: Vec<String> = strategy.reads().iter().map(ToString::to_string).collect();
+                let message = format!(
+                    "`{}` reads {}, but this source gives {}",
+                    kind.name,
+                    reads.join(", "),
+                    source.yields()
+                );
+                self.mistakes.add(file, Some(span), &place, &message);
+                continue;
+            }
+            let same = judges.iter().filter(|judge| judge.name.split('-').next() == Some(kind.name)).count();
+            let name = if same == 0 { kind.name.to_owned() } else { format!("{}-{}", kind.name, same + 1) };
+            let policy = self.policy(keys, kind.policy.on_first, kind.policy.resolved);
+            judges.push(Judge { name, strategy, policy });
+        }
+        judges
+    }
+
+    fn policy(&self, keys: &WatchKeys, on_first: OnFirst, resolved: bool) -> Policy {
+        let alerting: &Alerting = &self.config.alerting;
+        Policy {
+            on_first: keys.on_first.unwrap_or(on_first),
+            resolved: keys.resolved.unwrap_or(resolved),
+            after: keys.after.unwrap_or(alerting.after).max(1),
+            resolve_after: keys.resolve_after.unwrap_or(alerting.resolve_after).max(1),
+            cooldown: keys.cooldown.unwrap_or(alerting.cooldown),
+            remind_every: keys.remind_every.unwrap_or(alerting.remind_every).0,
+        }
+    }
+
+    fn timetable(&mut self, entry: &Entry<'_>, keys: &WatchKeys, zone: &TimeZone) -> Option<Timetable> {
+        let place = format!("watch `{}`", entry.name);
+        let (key, read) = match (&keys.every, &keys.cron) {
+            (Some(every), None) => ("every", Timetable::every(*every, &entry.name)),
+            (None, Some(line)) => {
+                let shared = (line.clone(), zone.iana_name().unwrap_or_default().to_owned());
+                if let Some(known) = self.crons.get(&shared) {
+                    return Some(known.clone());
+                }
+                let read = Timetable::cron(line, zone.clone());
+                if let Ok(timetable) = &read {
+                    self.crons.insert(shared, timetable.clone());
+                }
+                ("cron", read)
+            }
+            (Some(_), Some(_)) => ("every", Err("there is `cron` too: only one of them says when".into())),
+            (None, None) => (
+                "every",
+                Err("is missing: say when, with every = \"5m\" or cron = \"*/30 9-17 * * MON-FRI\"".into()),
+            ),
+        };
+        read.map_err(|why| {
+            let at = entry.table.get_ref().get(key).map_or(entry.place.span.clone(), Spanned::span);
+            self.mistakes.add(entry.place.file, Some(at), &format!("{place}: {key}"), &why);
+        })
+        .ok()
+    }
+
+    fn notify(
+        &mut self,
+        entry: &Entry<'_>,
+        keys: &WatchKeys,
+        notifiers: &BTreeMap<String, Arc<Told>>,
+    ) -> Vec<String> {
+        let Some(names) = &keys.notify else { return notifiers.keys().cloned().collect() };
+        for name in names {
+            // One that could not be built has its own mistake.
+            if !notifiers.contains_key(name) && !self.config.notifiers.contains_key(name) {
+                let at = entry.table.get_ref().get("notify").map_or(entry.place.span.clone(), Spanned::span);
+                let hint = did_you_mean(name, notifiers.keys().map(String::as_str));
+                let message = format!("no notifier named `{name}`{hint}");
+                let place = format!("watch `{}`: notify", entry.name);
+                self.mistakes.add(entry.place.file, Some(at), &place, &message);
+            }
+        }
+        names.clone()
+    }
+
+    fn zone(
+        &mut self,
+        name: &str,
+        watch: Option<(usize, &std::ops::Range<usize>, &str)>,
+    ) -> Option<TimeZone> {
+        if let Ok(zone) = TimeZone::get(name) {
+            return Some(zone);
+        }
+        let message = format!("`{name}` is no time zone; write it like \"Europe/Warsaw\" or \"UTC\"");
+        match watch {
+            Some((file, span, place)) => {
+                self.mistakes.add(file, Some(span.clone()), &format!("{place}: timezone"), &message);
+            }
+            None => self.mistakes.add(0, None, "[daemon]: timezone", &message),
+        }
+        None
+    }
+
+    fn check_former_names(&mut self) {
+        for entry in &self.config.watches {
+            let was = entry.table.get_ref().get("was").and_then(|was| was.get_ref().as_str());
+            if let Some(was) = was.filter(|was| self.config.watches.iter().any(|other| other.name == **was)) {
+                let message = format!("there is still a watch named `{was}`");
+                self.mistakes.at(&entry.place, &format!("watch `{}`: was", entry.name), &message);
+            }
+        }
+    }
+}
+
+fn tables_in(value: Spanned<DeValue<'_>>) -> Option<Vec<Spanned<DeTable<'_>>>> {
+    let DeValue::Array(items) = value.into_inner() else { return None };
+    items
+        .into_iter()
+        .map(|item| {
+            let span = item.span();
+            match item.into_inner() {
+                DeValue::Table(table) => Some(Spanned::new(span, table)),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn table_of(kind: &'static str) -> DeTable<'static> {
+    let mut table = DeTable::new();
+    table.insert(
+        Spanned::new(0..0, DeString::Borrowed("kind")),
+        Spanned::new(0..0, DeValue::String(DeString::Borrowed(kind))),
+    );
+    table
+}
+
+/// The moment from which the first slots of new watches are spread.
+#[must_use]
+pub fn first_due(watch: &Watch, now: Timestamp, new_watches: usize) -> Option<Timestamp> {
+    let first = watch.timetable.first_due(now)?;
+    let Timetable::Every { every, phase_ms } = &watch.timetable else { return Some(first) };
+    // A few watches start at once; very many start over a while, so that they do not come all together.
+    let window = every.as_millis().min(i64::try_from(new_watches).unwrap_or(i64::MAX).saturating_mul(5));
+    if new_watches <= 20 || window <= 0 {
+        return Some(first);
+    }
+    first.checked_add(std::time::Duration::from_millis((phase_ms % window).unsigned_abs())).ok()
+}

@@ -14,6 +14,7 @@ pub mod http;
 pub mod model;
 pub mod notifiers;
 pub mod plugin;
+pub mod run;
 pub mod sources;
 pub mod store;
 pub mod strategies;

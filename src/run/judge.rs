@@ -1,0 +1,362 @@
+//! Steps of a run between reading and committing: what the strategies make of it, and what is news.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{NamedSignal, NamedVerdict, Report, Slot, View};
+use crate::alerting::{Decision, Policy, Verdict, decide, is_pending};
+use crate::model::{
+    Alert, Candle, Interval, Observation, OnFirst, Outcome, Past, Reading, Reason, Signal, SignalState,
+};
+use crate::plugin::{self, News, Story, Words};
+use crate::store::{Found, NewDelivery, Store};
+use crate::watchlist::{Judge, Watch};
+
+/// What strategies settled on before, by strategy and subject.
+pub(super) type States = HashMap<String, HashMap<String, SignalState>>;
+
+/// Verdicts stored with a run when it has more signals than this: only those that say something.
+const MANY_VERDICTS: usize = 100;
+
+/// The subject under which a strategy remembers that it has announced what it found.
+const ANNOUNCED: &str = "";
+
+/// What a run came to.
+pub(super) struct Judged {
+    pub(super) states: States,
+    pub(super) settled: bool,
+    pub(super) current: Vec<Observation>,
+    pub(super) error: Option<String>,
+    signals: Vec<NamedSignal>,
+    verdicts: Vec<NamedVerdict>,
+    found: Found,
+    not_before: Timestamp,
+    now: Timestamp,
+}
+
+/// Judges what a run saw. `answered` says whether any answer was good: without one, nothing is known and
+/// nothing changes.
+pub(super) async fn judge(
+    store: &Store,
+    watch: &Arc<Watch>,
+    slot: &Slot,
+    view: View,
+    answered: bool,
+) -> Result<Judged, sqlx::Error> {
+    let found = remember(store, watch, slot, &view).await?;
+    let current: Vec<Observation> =
+        view.fresh.into_iter().map(|seen| seen.observation).chain(view.again).collect();
+    let mut judged = Judged {
+        states: store.signal_states(slot.watch_id).await?,
+        settled: true,
+        current,
+        error: None,
+        signals: Vec::new(),
+        verdicts: Vec::new(),
+        found,
+        not_before: not_before(watch, slot.now),
+        now: slot.now,
+    };
+    if !answered {
+        return Ok(judged);
+    }
+    let earlier = earlier(store, watch, slot, &judged.current).await?;
+    let evaluated = evaluate(watch, slot, &mut judged, earlier, view.absent).await;
+    for (judge, result) in watch.judges.iter().zip(evaluated) {
+        match result {
+            Ok(signals) => judged.decide_all(watch, slot, judge, &signals),
+            Err(why) => judged.error = Some(format!("{}: {why}", judge.name)),
+        }
+    }
+    Ok(judged)
+}
+
+/// What is to be written of what was seen: only what differs from what is stored.
+async fn remember(store: &Store, watch: &Watch, slot: &Slot, view: &View) -> Result<Found, sqlx::Error> {
+    let mut found = Found::default();
+    for seen in &view.fresh {
+        let subject = &seen.observation.subject;
+        let known = view.last.get(subject);
+        if let Reading::Candles { interval, candles } = &seen.observation.reading {
+            let wanted = candles.len().saturating_add(8);
+            let stored = store.candles(slot.watch_id, subject, *interval, wanted).await?;
+            found.candles.extend(changed(subject, *interval, candles, &stored));
+        } else if let Some(known) = known
+            && !seen.dated
+            && known.hash == seen.hash
+            && let Some(id) = known.observation_id
+        {
+            found.seen_again.push(id);
+            if known.present && known.request == seen.request {
+                continue;
+            }
+        }
+        found.seen.push(seen.clone());
+    }
+    let again = view.again.iter().filter_map(|observation| view.last.get(&observation.subject));
+    if watch.lookback.span.is_some() {
+        // Strategies that look at a span of time count how often a value was seen.
+        found.seen_again.extend(again.filter_map(|known| known.observation_id));
+    }
+    found.gone = view.absent.iter().map(|observation| observation.subject.clone()).collect();
+    Ok(found)
+}
+
+fn changed(
+    subject: &str,
+    interval: Interval,
+    candles: &[Candle],
+    stored: &[Candle],
+) -> Vec<(String, Interval, Candle)> {
+    let stored: HashMap<Timestamp, &Candle> =
+        stored.iter().map(|candle| (candle.open_time, candle)).collect();
+    candles
+        .iter()
+        .filter(|candle| stored.get(&candle.open_time) != Some(candle))
+        .map(|candle| (subject.to_owned(), interval, *candle))
+        .collect()
+}
+
+async fn earlier(
+    store: &Store,
+    watch: &Watch,
+    slot: &Slot,
+    current: &[Observation],
+) -> Result<Vec<Past>, sqlx::Error> {
+    let subjects: Vec<&str> =
+        current.iter().map(|seen| seen.subject.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
+    let mut earlier = match watch.lookback.span {
+        Some(span) if !subjects.is_empty() => {
+            store.observations_within(slot.watch_id, &subjects, slot.now, span).await?
+        }
+        _ => Vec::new(),
+    };
+    if watch.lookback.observations > 0 && !subjects.is_empty() {
+        let last = store.last_observations(slot.watch_id, &subjects, watch.lookback.observations).await?;
+        earlier.extend(last);
+        earlier.sort_by(|a, b| key(a).cmp(&key(b)));
+        earlier.dedup_by(|a, b| key(a) == key(b));
+    }
+    // A run that is replayed at an earlier moment must not see what came after it.
+    earlier.retain(|past| past.observation.observed_at <= slot.now);
+    Ok(earlier)
+}
+
+fn key(past: &Past) -> (&str, Timestamp) {
+    (&past.observation.subject, past.observation.observed_at)
+}
+
+/// Lets every strategy judge, away from the async threads: they compute, they never wait.
+async fn evaluate(
+    watch: &Arc<Watch>,
+    slot: &Slot,
+    judged: &mut Judged,
+    earlier: Vec<Past>,
+    absent: Vec<Observation>,
+) -> Vec<Result<Vec<Signal>, String>> {
+    let shared = Arc::clone(watch);
+    let now = slot.now;
+    let (current, states) = (std::mem::take(&mut judged.current), std::mem::take(&mut judged.states));
+    let work = move || {
+        let none = HashMap::new();
+        let results: Vec<_> = shared
+            .judges
+            .iter()
+            .map(|judge| {
+                let view = plugin::View {
+                    current: &current,
+                    earlier: &earlier,
+                    absent: &absent,
+                    known: states.get(&judge.name).unwrap_or(&none),
+                    now,
+                    zone: &shared.zone,
+                    source: &*shared.source,
+                };
+                judge.strategy.evaluate(&view).map_err(|error| error.to_string())
+            })
+            .collect();
+        (results, current, states)
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok((results, current, states)) => {
+            judged.current = current;
+            judged.states = states;
+            results
+        }
+        Err(panic) => {
+            warn!(watch.name = %watch.name, error = %panic, "A strategy of watch `{}` panicked", watch.name);
+            watch.judges.iter().map(|_| Err("the strategy broke on what was seen".into())).collect()
+        }
+    }
+}
+
+fn not_before(watch: &Watch, now: Timestamp) -> Timestamp {
+    let held = watch.quiet_hours.and_then(|hours| hours.end_after(now, &watch.zone));
+    held.unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+impl Judged {
+    fn decide_all(&mut self, watch: &Watch, slot: &Slot, judge: &Judge, signals: &[Signal]) {
+        let announced = self.known(&judge.name, ANNOUNCED).is_some();
+        let announcing = judge.policy.on_first == OnFirst::Announce && !announced;
+        let on_first = match judge.policy.on_first {
+            // What comes new after the announcement is told.
+            OnFirst::Announce if announced => OnFirst::Notify,
+            other => other,
+        };
+        let policy = Policy { on_first, ..judge.policy.clone() };
+        let mut news = Vec::new();
+        for signal in signals {
+            let decision = self.decide(slot.watch_id, &judge.name, signal, &policy);
+            if let Verdict::Alert(reason) = decision.verdict {
+                news.push(News { signal, reason, since: decision.since });
+            }
+        }
+        let current = std::mem::take(&mut self.current);
+        let story = |news| Story {
+            watch: &watch.name,
+            news,
+            signals,
+            current: &current,
+            now: slot.now,
+            zone: &watch.zone,
+            source: &*watch.source,
+        };
+        if announcing {
+            let words = judge.strategy.tell(&story(&[]));
+            let signal = Signal::level(ANNOUNCED, "announced", false).summary(words.title.clone());
+            let state =
+                decide(None, &signal, &Policy { on_first: OnFirst::Baseline, ..policy }, slot.now).next;
+            let alert = alert(watch, &judge.name, &signal, Reason::First, slot.now, slot.now, words.clone());
+            self.found.states.push((slot.watch_id, judge.name.clone(), ANNOUNCED.into(), state));
+            self.tell(&watch.notify, words, vec![alert]);
+        }
+        if !news.is_empty() {
+            let words = judge.strategy.tell(&story(&news));
+            let alerts = news
+                .iter()
+                .map(|one| {
+                    let words = judge.strategy.tell(&story(std::slice::from_ref(one)));
+                    alert(watch, &judge.name, one.signal, one.reason, one.since, slot.now, words)
+                })
+                .collect();
+            self.tell(&watch.notify, words, alerts);
+        }
+        self.current = current;
+    }
+
+    pub(super) fn known(&self, strategy: &str, subject: &str) -> Option<&SignalState> {
+        self.states.get(strategy)?.get(subject)
+    }
+
+    /// Decides about one signal, and keeps the verdict and what was settled on.
+    pub(super) fn decide(
+        &mut self,
+        watch_id: i64,
+        strategy: &str,
+        signal: &Signal,
+        policy: &Policy,
+    ) -> Decision {
+        let known = self.known(strategy, &signal.subject);
+        let decision = decide(known, signal, policy, self.now);
+        let differs = known != Some(&decision.next);
+        self.settled &= !is_pending(&decision.next, policy);
+        if differs {
+            let state = (watch_id, strategy.to_owned(), signal.subject.clone(), decision.next.clone());
+            self.found.states.push(state);
+        }
+        self.signals.push(NamedSignal {
+            strategy: strategy.to_owned(),
+            subject: signal.subject.clone(),
+            state: signal.state.clone(),
+            firing: signal.firing,
+            value: signal.value,
+            summary: signal.summary.clone(),
+        });
+        self.verdicts.push(NamedVerdict {
+            strategy: strategy.to_owned(),
+            subject: signal.subject.clone(),
+            state: signal.state.clone(),
+            value: signal.value,
+            verdict: decision.verdict.as_str(),
+        });
+        decision
+    }
+
+    /// Keeps what was settled on elsewhere.
+    pub(super) fn settle(&mut self, watch_id: i64, strategy: &str, subject: &str, state: SignalState) {
+        self.found.states.push((watch_id, strategy.to_owned(), subject.to_owned(), state));
+    }
+
+    /// Writes one delivery for each notifier, with these alerts.
+    pub(super) fn tell(&mut self, notifiers: &[String], words: Words, alerts: Vec<Alert>) {
+        let alert_ids: Vec<String> = alerts.iter().map(|alert| alert.id.clone()).collect();
+        self.found.deliveries.extend(notifiers.iter().map(|notifier| NewDelivery {
+            id: Uuid::now_v7().to_string(),
+            notifier: notifier.clone(),
+            title: words.title.clone(),
+            body: words.body.clone(),
+            url: words.url.clone(),
+            alert_ids: alert_ids.clone(),
+            created_at: self.now,
+            not_before: self.not_before,
+        }));
+        self.found.alerts.extend(alerts);
+    }
+
+    /// The report for whoever asked, and what is to be committed.
+    pub(super) fn finish(self, watch: &Watch, outcome: Outcome, error: Option<String>) -> (Report, Found) {
+        let mut found = self.found;
+        found.counts = [self.current.len(), self.signals.len(), found.alerts.len()];
+        found.verdicts = verdicts_as_json(&self.verdicts);
+        let report = Report {
+            watch: watch.name.clone(),
+            outcome,
+            error,
+            observations: self.current,
+            signals: self.signals,
+            alerts: found.alerts.clone(),
+            verdicts: self.verdicts,
+            deliveries: found.deliveries.len(),
+        };
+        (report, found)
+    }
+}
+
+fn verdicts_as_json(verdicts: &[NamedVerdict]) -> Option<String> {
+    let telling = |verdict: &&NamedVerdict| {
+        verdicts.len() <= MANY_VERDICTS || !matches!(verdict.verdict, "not_firing" | "unchanged")
+    };
+    let kept: Vec<_> = verdicts.iter().filter(telling).collect();
+    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok() }
+}
+
+/// An alert from its parts.
+pub(super) fn alert(
+    watch: &Watch,
+    strategy: &str,
+    signal: &Signal,
+    reason: Reason,
+    since: Timestamp,
+    now: Timestamp,
+    words: Words,
+) -> Alert {
+    Alert {
+        id: Uuid::now_v7().to_string(),
+        watch: watch.name.clone(),
+        strategy: strategy.to_owned(),
+        signal: signal.clone(),
+        status: reason.status(),
+        reason,
+        title: words.title,
+        body: words.body,
+        url: words.url.or_else(|| signal.url.clone()),
+        starts_at: since,
+        ends_at: (reason == Reason::Resolved).then_some(now),
+        labels: watch.labels.clone(),
+    }
+}

@@ -1,0 +1,435 @@
+//! The path of one run: ask, read, remember, judge, decide, commit.
+
+mod judge;
+mod own;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde::Serialize;
+use tracing::warn;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
+use crate::model::{Alert, Observation, Outcome, Reading, Trigger};
+use crate::plugin::{FetchError, Needs, Seen};
+use crate::store::{LastSeen, Marks, RunCommit, SeenSubject, Store};
+use crate::watchlist::Watch;
+
+/// Runs watches, one at a time each.
+pub struct Runner {
+    store: Store,
+    http: Http,
+    memory: Mutex<HashMap<i64, Memory>>,
+    /// Hosts of which we said that they block us.
+    blocked: own::BlockedHosts,
+}
+
+/// What is kept of a watch between its runs; all of it can be had from the store again.
+#[derive(Clone, Default)]
+struct Memory {
+    marks: Arc<HashMap<u64, Mark>>,
+    /// Nothing that was settled on can change by the same answer coming again.
+    settled: bool,
+    /// When its data are too old, if nothing newer comes.
+    stale_at: Option<Timestamp>,
+    spec_hash: u64,
+}
+
+/// A run up to its commit.
+struct Prepared {
+    report: Report,
+    commit: RunCommit,
+    learned: Option<Learned>,
+    /// Hosts of which this run says that they begin or cease to block us.
+    turned: Vec<(String, bool)>,
+}
+
+/// What a run teaches about the next one.
+struct Learned {
+    marks: Vec<(u64, Mark)>,
+    settled: bool,
+    stale_at: Option<Timestamp>,
+}
+
+/// Which run is wanted.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// The row of the watch.
+    pub watch_id: i64,
+    /// The slot it was due at.
+    pub due_at: Timestamp,
+    /// What asked for it.
+    pub trigger: Trigger,
+    /// The moment it runs at.
+    pub now: Timestamp,
+}
+
+/// What a run found, in the shape that a script reads.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The watch.
+    pub watch: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, where it failed or was blocked.
+    pub error: Option<String>,
+    /// What was seen.
+    pub observations: Vec<Observation>,
+    /// How each subject is.
+    pub signals: Vec<NamedSignal>,
+    /// What is told.
+    pub alerts: Vec<Alert>,
+    /// What was decided about each signal, and why.
+    #[serde(skip)]
+    pub verdicts: Vec<NamedVerdict>,
+    /// How many deliveries were written.
+    #[serde(skip)]
+    pub deliveries: usize,
+}
+
+/// A signal with the strategy that saw it.
+#[derive(Clone, Debug, Serialize)]
+pub struct NamedSignal {
+    /// The strategy.
+    pub strategy: String,
+    /// Who or what it is about.
+    pub subject: String,
+    /// The strategy's word for how it is.
+    pub state: String,
+    /// Whether that is worth telling.
+    pub firing: bool,
+    /// The number that decided.
+    pub value: Option<f64>,
+    /// One line.
+    pub summary: String,
+}
+
+/// A verdict with what it is about.
+#[derive(Clone, Debug, Serialize)]
+pub struct NamedVerdict {
+    /// The strategy.
+    pub strategy: String,
+    /// Who or what it is about.
+    pub subject: String,
+    /// The state that was judged.
+    pub state: String,
+    /// The number that decided.
+    pub value: Option<f64>,
+    /// Told or not, and why.
+    pub verdict: &'static str,
+}
+
+/// How one request went.
+struct Answer {
+    request: Request,
+    key: u64,
+    result: Result<Option<(Seen, Mark)>, FetchError>,
+}
+
+impl Runner {
+    /// A runner that knows answers by these marks.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn new(store: Store, http: Http) -> Result<Self, sqlx::Error> {
+        let marks: Marks = store.marks().await?;
+        let memory = marks
+            .into_iter()
+            .map(|(watch, marks)| (watch, Memory { marks: Arc::new(marks), ..Memory::default() }))
+            .collect();
+        let blocked = own::BlockedHosts::load(&store).await?;
+        Ok(Self { store, http, memory: Mutex::new(memory), blocked })
+    }
+
+    /// Runs a watch and commits what it found.
+    ///
+    /// # Errors
+    /// When the database refuses; a failure of the source is an outcome, not an error.
+    pub async fn run(&self, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
+        let Prepared { report, commit, learned, turned } = self.prepare(watch, slot).await?;
+        if let Err(error) = self.store.commit_run(commit).await {
+            self.blocked.take_back(&turned);
+            return Err(error.into());
+        }
+        metrics::counter!("stakeout_runs_total", "source" => watch.source_kind,
+            "outcome" => report.outcome.as_str())
+        .increment(1);
+        if let Some(learned) = learned {
+            self.remember(watch, slot.watch_id, learned);
+        }
+        Ok(report)
+    }
+
+    /// Runs a watch without leaving a trace.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn dry_run(&self, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
+        self.forget(slot.watch_id);
+        self.prepare(watch, slot).await.map(|prepared| prepared.report)
+    }
+
+    /// Asks everything anew at the next run.
+    pub fn forget(&self, watch_id: i64) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(&watch_id);
+    }
+
+    async fn prepare(&self, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Prepared> {
+        let started = Instant::now();
+        let needs = Needs { now: slot.now, bars: watch.lookback.bars };
+        let memory = self.recall(watch, slot.watch_id);
+        let answers = self.ask(watch, &needs, &memory).await;
+        let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
+        let finished_at = after(slot.now, started);
+        let commit = |outcome, error, found| RunCommit {
+            watch_id: slot.watch_id,
+            trigger: slot.trigger,
+            due_at: slot.due_at,
+            started_at: slot.now,
+            finished_at,
+            outcome,
+            error,
+            next_due_at: (slot.trigger != Trigger::Manual)
+                .then(|| watch.timetable.next_after(finished_at.max(slot.due_at)))
+                .flatten(),
+            found,
+        };
+        let nothing_new = unchanged
+            && memory.settled
+            && watch.lookback.span.is_none()
+            && memory.stale_at.is_none_or(|stale_at| slot.now < stale_at)
+            && !answers.iter().any(|answer| self.blocked.contains(answer.request.host()));
+        if nothing_new {
+            return Ok(Prepared {
+                report: Report::empty(watch, Outcome::Unchanged),
+                commit: commit(Outcome::Unchanged, None, None),
+                learned: None,
+                turned: Vec::new(),
+            });
+        }
+        let (mut outcome, mut error) = outcome_of(&answers, unchanged);
+        let answered = answers.iter().any(|answer| answer.result.is_ok());
+        let last = self.store.last_seen(slot.watch_id).await?;
+        let seen = self.see(watch, slot, &answers, last).await?;
+        let mut judged = judge::judge(&self.store, watch, slot, seen, answered).await?;
+        if let Some(why) = judged.error.take() {
+            outcome = Outcome::Failed;
+            error = Some(error.map_or(why.clone(), |error| format!("{error}; {why}")));
+        }
+        let hosts = own::hosts(&answers);
+        let turned = self.blocked.judge(&self.store, watch, slot, &hosts, &mut judged).await?;
+        let stale_at =
+            if answered { own::judge_age(&self.store, watch, slot, &mut judged).await? } else { None };
+        own::judge_run(watch, slot, outcome, error.as_deref(), &mut judged);
+        let settled = judged.settled && answered;
+        let marks: Vec<(u64, Mark)> =
+            answers.into_iter().filter_map(|answer| Some((answer.key, answer.result.ok()??.1))).collect();
+        let (report, mut found) = judged.finish(watch, outcome, error.clone());
+        found.marks.clone_from(&marks);
+        Ok(Prepared {
+            report,
+            commit: commit(outcome, error, Some(Box::new(found))),
+            learned: Some(Learned { marks, settled, stale_at }),
+            turned,
+        })
+    }
+
+    /// Sends every request at once (their hosts set the pace) and reads what changed.
+    async fn ask(&self, watch: &Arc<Watch>, needs: &Needs, memory: &Memory) -> Vec<Answer> {
+        let mut requests = watch.source.requests(needs);
+        if requests.len() == 1
+            && let Some(request) = requests.pop()
+        {
+            return vec![self.ask_one(watch, request, needs, memory).await];
+        }
+        join_all(requests.into_iter().map(|request| self.ask_one(watch, request, needs, memory))).await
+    }
+
+    async fn ask_one(&self, watch: &Arc<Watch>, request: Request, needs: &Needs, memory: &Memory) -> Answer {
+        let key = key_of(&request);
+        let begun = Instant::now();
+        let fetched = self.http.fetch(&request, memory.marks.get(&key)).await;
+        metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
+            .record(begun.elapsed().as_secs_f64());
+        let result = match fetched {
+            Ok(Fetched::Unchanged) => Ok(None),
+            Ok(Fetched::New(reply, mark)) => {
+                read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
+            }
+            Err(error @ HttpError::Resting { .. }) => {
+                Err(FetchError::Blocked { why: error.to_string(), retry_after: None })
+            }
+            Err(error) => Err(FetchError::Failed(match request.subject.as_str() {
+                "" => error.to_string(),
+                subject => format!("{subject}: {error}"),
+            })),
+        };
+        Answer { request, key, result }
+    }
+
+    /// Puts together what this run sees: what changed as it was read, the rest as it was last seen.
+    async fn see(
+        &self,
+        watch: &Watch,
+        slot: &Slot,
+        answers: &[Answer],
+        last: HashMap<String, LastSeen>,
+    ) -> Result<View, sqlx::Error> {
+        let mut view = View { last, ..View::default() };
+        let mut same = HashSet::new();
+        let mut complete = HashSet::new();
+        for answer in answers {
+            match &answer.result {
+                Ok(Some((seen, _))) => {
+                    if seen.complete {
+                        complete.insert(answer.key);
+                    }
+                    view.fresh.extend(seen_subjects(&seen.observations, answer.key, slot.now));
+                }
+                Ok(None) => drop(same.insert(answer.key)),
+                Err(_) => {}
+            }
+        }
+        let fresh: HashSet<&str> = view.fresh.iter().map(|s| s.observation.subject.as_str()).collect();
+        for (subject, known) in &view.last {
+            if !known.present || fresh.contains(subject.as_str()) {
+                continue;
+            }
+            if same.contains(&known.request) {
+                let mut observation = known.observation.clone();
+                if let Reading::Candles { interval, candles } = &mut observation.reading {
+                    *candles =
+                        self.store.candles(slot.watch_id, subject, *interval, watch.lookback.bars).await?;
+                }
+                view.again.push(observation);
+            } else if complete.contains(&known.request) {
+                view.absent.push(known.observation.clone());
+            }
+        }
+        Ok(view)
+    }
+
+    fn recall(&self, watch: &Watch, watch_id: i64) -> Memory {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = memory.get(&watch_id).cloned().unwrap_or_default();
+        // After a start, or when the rules changed, the last answers say nothing about being settled.
+        if known.spec_hash == watch.spec_hash() { known } else { Memory { settled: false, ..known } }
+    }
+
+    fn remember(&self, watch: &Watch, watch_id: i64, learned: Learned) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = memory.entry(watch_id).or_default();
+        if !learned.marks.is_empty() {
+            let mut all = HashMap::clone(&known.marks);
+            all.extend(learned.marks);
+            known.marks = Arc::new(all);
+        }
+        known.settled = learned.settled;
+        known.stale_at = learned.stale_at;
+        known.spec_hash = watch.spec_hash();
+    }
+}
+
+/// What one run sees.
+#[derive(Default)]
+struct View {
+    /// As it was read just now.
+    fresh: Vec<SeenSubject>,
+    /// Unchanged, as it was last seen.
+    again: Vec<Observation>,
+    /// No longer mentioned by a complete answer.
+    absent: Vec<Observation>,
+    /// The last view of every subject.
+    last: HashMap<String, LastSeen>,
+}
+
+impl Report {
+    fn empty(watch: &Watch, outcome: Outcome) -> Self {
+        Self {
+            watch: watch.name.clone(),
+            outcome,
+            error: None,
+            observations: Vec::new(),
+            signals: Vec::new(),
+            alerts: Vec::new(),
+            verdicts: Vec::new(),
+            deliveries: 0,
+        }
+    }
+}
+
+/// Reads an answer away from the async threads. A wall is known before the source sees it.
+async fn read(
+    watch: &Arc<Watch>,
+    request: &Request,
+    reply: Reply,
+    needs: &Needs,
+) -> Result<Seen, FetchError> {
+    let (watch, request, needs) = (Arc::clone(watch), request.clone(), needs.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        if let Some(why) = wall_sign(&reply) {
+            return Err(FetchError::Blocked { why, retry_after: reply.retry_after(Timestamp::now()) });
+        }
+        watch.source.read(&request, &reply, &needs)
+    });
+    reading.await.unwrap_or_else(|panic| {
+        warn!(error = %panic, "A source panicked");
+        Err(FetchError::failed("the answer could not be read: the source broke on it"))
+    })
+}
+
+fn seen_subjects(observations: &[Observation], request: u64, now: Timestamp) -> Vec<SeenSubject> {
+    let mut newest: HashMap<&str, Timestamp> = HashMap::new();
+    for seen in observations {
+        let last = newest.entry(seen.subject.as_str()).or_insert(seen.observed_at);
+        *last = seen.observed_at.max(*last);
+    }
+    observations
+        .iter()
+        .map(|observation| SeenSubject {
+            hash: hash_of(&observation.reading),
+            dated: observation.observed_at != now,
+            newest: newest.get(observation.subject.as_str()) == Some(&observation.observed_at),
+            request,
+            observation: observation.clone(),
+        })
+        .collect()
+}
+
+fn hash_of(reading: &Reading) -> u64 {
+    xxh3_64(&serde_json::to_vec(reading).unwrap_or_default())
+}
+
+/// What an answer is known by: what was asked, without the headers, which may be secrets.
+fn key_of(request: &Request) -> u64 {
+    let mut bytes = Vec::with_capacity(256);
+    for part in [request.method.as_bytes(), request.url.as_str().as_bytes(), &request.body] {
+        bytes.extend_from_slice(part);
+        bytes.push(0);
+    }
+    bytes.extend_from_slice(request.subject.as_bytes());
+    xxh3_64(&bytes)
+}
+
+/// One failure fails the run (what else was read still counts); a wall outranks it.
+fn outcome_of(answers: &[Answer], unchanged: bool) -> (Outcome, Option<String>) {
+    let errors = answers.iter().filter_map(|answer| answer.result.as_ref().err());
+    let blocked = errors.clone().find(|error| matches!(error, FetchError::Blocked { .. }));
+    if let Some(error) = blocked {
+        return (Outcome::Blocked, Some(error.to_string()));
+    }
+    let failed: Vec<String> = errors.map(ToString::to_string).collect();
+    match (failed.is_empty(), unchanged) {
+        (false, _) => (Outcome::Failed, Some(failed.join("; "))),
+        (true, true) => (Outcome::Unchanged, None),
+        (true, false) => (Outcome::Ok, None),
+    }
+}
+
+fn after(now: Timestamp, started: Instant) -> Timestamp {
+    now.checked_add(started.elapsed()).unwrap_or(now)
+}

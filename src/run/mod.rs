@@ -50,7 +50,7 @@ struct Prepared {
 
 /// What a run teaches about the next one.
 struct Learned {
-    marks: Vec<(u64, Mark)>,
+    marks: HashMap<u64, Mark>,
     settled: bool,
     stale_at: Option<Timestamp>,
 }
@@ -226,14 +226,19 @@ impl Runner {
             if answered { own::judge_age(&self.store, watch, slot, &mut judged).await? } else { None };
         own::judge_run(watch, slot, outcome, error.as_deref(), &mut judged);
         let settled = judged.settled && answered;
+        let requests: Vec<u64> = answers.iter().map(|answer| answer.key).collect();
         let marks: Vec<(u64, Mark)> =
             answers.into_iter().filter_map(|answer| Some((answer.key, answer.result.ok()??.1))).collect();
+        let mut known: HashMap<u64, Mark> = HashMap::clone(&memory.marks);
+        known.retain(|request, _| requests.contains(request));
+        known.extend(marks.iter().cloned());
         let (report, mut found) = judged.finish(watch, outcome, error.clone());
-        found.marks.clone_from(&marks);
+        found.marks = marks;
+        found.requests = requests;
         Ok(Prepared {
             report,
             commit: commit(outcome, error, Some(Box::new(found))),
-            learned: Some(Learned { marks, settled, stale_at }),
+            learned: Some(Learned { marks: known, settled, stale_at }),
             turned,
         })
     }
@@ -323,11 +328,7 @@ impl Runner {
     fn remember(&self, watch: &Watch, watch_id: i64, learned: Learned) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let known = memory.entry(watch_id).or_default();
-        if !learned.marks.is_empty() {
-            let mut all = HashMap::clone(&known.marks);
-            all.extend(learned.marks);
-            known.marks = Arc::new(all);
-        }
+        known.marks = Arc::new(learned.marks);
         known.settled = learned.settled;
         known.stale_at = learned.stale_at;
         known.spec_hash = watch.spec_hash();

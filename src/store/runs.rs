@@ -40,6 +40,8 @@ pub struct Found {
     pub counts: [usize; 3],
     /// Verdicts as JSON.
     pub verdicts: Option<String>,
+    /// Everything that was asked.
+    pub requests: Vec<u64>,
     /// What to know the answers by next time, by request.
     pub marks: Vec<(u64, Mark)>,
     /// What was seen of each subject.
@@ -196,6 +198,17 @@ async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Resu
         .bind(&mark.etag)
         .bind(&mark.last_modified)
         .bind(mark.body_hash.to_be_bytes().to_vec())
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !found.marks.is_empty() {
+        // What is no longer asked need not be known.
+        let asked: Vec<i64> = found.requests.iter().copied().map(signed).collect();
+        sqlx::query(
+            "delete from http_cache where watch_id = ? and request not in (select value from json_each(?))",
+        )
+        .bind(run.watch_id)
+        .bind(super::json(&asked)?)
         .execute(&mut *connection)
         .await?;
     }

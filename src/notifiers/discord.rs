@@ -192,7 +192,7 @@ fn pages(body: &str) -> Vec<String> {
     for (number, line) in lines.iter().enumerate() {
         if !pages.push(line) {
             let left = lines.len() - number;
-            pages.page.push_str(&format!("… and {left} more line{}\n", if left == 1 { "" } else { "s" }));
+            pages.write(&format!("… and {left} more line{}\n", if left == 1 { "" } else { "s" }));
             break;
         }
     }
@@ -215,6 +215,7 @@ const RESERVE: usize = 60;
 struct Pages {
     full: Vec<String>,
     page: String,
+    units: usize,
     diff: bool,
 }
 
@@ -224,7 +225,7 @@ impl Pages {
         let room = DESCRIPTION - RESERVE;
         let text = shortened(&line.text, room - FENCE_OPENS.len() - 1);
         let needs = units(&text) + 1 + if line.diff == self.diff { 0 } else { FENCE_OPENS.len() };
-        if units(&self.page) + needs > room {
+        if self.units + needs > room {
             if self.full.len() + 1 == MOST_PARTS {
                 self.fence(false);
                 return false;
@@ -232,20 +233,26 @@ impl Pages {
             self.turn();
         }
         self.fence(line.diff);
-        self.page.push_str(&text);
-        self.page.push('\n');
+        self.write(&text);
+        self.write("\n");
         true
     }
 
     fn fence(&mut self, diff: bool) {
         if diff != self.diff {
-            self.page.push_str(if diff { FENCE_OPENS } else { FENCE_CLOSES });
+            self.write(if diff { FENCE_OPENS } else { FENCE_CLOSES });
             self.diff = diff;
         }
     }
 
+    fn write(&mut self, text: &str) {
+        self.units += units(text);
+        self.page.push_str(text);
+    }
+
     fn turn(&mut self) {
         self.fence(false);
+        self.units = 0;
         let page = std::mem::take(&mut self.page);
         let page = page.trim_matches('\n');
         if !page.trim().is_empty() {
@@ -280,17 +287,23 @@ fn lines(body: &str) -> Vec<Line> {
 /// Text from outside, shown as it is: no markup, no mention, but links stay links.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
+    let mut in_link = false;
     for piece in pieces(text) {
-        match piece {
-            Piece::Link(link) => escaped.push_str(link),
-            Piece::Text(words) => {
-                for c in words.chars() {
-                    if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '<' | '#' | '[' | ']') {
-                        escaped.push('\\');
-                    }
-                    escaped.push(c);
-                }
+        let words = match piece {
+            Piece::Link(link) => {
+                escaped.push_str(link);
+                in_link = true;
+                continue;
             }
+            Piece::Text(words) => words,
+        };
+        for c in words.chars() {
+            // To Discord a link goes on until here, so a backslash before would become part of it.
+            in_link &= !c.is_whitespace() && c != '<';
+            if !in_link && matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '<' | '#' | '[' | ']') {
+                escaped.push('\\');
+            }
+            escaped.push(c);
         }
     }
     escaped.replace("@everyone", "@\u{200b}everyone").replace("@here", "@\u{200b}here")
@@ -427,7 +440,7 @@ mod tests {
                     "title": "www.shop.example",
                     "url": "https://www.shop.example/list",
                     "description":
-                        "RTX\\_3080 \\*OC\\* \\[https://shop.example/p?a_b=*c*\\]\nRTX 3070",
+                        "RTX\\_3080 \\*OC\\* \\[https://shop.example/p?a_b=*c*]\nRTX 3070",
                     "timestamp": "2026-11-20T10:20:30Z",
                 }],
             })]
@@ -444,6 +457,7 @@ mod tests {
             ("**bold** __u__ ~~s~~ ||x||", r"\*\*bold\*\* \_\_u\_\_ \~\~s\~\~ \|\|x\|\|"),
             ("`code` > quote # head \\", r"\`code\` \> quote \# head \\"),
             ("[click](https://evil.example)", r"\[click\](https://evil.example)"),
+            ("https://a.example/_x_] [_y_]<", r"https://a.example/_x_] \[\_y\_\]\<"),
             ("<@123> <t:0:R>", r"\<@123\> \<t:0:R\>"),
             ("@everyone @here a@b", "@\u{200b}everyone @\u{200b}here a@b"),
         ] {
@@ -618,7 +632,7 @@ mod tests {
                 r#"{"content": ["Must be 2000 or fewer in length."]}"#,
                 "Discord says: content: Must be 2000 or fewer in length.",
             ),
-            (403, "<html><title>no", "HTTP 403"),
+            (403, "<html><title>no", "HTTP 403 Forbidden"),
             (502, "bad gateway", "HTTP 502 Bad Gateway: bad gateway"),
             (400, "[]", "HTTP 400 Bad Request: []"),
         ] {

@@ -75,10 +75,9 @@ impl Notifier for Email {
 
 impl Email {
     fn mail(&self, message: &Message<'_>) -> Result<lettre::Message, NotifyError> {
-        let title: String = message.title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let mut mail = lettre::Message::builder()
             .from(self.from.clone())
-            .subject(title.trim())
+            .subject(title(message))
             .date(SystemTime::from(message.created_at))
             // The same on every attempt, so that a mail program can drop the second of two.
             .message_id(Some(format!("<{}@{}>", message.delivery_id, self.from.email.domain())))
@@ -156,21 +155,21 @@ fn explain(error: &smtp::Error) -> NotifyError {
     }
 }
 
+/// One line, whatever it was made of.
+fn title(message: &Message<'_>) -> String {
+    message.title.split(char::is_control).filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
 fn plain(message: &Message<'_>) -> String {
-    let mut text = String::new();
-    for line in [message.title, message.body].into_iter().chain(message.url) {
-        if !line.is_empty() {
-            text.push_str(line);
-            text.push_str("\n\n");
-        }
-    }
-    text
+    let title = title(message);
+    let said = [&*title, message.body, message.url.unwrap_or_default()];
+    said.iter().filter(|text| !text.is_empty()).map(|text| format!("{text}\n")).collect::<Vec<_>>().join("\n")
 }
 
 /// The same, with the links to click on.
 fn html(message: &Message<'_>) -> String {
     let mut html = String::from("<!doctype html>\n<html><body>\n<p><strong>");
-    push_words(&mut html, message.title);
+    push_words(&mut html, &title(message));
     html.push_str("</strong></p>\n");
     if !message.body.is_empty() {
         html.push_str("<pre style=\"font: inherit; white-space: pre-wrap\">");

@@ -47,10 +47,7 @@ fn without_punctuation(mut link: &str) -> &str {
         let closes = |open: char, close: char| {
             link.ends_with(close) && link.matches(close).count() > link.matches(open).count()
         };
-        if link.ends_with(['.', ',', ';', ':', '!', '?', '\'', '*', '`'])
-            || closes('(', ')')
-            || closes('[', ']')
-        {
+        if link.ends_with(['.', ',', ';', ':', '!', '?', '\'']) || closes('(', ')') || closes('[', ']') {
             let mut rest = link.chars();
             rest.next_back();
             link = rest.as_str();

@@ -1,16 +1,18 @@
 //! Posts to a Discord channel through one of its webhooks.
 //! <https://docs.discord.com/developers/resources/webhook#execute-webhook>
 
+mod text;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Value, json};
 use url::Url;
 
+use self::text::{escaped, shortened, units};
 use super::answer::{self, Address};
-use super::links::{Piece, pieces};
 use crate::http::{Http, Reply, Request, excerpt};
 use crate::model::{AlertStatus, Severity};
 use crate::plugin::{Message, Notifier, NotifyError, Plugin, Receipt};
@@ -39,7 +41,7 @@ impl Plugin for Discord {
 #[async_trait]
 impl Notifier for Discord {
     async fn notify(&self, http: &Http, message: &Message<'_>) -> Result<Receipt, NotifyError> {
-        let parts = parts(message);
+        let parts = self.parts(message);
         let mut receipt = Receipt { answer: "everything was accepted before".into(), pause: None };
         for (number, part) in (1_u32..).zip(&parts).filter(|(number, _)| *number > message.parts_done) {
             receipt = match self.post(http, part).await {
@@ -67,8 +69,8 @@ impl Notifier for Discord {
 }
 
 impl Discord {
-    async fn post(&self, http: &Http, part: &Value) -> Result<Receipt, NotifyError> {
-        let reply = answer::post(http, &self.request(part)).await?;
+    async fn post(&self, http: &Http, part: &Part<'_>) -> Result<Receipt, NotifyError> {
+        let reply = answer::post(http, &self.request(part)?).await?;
         if reply.is_success() {
             return Ok(accepted(&reply));
         }
@@ -76,15 +78,9 @@ impl Discord {
         Err(answer::unwelcome(reply.status, said(&reply), retry_after))
     }
 
-    fn request(&self, part: &Value) -> Request {
-        let mut body = part.clone();
-        if let Some(username) = &self.username {
-            body["username"] = json!(username);
-        }
-        if let Some(avatar_url) = &self.avatar_url {
-            body["avatar_url"] = json!(avatar_url);
-        }
-        Request::post_json(self.target(), body.to_string().into_bytes()).header("user-agent", USER_AGENT)
+    fn request(&self, part: &Part<'_>) -> Result<Request, NotifyError> {
+        let body = serde_json::to_vec(part).map_err(|error| NotifyError::refused(error.to_string()))?;
+        Ok(Request::post_json(self.target(), body).header("user-agent", USER_AGENT))
     }
 
     /// With `wait`, because without it Discord also says yes to a message that it then drops.
@@ -105,12 +101,8 @@ const USER_AGENT: &str = concat!("DiscordBot (stakeout, ", env!("CARGO_PKG_VERSI
 // Discord's limits. It counts characters; counting UTF-16 units instead is never too few.
 const CONTENT: usize = 2_000;
 const EMBED_TITLE: usize = 256;
-const DESCRIPTION: usize = 4_096;
 const EMBED_URL: usize = 2_048;
 const USERNAME: usize = 80;
-
-/// A flood of messages tells nobody anything: what is beyond so many is only counted.
-const MOST_PARTS: usize = 20;
 
 fn username<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(deserializer)?;
@@ -124,43 +116,71 @@ fn username<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     }
 }
 
-/// The bodies to post, in order; the same for every attempt at the same message.
-fn parts(message: &Message<'_>) -> Vec<Value> {
-    let title = shortened(&escaped(&message.title.replace('\n', " ")), CONTENT);
-    let mut body = message.body.to_owned();
-    let link = message.url.filter(|url| fits_a_title(url));
-    if let Some(url) = message.url.filter(|_| link.is_none()) {
-        body.push('\n');
-        body.push_str(url);
-    }
-    let pages = pages(&body);
-    let count = pages.len().max(1);
-    let mut parts = Vec::with_capacity(count);
-    for number in 1..=count {
-        let first = number == 1;
-        let page = pages.get(number - 1);
-        let mut part = json!({ "allowed_mentions": { "parse": [] } });
-        if first && !title.is_empty() {
-            part["content"] = json!(title);
+/// The body of one post.
+#[derive(Serialize)]
+struct Part<'a> {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    content: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    embeds: Vec<Embed<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar_url: Option<&'a Url>,
+    allowed_mentions: Value,
+}
+
+#[derive(Serialize)]
+struct Embed<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    color: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    footer: Option<Value>,
+    timestamp: String,
+}
+
+impl Discord {
+    /// What to post, in order; the same for every attempt at the same message.
+    fn parts<'a>(&'a self, message: &Message<'a>) -> Vec<Part<'a>> {
+        let link = message.url.filter(|url| fits_a_title(url));
+        let mut body = message.body.to_owned();
+        if let Some(url) = message.url.filter(|_| link.is_none()) {
+            body.push('\n');
+            body.push_str(url);
         }
-        if page.is_some() || (first && link.is_some()) {
-            let mut embed = json!({ "color": color(message) });
-            if let Some(url) = link.filter(|_| first) {
-                embed["title"] = json!(shortened(&escaped(&host(url)), EMBED_TITLE));
-                embed["url"] = json!(url);
-            }
-            if let Some(page) = page {
-                embed["description"] = json!(page);
-            }
-            if count > 1 {
-                embed["footer"] = json!({ "text": format!("{number} of {count}") });
-            }
-            embed["timestamp"] = json!(format!("{:.0}", message.created_at));
-            part["embeds"] = json!([embed]);
+        let mut pages: Vec<_> = text::pages(&body).into_iter().map(Some).collect();
+        if pages.is_empty() {
+            pages.push(None);
         }
-        parts.push(part);
+        let count = pages.len();
+        let part = |(number, page): (usize, Option<String>)| {
+            let link = link.filter(|_| number == 1);
+            let title = message.title.replace('\n', " ");
+            let content = if number == 1 { shortened(&escaped(&title), CONTENT) } else { String::new() };
+            let embed = Embed {
+                title: link.map(|url| shortened(&escaped(&host(url)), EMBED_TITLE)),
+                url: link,
+                description: page,
+                color: color(message),
+                footer: (count > 1).then(|| json!({ "text": format!("{number} of {count}") })),
+                timestamp: format!("{:.0}", message.created_at),
+            };
+            Part {
+                content,
+                embeds: if embed.url.is_some() || embed.description.is_some() { vec![embed] } else { vec![] },
+                username: self.username.as_deref(),
+                avatar_url: self.avatar_url.as_ref(),
+                // Whatever stands in the text calls nobody.
+                allowed_mentions: json!({ "parse": [] }),
+            }
+        };
+        (1..).zip(pages).map(part).collect()
     }
-    parts
 }
 
 /// Green when all is over, else by the worst that fires: red, orange or blue.
@@ -183,156 +203,6 @@ fn fits_a_title(url: &str) -> bool {
 
 fn host(url: &str) -> String {
     Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// The text as Discord writes it, in pages that each fit one message, cut between lines.
-fn pages(body: &str) -> Vec<String> {
-    let mut pages = Pages::default();
-    let lines = lines(body);
-    for (number, line) in lines.iter().enumerate() {
-        if !pages.push(line) {
-            let left = lines.len() - number;
-            pages.write(&format!("… and {left} more line{}\n", if left == 1 { "" } else { "s" }));
-            break;
-        }
-    }
-    pages.turn();
-    pages.full
-}
-
-/// A line, escaped, and whether it belongs into a block of code.
-struct Line {
-    text: String,
-    diff: bool,
-}
-
-const FENCE_OPENS: &str = "```diff\n";
-const FENCE_CLOSES: &str = "```\n";
-/// What a page keeps free: for the fence that closes it, and on the last one the note of what was left out.
-const RESERVE: usize = 60;
-
-#[derive(Default)]
-struct Pages {
-    full: Vec<String>,
-    page: String,
-    units: usize,
-    diff: bool,
-}
-
-impl Pages {
-    /// Writes one line, on a new page if need be; says no when there may be no more pages.
-    fn push(&mut self, line: &Line) -> bool {
-        let room = DESCRIPTION - RESERVE;
-        let text = shortened(&line.text, room - FENCE_OPENS.len() - 1);
-        let needs = units(&text) + 1 + if line.diff == self.diff { 0 } else { FENCE_OPENS.len() };
-        if self.units + needs > room {
-            if self.full.len() + 1 == MOST_PARTS {
-                self.fence(false);
-                return false;
-            }
-            self.turn();
-        }
-        self.fence(line.diff);
-        self.write(&text);
-        self.write("\n");
-        true
-    }
-
-    fn fence(&mut self, diff: bool) {
-        if diff != self.diff {
-            self.write(if diff { FENCE_OPENS } else { FENCE_CLOSES });
-            self.diff = diff;
-        }
-    }
-
-    fn write(&mut self, text: &str) {
-        self.units += units(text);
-        self.page.push_str(text);
-    }
-
-    fn turn(&mut self) {
-        self.fence(false);
-        self.units = 0;
-        let page = std::mem::take(&mut self.page);
-        let page = page.trim_matches('\n');
-        if !page.trim().is_empty() {
-            self.full.push(page.to_owned());
-        }
-    }
-}
-
-/// The lines of a body, each as Discord writes it.
-fn lines(body: &str) -> Vec<Line> {
-    let body: Vec<&str> = body.lines().collect();
-    let marked = |line: &str| line.starts_with(['+', '-', ' ']);
-    let starts = |start: &str| body.iter().any(|line| line.starts_with(start));
-    let changes = starts("+") || starts("-");
-    let hunks = changes && starts("@@");
-    // A list may be written with dashes too, so without a hunk's head there must be both signs.
-    let bare = starts("+") && starts("-") && body.iter().all(|line| line.is_empty() || marked(line));
-    let mut diff = bare;
-    let mut lines = Vec::with_capacity(body.len());
-    for line in body {
-        if hunks {
-            let head = line.starts_with("@@") || line.starts_with("--- ") || line.starts_with("+++ ");
-            diff = head || (diff && (line.is_empty() || marked(line) || line.starts_with('\\')));
-        }
-        // Two backticks at most may stand together in a block that three would end.
-        let text = if diff { line.replace("``", "`\u{200b}`") } else { escaped(line) };
-        lines.push(Line { text, diff });
-    }
-    lines
-}
-
-/// Text from outside, shown as it is: no markup, no mention, but links stay links.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
-    let mut in_link = false;
-    for piece in pieces(text) {
-        let words = match piece {
-            Piece::Link(link) => {
-                escaped.push_str(link);
-                in_link = true;
-                continue;
-            }
-            Piece::Text(words) => words,
-        };
-        for c in words.chars() {
-            // To Discord a link goes on until here, so a backslash before would become part of it.
-            in_link &= !c.is_whitespace() && c != '<';
-            if !in_link && matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '<' | '#' | '[' | ']') {
-                escaped.push('\\');
-            }
-            escaped.push(c);
-        }
-    }
-    escaped.replace("@everyone", "@\u{200b}everyone").replace("@here", "@\u{200b}here")
-}
-
-/// How long Discord thinks a text is, or a little longer.
-fn units(text: &str) -> usize {
-    text.chars().map(char::len_utf16).sum()
-}
-
-/// At most so many units, the last of them `…` when something was cut.
-fn shortened(text: &str, most: usize) -> String {
-    if units(text) <= most {
-        return text.to_owned();
-    }
-    let mut used = 1;
-    let mut kept: String = text
-        .chars()
-        .take_while(|c| {
-            used += c.len_utf16();
-            used <= most
-        })
-        .collect();
-    let backslashes = kept.len() - kept.trim_end_matches('\\').len();
-    if backslashes % 2 == 1 {
-        kept.pop(); // what it escaped was cut
-    }
-    kept.push('…');
-    kept
 }
 
 fn accepted(reply: &Reply) -> Receipt {
@@ -367,7 +237,8 @@ fn said(reply: &Reply) -> String {
     let Ok(answer) = reply.json::<Value>() else { return plain() };
     let mut complaints = Vec::new();
     let message = answer.get("message").and_then(Value::as_str);
-    complain(if message.is_some() { &answer["errors"] } else { &answer }, "", &mut complaints);
+    let errors = if message.is_some() { answer.get("errors") } else { Some(&answer) };
+    complain(errors.unwrap_or_default(), "", &mut complaints);
     let complaints = excerpt(&complaints.join("; "));
     let code = answer.get("code").and_then(Value::as_i64).filter(|code| *code != 0);
     match (message, code) {
@@ -416,7 +287,9 @@ mod tests {
 
     fn parts_of(title: &str, body: &str, url: Option<&str>) -> Vec<Value> {
         let alerts = [alert("gpu", Severity::Info)];
-        parts(&Message { title, body, url, ..message(&alerts) })
+        let hook = discord("https://discord.com/api/webhooks/42/tok", "");
+        let parts = hook.parts(&Message { title, body, url, ..message(&alerts) });
+        parts.iter().map(|part| json!(part)).collect()
     }
 
     fn captured(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
@@ -449,20 +322,6 @@ mod tests {
             parts_of("time to BUY AAPL", "", None),
             [json!({ "allowed_mentions": { "parse": [] }, "content": "time to BUY AAPL" })]
         );
-    }
-
-    #[test]
-    fn nothing_from_outside_is_markup_or_a_mention() {
-        for (text, shown) in [
-            ("**bold** __u__ ~~s~~ ||x||", r"\*\*bold\*\* \_\_u\_\_ \~\~s\~\~ \|\|x\|\|"),
-            ("`code` > quote # head \\", r"\`code\` \> quote \# head \\"),
-            ("[click](https://evil.example)", r"\[click\](https://evil.example)"),
-            ("https://a.example/_x_] [_y_]<", r"https://a.example/_x_] \[\_y\_\]\<"),
-            ("<@123> <t:0:R>", r"\<@123\> \<t:0:R\>"),
-            ("@everyone @here a@b", "@\u{200b}everyone @\u{200b}here a@b"),
-        ] {
-            assert_eq!(escaped(text), shown);
-        }
     }
 
     #[test]
@@ -525,7 +384,7 @@ mod tests {
         for body in ["line of text\n".repeat(20_000), "@@ -1 +1 @@\n-a\n+b\n".repeat(20_000)] {
             let parts = parts_of("t", &body, None);
             assert_fits(&parts);
-            assert_eq!(parts.len(), MOST_PARTS);
+            assert_eq!(parts.len(), text::MOST_PAGES);
             let last = parts.last().unwrap()["embeds"][0]["description"].as_str().unwrap();
             assert!(last.lines().last().unwrap().starts_with("… and "), "{last}");
         }

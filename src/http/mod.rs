@@ -234,7 +234,8 @@ impl Http {
         Ok(fetched)
     }
 
-    /// One plain attempt at an address that the owner configured: no pace, no guard, no comparison.
+    /// One plain attempt at an address that the owner configured: no pace, no guard, no comparison. A
+    /// redirect is an answer like any other: followed, a post would arrive as a `GET`, or somewhere else.
     ///
     /// # Errors
     /// [`HttpError`] when there is no complete answer.
@@ -322,6 +323,9 @@ fn client(settings: &Settings, guarded: bool) -> Result<reqwest::Client, String>
         .pool_max_idle_per_host(settings.max_concurrent.clamp(4, 64))
         .no_proxy()
         .redirect(reqwest::redirect::Policy::custom(move |attempt| {
+            if !guarded {
+                return attempt.stop();
+            }
             if attempt.previous().len() > 10 {
                 return attempt.error("more than 10 redirects");
             }

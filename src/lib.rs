@@ -9,17 +9,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 pub mod alerting;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod http;
 pub mod model;
 pub mod notifiers;
+pub mod outbox;
 pub mod plugin;
 pub mod run;
+pub mod schedule;
 pub mod sources;
 pub mod store;
 pub mod strategies;
 pub mod timetable;
 pub mod watchlist;
+pub mod web;
 
 #[cfg(test)]
 mod testing;

@@ -33,6 +33,27 @@ pub struct Watchlist {
     pub watches: Vec<Arc<Watch>>,
 }
 
+/// The watchlist as the daemon works on it; a reload puts another in its place.
+pub struct Roster {
+    /// What the configuration says.
+    pub watchlist: Watchlist,
+    /// The client that holds to its settings.
+    pub http: http::Http,
+    /// Each watch with its row, by name.
+    pub watches: HashMap<String, (i64, Arc<Watch>)>,
+}
+
+impl Roster {
+    /// Gives each watch its row.
+    #[must_use]
+    pub fn new(watchlist: Watchlist, http: http::Http, ids: &HashMap<String, i64>) -> Self {
+        let row =
+            |watch: &Arc<Watch>| Some((watch.name.clone(), (*ids.get(&watch.name)?, Arc::clone(watch))));
+        let watches = watchlist.watches.iter().filter_map(row).collect();
+        Self { watchlist, http, watches }
+    }
+}
+
 /// A notifier by its name.
 pub struct Told {
     /// Its name.

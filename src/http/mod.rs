@@ -30,7 +30,7 @@ pub use reply::{ReadError, Reply, excerpt, redacted};
 pub use wall::sign as wall_sign;
 
 /// What the client holds to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// From the first byte out to the last byte in.
     pub timeout: Duration,

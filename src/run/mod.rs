@@ -2,6 +2,9 @@
 
 mod judge;
 mod own;
+mod serve;
+
+pub use serve::serve;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +25,6 @@ use crate::watchlist::Watch;
 /// Runs watches, one at a time each.
 pub struct Runner {
     store: Store,
-    http: Http,
     memory: Mutex<HashMap<i64, Memory>>,
     /// Hosts of which we said that they block us.
     blocked: own::BlockedHosts,
@@ -135,22 +137,22 @@ impl Runner {
     ///
     /// # Errors
     /// Any of SQLite's own.
-    pub async fn new(store: Store, http: Http) -> Result<Self, sqlx::Error> {
+    pub async fn new(store: Store) -> Result<Self, sqlx::Error> {
         let marks: Marks = store.marks().await?;
         let memory = marks
             .into_iter()
             .map(|(watch, marks)| (watch, Memory { marks: Arc::new(marks), ..Memory::default() }))
             .collect();
         let blocked = own::BlockedHosts::load(&store).await?;
-        Ok(Self { store, http, memory: Mutex::new(memory), blocked })
+        Ok(Self { store, memory: Mutex::new(memory), blocked })
     }
 
     /// Runs a watch and commits what it found.
     ///
     /// # Errors
     /// When the database refuses; a failure of the source is an outcome, not an error.
-    pub async fn run(&self, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
-        let Prepared { report, commit, learned, turned } = self.prepare(watch, slot).await?;
+    pub async fn run(&self, http: &Http, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
+        let Prepared { report, commit, learned, turned } = self.prepare(http, watch, slot).await?;
         if let Err(error) = self.store.commit_run(commit).await {
             self.blocked.take_back(&turned);
             return Err(error.into());
@@ -164,13 +166,33 @@ impl Runner {
         Ok(report)
     }
 
+    /// Stores that a run broke, so that its watch is due again at its next slot.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn commit_broken(&self, watch: &Watch, slot: &Slot) -> anyhow::Result<()> {
+        self.forget(slot.watch_id);
+        let commit = RunCommit {
+            watch_id: slot.watch_id,
+            trigger: slot.trigger,
+            due_at: slot.due_at,
+            started_at: slot.now,
+            finished_at: Timestamp::now(),
+            outcome: Outcome::Failed,
+            error: Some("the run broke; this is a fault of the program".into()),
+            next_due_at: watch.timetable.next_after(Timestamp::now()),
+            found: None,
+        };
+        Ok(self.store.commit_run(commit).await?)
+    }
+
     /// Runs a watch without leaving a trace.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn dry_run(&self, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
+    pub async fn dry_run(&self, http: &Http, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
         self.forget(slot.watch_id);
-        self.prepare(watch, slot).await.map(|prepared| prepared.report)
+        self.prepare(http, watch, slot).await.map(|prepared| prepared.report)
     }
 
     /// Asks everything anew at the next run.
@@ -178,11 +200,11 @@ impl Runner {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(&watch_id);
     }
 
-    async fn prepare(&self, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Prepared> {
+    async fn prepare(&self, http: &Http, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Prepared> {
         let started = Instant::now();
         let needs = Needs { now: slot.now, bars: watch.lookback.bars };
         let memory = self.recall(watch, slot.watch_id);
-        let answers = self.ask(watch, &needs, &memory).await;
+        let answers = ask(http, watch, &needs, &memory).await;
         let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
         let finished_at = after(slot.now, started);
         let commit = |outcome, error, found| RunCommit {
@@ -241,39 +263,6 @@ impl Runner {
             learned: Some(Learned { marks: known, settled, stale_at }),
             turned,
         })
-    }
-
-    /// Sends every request at once (their hosts set the pace) and reads what changed.
-    async fn ask(&self, watch: &Arc<Watch>, needs: &Needs, memory: &Memory) -> Vec<Answer> {
-        let mut requests = watch.source.requests(needs);
-        if requests.len() == 1
-            && let Some(request) = requests.pop()
-        {
-            return vec![self.ask_one(watch, request, needs, memory).await];
-        }
-        join_all(requests.into_iter().map(|request| self.ask_one(watch, request, needs, memory))).await
-    }
-
-    async fn ask_one(&self, watch: &Arc<Watch>, request: Request, needs: &Needs, memory: &Memory) -> Answer {
-        let key = key_of(&request);
-        let begun = Instant::now();
-        let fetched = self.http.fetch(&request, memory.marks.get(&key)).await;
-        metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
-            .record(begun.elapsed().as_secs_f64());
-        let result = match fetched {
-            Ok(Fetched::Unchanged) => Ok(None),
-            Ok(Fetched::New(reply, mark)) => {
-                read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
-            }
-            Err(error @ HttpError::Resting { .. }) => {
-                Err(FetchError::Blocked { why: error.to_string(), retry_after: None })
-            }
-            Err(error) => Err(FetchError::Failed(match request.subject.as_str() {
-                "" => error.to_string(),
-                subject => format!("{subject}: {error}"),
-            })),
-        };
-        Answer { request, key, result }
     }
 
     /// Puts together what this run sees: what changed as it was read, the rest as it was last seen.
@@ -361,6 +350,45 @@ impl Report {
             deliveries: 0,
         }
     }
+}
+
+/// Sends every request at once (their hosts set the pace) and reads what changed.
+async fn ask(http: &Http, watch: &Arc<Watch>, needs: &Needs, memory: &Memory) -> Vec<Answer> {
+    let mut requests = watch.source.requests(needs);
+    if requests.len() == 1
+        && let Some(request) = requests.pop()
+    {
+        return vec![ask_one(http, watch, request, needs, memory).await];
+    }
+    join_all(requests.into_iter().map(|request| ask_one(http, watch, request, needs, memory))).await
+}
+
+async fn ask_one(
+    http: &Http,
+    watch: &Arc<Watch>,
+    request: Request,
+    needs: &Needs,
+    memory: &Memory,
+) -> Answer {
+    let key = key_of(&request);
+    let begun = Instant::now();
+    let fetched = http.fetch(&request, memory.marks.get(&key)).await;
+    metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
+        .record(begun.elapsed().as_secs_f64());
+    let result = match fetched {
+        Ok(Fetched::Unchanged) => Ok(None),
+        Ok(Fetched::New(reply, mark)) => {
+            read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
+        }
+        Err(error @ HttpError::Resting { .. }) => {
+            Err(FetchError::Blocked { why: error.to_string(), retry_after: None })
+        }
+        Err(error) => Err(FetchError::Failed(match request.subject.as_str() {
+            "" => error.to_string(),
+            subject => format!("{subject}: {error}"),
+        })),
+    };
+    Answer { request, key, result }
 }
 
 /// Reads an answer away from the async threads. A wall is known before the source sees it.

@@ -73,16 +73,16 @@ impl Store {
         &self,
         now: Timestamp,
         limit: usize,
-    ) -> Result<Vec<(i64, Timestamp)>, sqlx::Error> {
-        let rows: Vec<(i64, i64)> = sqlx::query_as(
-            "select id, next_due_at from watch
+    ) -> Result<Vec<(String, Timestamp)>, sqlx::Error> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "select name, next_due_at from watch
              where enabled = 1 and removed_at is null and next_due_at <= ? order by next_due_at limit ?",
         )
         .bind(millis(now))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(&self.read)
         .await?;
-        Ok(rows.into_iter().map(|(id, due)| (id, time(due))).collect())
+        Ok(rows.into_iter().map(|(name, due)| (name, time(due))).collect())
     }
 
     /// When the next watch after `now` is due.

@@ -1,0 +1,305 @@
+//! Builds every part, starts it, swaps the watchlist on reload, stops in reverse order.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use jiff::Timestamp;
+use notify::{RecursiveMode, Watcher as _};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_cron_scheduler::JobScheduler;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::http::Http;
+use crate::model::Trigger;
+use crate::outbox::{self, Bell};
+use crate::run::{self, Report, Runner, Slot};
+use crate::schedule;
+use crate::store::{Store, Synced, WatchSpec};
+use crate::watchlist::{Roster, Watchlist, first_due};
+use crate::web;
+
+/// How long runs and deliveries that are under way get to finish.
+const DEADLINE: Duration = Duration::from_secs(25);
+
+/// Editors save in several steps; a reload waits until the file has been still for so long.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// A daemon that has started.
+pub struct Daemon {
+    store: Store,
+    runner: Arc<Runner>,
+    roster: watch::Sender<Arc<Roster>>,
+    bell: Bell,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    jobs: Option<JobScheduler>,
+    web: Option<SocketAddr>,
+    _lock: File,
+}
+
+/// Whether watches run by their schedule, or only when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// By their schedule.
+    Running,
+    /// Only when asked; for tests, which say themselves what time it is.
+    Stopped,
+}
+
+/// Runs the daemon on a configuration file until `shutdown` ends.
+///
+/// # Errors
+/// When it cannot start. Once it runs, troubles are logged and told, and it goes on.
+pub async fn run(
+    watchlist: Watchlist,
+    config: Option<PathBuf>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let daemon = Daemon::start(watchlist, Clock::Running).await?;
+    let changed = Arc::new(Notify::new());
+    let _watcher = config.as_deref().and_then(|path| watch_files(path, Arc::clone(&changed)));
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            () = changed.notified() => tokio::time::sleep(SETTLE).await,
+            _ = hangup.recv() => info!("SIGHUP: reading the configuration again"),
+        }
+        if let Some(path) = &config {
+            daemon.reload(path).await;
+        }
+    }
+    info!("Stopping: runs and deliveries under way are finished first");
+    daemon.stop().await;
+    Ok(())
+}
+
+impl Daemon {
+    /// Starts every part.
+    ///
+    /// # Errors
+    /// When the data directory is in use or cannot be used, or the web address is taken.
+    pub async fn start(watchlist: Watchlist, clock: Clock) -> anyhow::Result<Self> {
+        web::collect_figures();
+        let data_dir = watchlist.daemon.data_dir.clone();
+        let store = Store::open(&data_dir).await?;
+        let lock = lock(&data_dir)?;
+        let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
+        store.release_deliveries().await?;
+        let synced = synchronise(&store, &watchlist).await?;
+        let runner = Arc::new(Runner::new(store.clone()).await?);
+        let (watches, web) = (watchlist.watches.len(), watchlist.web.clone());
+        let (roster, list) = watch::channel(Arc::new(Roster::new(watchlist, http, &synced.ids)));
+        let mut daemon = Self {
+            store,
+            runner,
+            roster,
+            bell: Bell::default(),
+            stop: CancellationToken::new(),
+            tasks: JoinSet::new(),
+            jobs: None,
+            web: None,
+            _lock: lock,
+        };
+        daemon.tasks.spawn(outbox::serve(
+            daemon.store.clone(),
+            list.clone(),
+            daemon.bell.clone(),
+            daemon.stop.clone(),
+        ));
+        if clock == Clock::Running {
+            daemon.start_clock(&list).await?;
+        }
+        if let Some(web) = web {
+            let serving =
+                web::serve(daemon.store.clone(), web.listen, web.token.clone(), daemon.stop.clone());
+            let (address, serving) =
+                serving.await.with_context(|| format!("cannot listen on {}", web.listen))?;
+            daemon.tasks.spawn(serving);
+            daemon.web = Some(address);
+            info!("Web server on http://{address}");
+        }
+        info!(
+            watches,
+            "Stakeout is watching ({} new, {} changed, {} gone)",
+            synced.added,
+            synced.changed,
+            synced.removed
+        );
+        Ok(daemon)
+    }
+
+    async fn start_clock(&mut self, list: &watch::Receiver<Arc<Roster>>) -> anyhow::Result<()> {
+        let (requests, asked) = mpsc::channel(schedule::MOST_IN_FLIGHT);
+        let (finished, done) = mpsc::unbounded_channel();
+        let bell = self.bell.clone();
+        self.tasks.spawn(run::serve(
+            Arc::clone(&self.runner),
+            list.clone(),
+            asked,
+            finished,
+            move || bell.ring(),
+            self.stop.clone(),
+        ));
+        self.tasks.spawn(schedule::serve(
+            self.store.clone(),
+            list.clone(),
+            requests,
+            done,
+            self.stop.clone(),
+        ));
+        self.jobs = Some(schedule::housekeeping(self.store.clone(), list.clone()).await?);
+        Ok(())
+    }
+
+    /// Runs one watch now, as if it were `now`.
+    ///
+    /// # Errors
+    /// When there is no such watch, or the database refuses.
+    pub async fn tick(&self, name: &str, now: Timestamp) -> anyhow::Result<Report> {
+        let roster = Arc::clone(&self.roster.borrow());
+        let Some((watch_id, watch)) = roster.watches.get(name) else { bail!("there is no watch `{name}`") };
+        let slot = Slot { watch_id: *watch_id, due_at: now, trigger: Trigger::Manual, now };
+        let report = self.runner.run(&roster.http, watch, &slot).await?;
+        self.bell.ring();
+        Ok(report)
+    }
+
+    /// Reads the configuration again: a good one takes the place of the old, a bad one changes nothing
+    /// and says why. Answers whether it was good.
+    pub async fn reload(&self, path: &Path) -> bool {
+        let watchlist = match Watchlist::load(path) {
+            Ok(watchlist) => watchlist,
+            Err(mistakes) => {
+                for mistake in mistakes.iter() {
+                    error!("{mistake}");
+                }
+                error!("The configuration was not reloaded; the old one goes on");
+                return false;
+            }
+        };
+        match self.swap(watchlist).await {
+            Ok(synced) => {
+                let Synced { added, changed, removed, .. } = synced;
+                info!("Reloaded the configuration: {added} new, {changed} changed, {removed} gone");
+                true
+            }
+            Err(error) => {
+                error!(
+                    error = format!("{error:#}"),
+                    "The configuration was not reloaded; the old one goes on"
+                );
+                false
+            }
+        }
+    }
+
+    async fn swap(&self, mut watchlist: Watchlist) -> anyhow::Result<Synced> {
+        let old = Arc::clone(&self.roster.borrow());
+        if watchlist.daemon.data_dir != old.watchlist.daemon.data_dir {
+            warn!("`data_dir` changes only with a restart");
+            watchlist.daemon.data_dir.clone_from(&old.watchlist.daemon.data_dir);
+        }
+        // The same settings keep their connections and the pace of each host.
+        let http = if watchlist.http == old.watchlist.http {
+            old.http.clone()
+        } else {
+            Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?
+        };
+        let synced = synchronise(&self.store, &watchlist).await?;
+        self.roster.send_replace(Arc::new(Roster::new(watchlist, http, &synced.ids)));
+        Ok(synced)
+    }
+
+    /// The database, for looking.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where the web server listens.
+    #[must_use]
+    pub const fn web(&self) -> Option<SocketAddr> {
+        self.web
+    }
+
+    /// No new runs; those under way, and deliveries, are finished or abandoned whole at the deadline.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(mut jobs) = self.jobs.take() {
+            let _ = jobs.shutdown().await;
+        }
+        let tasks = &mut self.tasks;
+        let all = async { while tasks.join_next().await.is_some() {} };
+        if timeout(DEADLINE, all).await.is_err() {
+            warn!(
+                "Some runs or deliveries took too long and were abandoned; they come again after the start"
+            );
+            self.tasks.abort_all();
+        }
+        self.store.close().await;
+    }
+}
+
+/// Two daemons on one database would send the same deliveries.
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    let path = data_dir.join("stakeout.lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    if file.try_lock().is_err() {
+        bail!("another stakeout is running on the data directory {}", data_dir.display());
+    }
+    Ok(file)
+}
+
+/// Makes the table of watches what the watchlist says, and buries deliveries that nobody will send.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn synchronise(store: &Store, watchlist: &Watchlist) -> anyhow::Result<Synced> {
+    let now = Timestamp::now();
+    let specs = watchlist
+        .watches
+        .iter()
+        .map(|watch| WatchSpec {
+            name: watch.name.clone(),
+            was: watch.was.clone(),
+            spec: watch.spec.clone(),
+            spec_hash: watch.spec_hash(),
+            enabled: watch.enabled,
+            first_due_at: first_due(watch, now, watchlist.watches.len()),
+            next_due_at: watch.timetable.next_after(now),
+        })
+        .collect();
+    let synced = store.synchronise(specs, now).await?;
+    let buried = store.bury_deliveries_without(watchlist.notifiers.keys().cloned().collect()).await?;
+    if buried > 0 {
+        warn!(deliveries = buried, "Messages for notifiers that are no longer configured will not be sent");
+    }
+    Ok(synced)
+}
+
+/// Rings `changed` when a file of the configuration's folder changes. The folder is watched, not the
+/// file: an editor that saves by renaming puts another file in its place.
+fn watch_files(path: &Path, changed: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+    let started = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(is_toml)) {
+            changed.notify_one();
+        }
+    })
+    .and_then(|mut watcher| watcher.watch(folder, RecursiveMode::Recursive).map(|()| watcher));
+    started
+        .map_err(
+            |error| warn!(%error, "Changes of the configuration are not noticed; SIGHUP still reloads it"),
+        )
+        .ok()
+}

@@ -1,0 +1,260 @@
+//! Takes due deliveries, sends them, and marks each delivered, to be tried again, or dead. Every notifier
+//! has a lane of its own, so one that fails delays no other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::config::Retry;
+use crate::http::Http;
+use crate::plugin::{Message, NotifyError, Receipt};
+use crate::store::{Claimed, Settlement, Store};
+use crate::watchlist::{Roster, Told};
+
+/// How long a delivery is ours: longer than the slowest service takes for a message of many parts. After
+/// a crash the next start gives everything back at once.
+const LEASE: Duration = Duration::from_secs(15 * 60);
+
+/// A lane looks at least this often, whatever it was told.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
+
+/// Rung when a run has written deliveries.
+#[derive(Clone, Debug)]
+pub struct Bell(watch::Sender<()>);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
+
+impl Bell {
+    /// Wakes every lane.
+    pub fn ring(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// Sends until it is stopped; then what is being sent is finished first.
+pub async fn serve(
+    store: Store,
+    mut roster: watch::Receiver<Arc<Roster>>,
+    bell: Bell,
+    stop: CancellationToken,
+) {
+    let mut lanes: HashMap<String, CancellationToken> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    loop {
+        let names: Vec<String> = roster.borrow_and_update().watchlist.notifiers.keys().cloned().collect();
+        for (_, lane) in lanes.extract_if(|name, _| !names.contains(name)) {
+            lane.cancel();
+        }
+        for name in names {
+            if !lanes.contains_key(&name) {
+                let lane = stop.child_token();
+                lanes.insert(name.clone(), lane.clone());
+                tasks.spawn(lane_of(name, store.clone(), roster.clone(), bell.0.subscribe(), lane));
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            changed = roster.changed() => if changed.is_err() { break },
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn lane_of(
+    name: String,
+    store: Store,
+    roster: watch::Receiver<Arc<Roster>>,
+    mut bell: watch::Receiver<()>,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        bell.mark_unchanged();
+        let (told, http, retry) = {
+            let roster = roster.borrow();
+            let Some(told) = roster.watchlist.notifiers.get(&name) else { return };
+            (Arc::clone(told), roster.http.clone(), roster.watchlist.daemon.retry)
+        };
+        let nap = match send_next(&store, &told, &http, &retry).await {
+            Ok(Some(pause)) => pause,
+            Ok(None) => match store.next_delivery_at(&name).await {
+                Ok(Some(next)) => until(next).clamp(Duration::from_millis(1), LONGEST_NAP),
+                Ok(None) => LONGEST_NAP,
+                Err(_) => Duration::from_secs(1),
+            },
+            Err(error) => {
+                error!(notifier = %name, %error, "The outbox cannot use the database");
+                Duration::from_secs(1)
+            }
+        };
+        if nap.is_zero() {
+            continue;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            rung = bell.changed() => if rung.is_err() { return },
+            () = sleep(nap) => {}
+        }
+    }
+}
+
+/// Sends what is due now and answers when there is no more, or when the time is up. For a single run
+/// without the daemon.
+pub async fn drain(store: &Store, roster: &Roster, patience: Duration) -> anyhow::Result<()> {
+    let retry = roster.watchlist.daemon.retry;
+    let all = async {
+        for told in roster.watchlist.notifiers.values() {
+            while let Some(pause) = send_next(store, told, &roster.http, &retry).await? {
+                sleep(pause).await;
+            }
+        }
+        Ok(())
+    };
+    timeout(patience, all).await.unwrap_or(Ok(()))
+}
+
+/// Sends the next due delivery of a notifier. Answers how long the service wants to be left alone, or
+/// that nothing was due.
+async fn send_next(
+    store: &Store,
+    told: &Told,
+    http: &Http,
+    retry: &Retry,
+) -> anyhow::Result<Option<Duration>> {
+    let Some(claimed) = store.claim_delivery(&told.name, Timestamp::now(), LEASE).await? else {
+        return Ok(None);
+    };
+    let message = Message {
+        delivery_id: &claimed.id,
+        attempt: claimed.attempt,
+        created_at: claimed.created_at,
+        parts_done: claimed.parts_done,
+        title: &claimed.title,
+        body: &claimed.body,
+        url: claimed.url.as_deref(),
+        alerts: &claimed.alerts,
+    };
+    let result = told.notifier.notify(http, &message).await;
+    let now = Timestamp::now();
+    let (settlement, pause, outcome) = settle(&claimed, &result, retry, now);
+    log(told, &claimed, &settlement);
+    metrics::counter!("stakeout_deliveries_total", "notifier" => told.kind, "outcome" => outcome)
+        .increment(1);
+    store.settle_delivery(&claimed.id, settlement, now).await?;
+    Ok(Some(pause))
+}
+
+fn settle(
+    claimed: &Claimed,
+    result: &Result<Receipt, NotifyError>,
+    retry: &Retry,
+    now: Timestamp,
+) -> (Settlement, Duration, &'static str) {
+    match result {
+        Ok(receipt) => (Settlement::Delivered, receipt.pause.unwrap_or_default(), "delivered"),
+        Err(NotifyError::Refused { why }) => (Settlement::Dead { why: why.clone() }, Duration::ZERO, "dead"),
+        Err(NotifyError::Transient { why, retry_after, parts_done }) => {
+            let age = Duration::try_from(now.duration_since(claimed.created_at)).unwrap_or_default();
+            if age > retry.give_up_after.0 {
+                let why = format!("{why} (given up after {} attempts)", claimed.attempt);
+                return (Settlement::Dead { why }, Duration::ZERO, "dead");
+            }
+            // A message that gets on in parts is not failing.
+            let failures = if *parts_done > claimed.parts_done { 1 } else { claimed.attempt };
+            let wait = backoff(failures, retry, fastrand::f64()).max(retry_after.unwrap_or_default());
+            let at = now.checked_add(wait).unwrap_or(now);
+            let parts_done = (*parts_done).max(claimed.parts_done);
+            // The whole service wants to be left alone, not only this message.
+            let pause = retry_after.unwrap_or_default();
+            (Settlement::Retry { at, why: why.clone(), parts_done }, pause, "retry")
+        }
+    }
+}
+
+/// The wait doubles with each failure up to the longest; `chance` in 0..1 spreads it by a fifth.
+fn backoff(failures: u32, retry: &Retry, chance: f64) -> Duration {
+    let doubled =
+        retry.first.0.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1).min(30)).unwrap_or(1));
+    doubled.min(retry.longest.0).mul_f64(0.8 + 0.4 * chance.clamp(0.0, 1.0))
+}
+
+fn log(told: &Told, claimed: &Claimed, settlement: &Settlement) {
+    let (name, id, title) = (&told.name, &claimed.id, &claimed.title);
+    match settlement {
+        Settlement::Delivered => {
+            info!(delivery.id = %id, notifier = %name, "Delivered to `{name}`: {title}");
+        }
+        Settlement::Retry { at, why, .. } => warn!(
+            delivery.id = %id, notifier = %name, attempt = claimed.attempt, error = %why,
+            "Notifier `{name}` did not take a message; next attempt at {at:.0}"
+        ),
+        Settlement::Dead { why } => error!(
+            delivery.id = %id, notifier = %name, attempt = claimed.attempt, error = %why,
+            "Notifier `{name}` refuses a message; it will not be sent: {title}"
+        ),
+    }
+}
+
+fn until(time: Timestamp) -> Duration {
+    Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Period;
+    use crate::testing::at;
+
+    fn claimed(attempt: u32) -> Claimed {
+        Claimed {
+            id: "d".into(),
+            title: "t".into(),
+            body: String::new(),
+            url: None,
+            alerts: Vec::new(),
+            attempt,
+            parts_done: 1,
+            created_at: at("2026-11-21T10:00:00Z"),
+        }
+    }
+
+    #[test]
+    fn the_wait_doubles_up_to_the_longest_and_is_spread() {
+        let retry = Retry { first: Period::from_secs(2), longest: Period::from_secs(60), ..Retry::default() };
+        for (failures, seconds) in [(1, 2.0), (2, 4.0), (3, 8.0), (5, 32.0), (6, 60.0), (40, 60.0)] {
+            assert_eq!(backoff(failures, &retry, 0.5).as_secs_f64(), seconds);
+            assert!(backoff(failures, &retry, 0.0) < backoff(failures, &retry, 1.0));
+        }
+    }
+
+    #[test]
+    fn a_message_is_never_tried_before_the_service_wants_it() {
+        let now = at("2026-11-21T10:00:01Z");
+        let wait = Some(Duration::from_secs(2_285));
+        let result = Err(NotifyError::Transient { why: "429".into(), retry_after: wait, parts_done: 3 });
+        let (settlement, pause, _) = settle(&claimed(1), &result, &Retry::default(), now);
+        let Settlement::Retry { at, parts_done, .. } = settlement else { panic!("{settlement:?}") };
+        assert_eq!((at.duration_since(now).as_secs(), parts_done), (2_285, 3));
+        assert_eq!(Some(pause), wait);
+    }
+
+    #[test]
+    fn refused_is_dead_at_once_and_failing_too_long_is_dead_in_the_end() {
+        let refused = Err(NotifyError::refused("Unknown Webhook (10015)"));
+        let (settlement, ..) = settle(&claimed(1), &refused, &Retry::default(), at("2026-11-21T10:00:01Z"));
+        assert_eq!(settlement, Settlement::Dead { why: "Unknown Webhook (10015)".into() });
+        let failing = Err(NotifyError::transient("503"));
+        let (settlement, ..) = settle(&claimed(9), &failing, &Retry::default(), at("2026-11-25T10:00:01Z"));
+        assert_eq!(settlement, Settlement::Dead { why: "503 (given up after 9 attempts)".into() });
+    }
+}

@@ -1,0 +1,96 @@
+//! Takes run requests off a channel and runs each as a task of its own.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, error, info, info_span, warn};
+
+use super::{Report, Runner, Slot};
+use crate::model::{Outcome, RunRequest, Trigger};
+use crate::watchlist::Roster;
+
+/// After a run that the database refused, its watch waits so long before it is asked for again.
+const REFUSED_WAIT: Duration = Duration::from_secs(1);
+
+/// Runs what is asked for until it is stopped; then the runs under way are finished first. Every request
+/// is answered on `finished`; `told` is called when a run has written deliveries.
+pub async fn serve(
+    runner: Arc<Runner>,
+    roster: watch::Receiver<Arc<Roster>>,
+    mut requests: mpsc::Receiver<RunRequest>,
+    finished: mpsc::UnboundedSender<String>,
+    told: impl Fn() + Clone + Send + 'static,
+    stop: CancellationToken,
+) {
+    let mut tasks = JoinSet::new();
+    loop {
+        let request = tokio::select! {
+            () = stop.cancelled() => break,
+            request = requests.recv() => match request {
+                Some(request) => request,
+                None => break,
+            },
+        };
+        while tasks.try_join_next().is_some() {}
+        let (runner, roster) = (Arc::clone(&runner), Arc::clone(&roster.borrow()));
+        let (finished, told) = (finished.clone(), told.clone());
+        tasks.spawn(async move {
+            let name = request.watch.clone();
+            run(&runner, &roster, &request, told).await;
+            let _ = finished.send(name);
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl Fn()) {
+    let name = &request.watch;
+    let Some((watch_id, watch)) = roster.watches.get(name) else { return };
+    let now = Timestamp::now();
+    if request.trigger == Trigger::Schedule {
+        let late = Duration::try_from(now.duration_since(request.due_at)).unwrap_or_default();
+        metrics::histogram!("stakeout_schedule_lateness_seconds").record(late.as_secs_f64());
+    }
+    let slot = Slot { watch_id: *watch_id, due_at: request.due_at, trigger: request.trigger, now };
+    let span = info_span!("run", watch = %name);
+    let running = AssertUnwindSafe(runner.run(&roster.http, watch, &slot)).catch_unwind();
+    match running.instrument(span).await {
+        Ok(Ok(report)) => {
+            if report.deliveries > 0 {
+                told();
+            }
+            log(&report);
+        }
+        Ok(Err(error)) => {
+            error!(watch.name = %name, error = format!("{error:#}"), "A run of watch `{name}` could not be stored");
+            tokio::time::sleep(REFUSED_WAIT).await;
+        }
+        Err(_) => {
+            error!(watch.name = %name, "A run of watch `{name}` broke; the watch goes on");
+            if let Err(error) = runner.commit_broken(watch, &slot).await {
+                error!(watch.name = %name, error = format!("{error:#}"), "The broken run could not be stored");
+                tokio::time::sleep(REFUSED_WAIT).await;
+            }
+        }
+    }
+}
+
+fn log(report: &Report) {
+    let name = &report.watch;
+    let why = report.error.as_deref().unwrap_or_default();
+    match report.outcome {
+        Outcome::Ok if report.alerts.is_empty() => {
+            tracing::debug!(watch.name = %name, observations = report.observations.len(), "Watch `{name}` ran");
+        }
+        Outcome::Ok => info!(watch.name = %name, alerts = report.alerts.len(), "Watch `{name}` has news"),
+        Outcome::Unchanged => {}
+        Outcome::Failed => warn!(watch.name = %name, error = %why, "Watch `{name}` failed"),
+        Outcome::Blocked => warn!(watch.name = %name, error = %why, "Watch `{name}` is blocked"),
+    }
+}

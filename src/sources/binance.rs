@@ -157,9 +157,8 @@ impl Refusal {
 }
 
 /// Of the last 24 hours; `/ticker/price` has only the price, under a shorter name.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Ticker {
     #[serde(alias = "price")]
     last_price: Number,
@@ -167,4 +166,129 @@ struct Ticker {
     ask_price: Number,
     volume: Number,
     close_time: Number,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, fixture, plugin, read};
+
+    const NOW: &str = "2021-05-06T07:00:00Z";
+
+    fn binance(keys: &str) -> Binance {
+        plugin(&format!("symbols = ['BTCUSDT']\n{keys}"))
+    }
+
+    #[test]
+    fn as_many_bars_are_asked_for_as_are_needed() {
+        let url = |keys: &str, bars| binance(keys).requests(&Needs { now: at(NOW), bars })[0].url.to_string();
+        let api = "https://api.binance.com/api/v3";
+        assert_eq!(url("", 0), format!("{api}/ticker/24hr?symbol=BTCUSDT"));
+        assert_eq!(
+            url("interval = '60m'", 140),
+            format!("{api}/klines?symbol=BTCUSDT&interval=1h&limit=141")
+        );
+        assert_eq!(
+            url("interval = '1w'\nbase_url = 'https://data-api.binance.vision/api/v3'", usize::MAX),
+            "https://data-api.binance.vision/api/v3/klines?symbol=BTCUSDT&interval=1w&limit=1000"
+        );
+        assert!(toml::from_str::<Binance>("symbols = ['A']\ninterval = '2m'").is_err());
+    }
+
+    #[test]
+    fn captured_candles_are_read() {
+        for (file, interval, now, bars, first, last) in [
+            (
+                "klines_BTCUSDT_5m_24",
+                "5m",
+                "2020-04-15T23:47:00Z",
+                23,
+                ("2020-04-15T21:50:00Z", 6_727.14),
+                ("2020-04-15T23:40:00Z", 6_625.56),
+            ),
+            (
+                "klines_BTCUSDT_5m_24",
+                "5m",
+                "2020-04-15T23:50:00Z",
+                24,
+                ("2020-04-15T21:50:00Z", 6_727.14),
+                ("2020-04-15T23:45:00Z", 6_625.84),
+            ),
+            (
+                "klines_BTCUSDT_1d_2020-09",
+                "1d",
+                "2021-02-16T00:00:01Z",
+                168,
+                ("2020-09-01T00:00:00Z", 11_921.97),
+                ("2021-02-15T00:00:00Z", 47_911.1),
+            ),
+            (
+                "klines_ETHBTC_1d_2023-01",
+                "1d",
+                "2023-01-07T00:00:01Z",
+                6,
+                ("2023-01-01T00:00:00Z", 0.072_238),
+                ("2023-01-06T00:00:00Z", 0.074_875),
+            ),
+        ] {
+            let Some(body) = fixture(&format!("binance/{file}.json")) else { return };
+            let source = binance(&format!("interval = '{interval}'"));
+            let seen = read(&source, 200, body, now).expect(file).observations;
+            let candles = crate::plugin::candles(&seen[0]).expect("candles");
+            assert_eq!(candles.len(), bars, "{file} {now}");
+            assert_eq!((candles[0].open_time, candles[0].close), (at(first.0), first.1), "{file}");
+            assert_eq!(
+                (candles[bars - 1].open_time, candles[bars - 1].close),
+                (at(last.0), last.1),
+                "{file}"
+            );
+        }
+    }
+
+    #[test]
+    fn captured_tickers_are_quotes() {
+        let Some(body) = fixture("binance/ticker_24hr_DOGEUSDT.json") else { return };
+        let seen = read(&binance(""), 200, body, "2021-08-27T05:33:43Z").expect("a quote").observations;
+        let quote = Quote {
+            price: 0.2705,
+            bid: Some(0.2704),
+            ask: Some(0.2705),
+            volume: Some(1_343_961_239.7),
+            quoted_at: Some(at("2021-08-27T05:33:42.749Z")),
+        };
+        assert_eq!(seen[0].reading, Reading::Quote(quote));
+        let body = fixture("binance/ticker_price_BTCUSDT.json").expect("the set is whole");
+        let seen = read(&binance(""), 200, body, NOW).expect("a quote").observations;
+        assert_eq!(seen[0].reading, Reading::Quote(Quote { price: 6_622.57, ..Quote::default() }));
+    }
+
+    #[test]
+    fn captured_errors_say_what_is_to_be_done() {
+        for (status, file, said) in [
+            (400, "error_invalid_symbol", "unknown symbol `BTCUSDT`: Invalid symbol."),
+            (400, "error_interval_too_long", "`BTCUSDT`: Maximum time interval is 200 days. (code -4088)"),
+            (
+                451,
+                "error_451_restricted_location",
+                "`BTCUSDT`: Binance does not serve the country this runs in; \
+                 `base_url = \"https://data-api.binance.vision/api/v3\"` may",
+            ),
+        ] {
+            let Some(body) = fixture(&format!("binance/{file}.json")) else { return };
+            assert_eq!(read(&binance(""), status, body, NOW), Err(FetchError::failed(said)));
+        }
+        let html = read(&binance(""), 451, "<html>", NOW).expect_err("restricted").to_string();
+        assert!(html.contains("data-api.binance.vision"), "{html}");
+    }
+
+    #[test]
+    fn a_captured_ban_is_a_wall_with_its_end() {
+        let Some(body) = fixture("binance/error_418_ip_banned.json") else { return };
+        let wait = |now: &str| match read(&binance(""), 403, body.clone(), now) {
+            Err(FetchError::Blocked { retry_after, .. }) => retry_after,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wait(NOW), Some(Duration::from_millis(1_620_286_253_180 - 1_620_284_400_000)));
+        assert_eq!(wait("2021-05-07T00:00:00Z"), None);
+    }
 }

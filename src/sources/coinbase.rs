@@ -161,13 +161,126 @@ struct Refusal {
     message: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Ticker {
     price: Number,
     bid: Number,
     ask: Number,
     volume: Number,
     time: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, fixture, plugin, read};
+
+    const NOW: &str = "2026-11-20T12:40:30Z";
+
+    fn coinbase(keys: &str) -> Coinbase {
+        plugin(&format!("symbols = ['BTC-USD']\n{keys}"))
+    }
+
+    fn candles(source: &Coinbase, body: impl Into<Vec<u8>>, now: &str) -> Vec<Candle> {
+        let seen = read(source, 200, body, now).expect("candles").observations;
+        seen.first().and_then(crate::plugin::candles).map(<[Candle]>::to_vec).unwrap_or_default()
+    }
+
+    #[test]
+    fn bars_that_can_be_built_are_built_from_the_longest_that_can_be_asked_for() {
+        let url = |keys: &str| coinbase(keys).requests(&Needs { now: at(NOW), bars: 9 })[0].url.to_string();
+        let products = "https://api.exchange.coinbase.com/products/BTC-USD";
+        assert_eq!(url(""), format!("{products}/ticker"));
+        for (interval, granularity) in
+            [("1m", 60), ("30m", 900), ("1h", 3_600), ("4h", 3_600), ("12h", 21_600), ("1w", 86_400)]
+        {
+            assert_eq!(
+                url(&format!("interval = '{interval}'")),
+                format!("{products}/candles?granularity={granularity}")
+            );
+        }
+        for interval in ["8m", "30d"] {
+            let toml = format!("symbols = ['BTC-USD']\ninterval = '{interval}'");
+            let refused = toml::from_str::<Coinbase>(&toml).err().expect(interval).to_string();
+            assert!(refused.contains(&format!("Coinbase has no bars of {interval}")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn half_hours_are_built_from_quarters() {
+        // Newest first: time, low, high, open, close, volume. The oldest half hour lacks its beginning,
+        // the newest is not over.
+        let body = r"[[1795177800,1,1,1,1,1],[1795176900,4,9,7,5,2],[1795176000,3,8,6,7,1],
+            [1795174200,2,2,2,2,4],[1795173300,1,1,1,1,1]]";
+        assert_eq!(
+            candles(&coinbase("interval = '30m'"), body, NOW),
+            [
+                Candle {
+                    open_time: at("2026-11-20T11:30:00Z"),
+                    open: 2.0,
+                    high: 2.0,
+                    low: 2.0,
+                    close: 2.0,
+                    volume: 4.0
+                },
+                Candle {
+                    open_time: at("2026-11-20T12:00:00Z"),
+                    open: 6.0,
+                    high: 9.0,
+                    low: 3.0,
+                    close: 5.0,
+                    volume: 3.0
+                },
+            ]
+        );
+    }
+
+    #[test]
+    fn a_ticker_is_a_quote() {
+        let body = r#"{"trade_id":1,"price":"84211.5","size":"0.1","time":"2026-11-20T12:40:29.5Z",
+            "bid":"84211.4","ask":"84211.6","volume":"5000.25"}"#;
+        let seen = read(&coinbase(""), 200, body, NOW).expect("a quote").observations;
+        let quote = Quote {
+            price: 84_211.5,
+            bid: Some(84_211.4),
+            ask: Some(84_211.6),
+            volume: Some(5_000.25),
+            quoted_at: Some(at("2026-11-20T12:40:29.5Z")),
+        };
+        assert_eq!(seen[0].reading, Reading::Quote(quote));
+    }
+
+    #[test]
+    fn a_captured_answer_is_turned_round() {
+        let Some(body) = fixture("coinbase/candles_BTC-USD_1m_2018-01-31.json") else { return };
+        let source = coinbase("interval = '1m'");
+        let read = candles(&source, body.clone(), "2018-02-01T00:10:01Z");
+        assert_eq!(read.len(), 10);
+        let (first, last) = (read[0], read[9]);
+        assert_eq!(
+            (first.open_time, first.low, first.high, first.open, first.close),
+            (at("2018-02-01T00:00:00Z"), 10_099.98, 10_099.99, 10_099.99, 10_099.98)
+        );
+        assert_eq!((last.open_time, last.close), (at("2018-02-01T00:09:00Z"), 10_120.21));
+        assert_eq!(candles(&source, body, "2018-02-01T00:09:30Z").len(), 9);
+    }
+
+    #[test]
+    fn captured_errors_are_told() {
+        for (status, file, said) in [
+            (404, "error_404_not_found", "unknown symbol `BTC-USD`: NotFound"),
+            (
+                400,
+                "error_400_too_many_candles",
+                "`BTC-USD`: granularity too small for the requested time range. Count of aggregations",
+            ),
+        ] {
+            let Some(body) = fixture(&format!("coinbase/{file}.json")) else { return };
+            let error = read(&coinbase("interval = '1m'"), status, body, NOW).expect_err(said).to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
+        let limit = read(&coinbase(""), 403, r#"{"message":"Public rate limit exceeded"}"#, NOW);
+        assert!(matches!(limit, Err(FetchError::Blocked { .. })), "{limit:?}");
+    }
 }

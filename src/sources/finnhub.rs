@@ -165,9 +165,8 @@ struct LastPrice {
 }
 
 /// Parallel arrays; with `s` = `no_data` there are none.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Candles {
     t: Vec<Number>,
     o: Vec<Number>,
@@ -187,5 +186,107 @@ impl Candles {
             Some(Candle { open_time: interval.floor(candle.open_time), ..candle })
         };
         self.t.iter().enumerate().filter_map(candle).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, fixture, plugin, read};
+
+    const NOW: &str = "2026-11-20T12:10:30Z";
+
+    fn finnhub(keys: &str) -> Finnhub {
+        plugin(&format!("symbols = ['AAPL']\ntoken = 'hush'\n{keys}"))
+    }
+
+    #[test]
+    fn the_key_travels_in_a_header_and_the_address_waits_for_the_next_bar() {
+        let url = |source: &Finnhub, now: &str| {
+            let request = source.requests(&Needs { now: at(now), bars: 140 }).remove(0);
+            assert_eq!(request.headers, [("x-finnhub-token".to_owned(), "hush".to_owned())]);
+            assert_eq!(request.subject, "AAPL");
+            request.url.to_string()
+        };
+        assert_eq!(url(&finnhub(""), NOW), "https://finnhub.io/api/v1/quote?symbol=AAPL");
+        let minutes = finnhub("candles = true\ninterval = '30m'\nbase_url = 'http://127.0.0.1:9100'");
+        let asked = url(&minutes, NOW);
+        assert_eq!(
+            asked,
+            "http://127.0.0.1:9100/stock/candle?symbol=AAPL&resolution=30&from=1794009600&to=1795176000"
+                .replace("1794009600", &(1_795_176_000 - (10 * 7 / 5 + 10) * 86_400).to_string())
+        );
+        assert_eq!(asked, url(&minutes, "2026-11-20T12:29:59Z"));
+        assert_ne!(asked, url(&minutes, "2026-11-20T12:30:00Z"));
+        assert!(url(&finnhub("candles = true\ninterval = '1d'"), NOW).contains("resolution=D"));
+        assert!(toml::from_str::<Finnhub>("symbols = ['A']\ninterval = '2m'").is_err());
+        assert_eq!(finnhub("").yields(), ReadingKind::Quote);
+        assert_eq!(minutes.yields(), ReadingKind::Candles);
+    }
+
+    #[test]
+    fn refusals_say_what_is_to_be_done() {
+        for (status, body, said) in [
+            (401, r#"{"error":"Please use an API key."}"#, "the key may not ask this"),
+            (403, r#"{"error":"You don't have access to this resource."}"#, "the key may not ask this"),
+            (500, r#"{"error":"Internal trouble"}"#, "`AAPL`: Internal trouble"),
+            (502, "<html>", "`AAPL`: HTTP 502"),
+            (200, r#"{"s":"ok"}"#, "`AAPL`: the answer is not the JSON expected"),
+        ] {
+            let error = read(&finnhub(""), status, body, NOW).expect_err(said).to_string();
+            assert!(error.contains(said) && !error.contains("hush"), "{error}");
+        }
+        let limit = read(&finnhub(""), 200, r#"{"error":"API limit reached. Please try again later."}"#, NOW);
+        assert!(matches!(limit, Err(FetchError::Blocked { .. })), "{limit:?}");
+    }
+
+    #[test]
+    fn a_captured_quote_is_read_with_the_time_of_its_trade() {
+        let Some(body) = fixture("finnhub/quote_AAPL_2022-02-24.json") else { return };
+        let seen = read(&finnhub(""), 200, body, "2022-02-24T21:00:10Z").expect("a quote").observations;
+        let quote = Quote { price: 162.74, quoted_at: Some(at("2022-02-24T21:00:02Z")), ..Quote::default() };
+        assert_eq!(seen[0].reading, Reading::Quote(quote));
+        assert_eq!(seen[0].observed_at, at("2022-02-24T21:00:10Z"));
+
+        let nothing = fixture("finnhub/quote_unknown_symbol.json").expect("the set is whole");
+        let error = read(&finnhub(""), 200, nothing, NOW).expect_err("unknown");
+        assert_eq!(error.to_string(), "unknown symbol `AAPL`: it has no price");
+    }
+
+    #[test]
+    fn captured_candles_are_keyed_by_their_date() {
+        let Some(body) = fixture("finnhub/candle_AAPL_D_2021-09.json") else { return };
+        let daily = finnhub("candles = true\ninterval = '1d'");
+        let days = |body: &[u8], now: &str| {
+            let seen = read(&daily, 200, body, now).expect("candles").observations;
+            crate::plugin::candles(&seen[0]).expect("candles").to_vec()
+        };
+        let read_days = days(&body, "2021-09-23T00:00:10Z");
+        assert_eq!(read_days.len(), 12);
+        let (first, last) = (read_days[0], read_days[11]);
+        assert_eq!(
+            (first.open_time, first.close, first.volume),
+            (at("2021-09-07T00:00:00Z"), 156.69, 82_278_261.0)
+        );
+        assert_eq!((last.open_time, last.close), (at("2021-09-22T00:00:00Z"), 145.85));
+        assert_eq!(days(&body, "2021-09-22T18:00:00Z").len(), 11);
+
+        // Until 2020 days were stamped with their opening.
+        let opening = br#"{"s":"ok","t":[1600090200],"o":[1],"h":[2],"l":[1],"c":[2],"v":[3]}"#;
+        assert_eq!(days(opening, "2020-09-15T00:00:00Z")[0].open_time, at("2020-09-14T00:00:00Z"));
+    }
+
+    #[test]
+    fn captured_silences_and_refusals_are_told_apart() {
+        let Some(body) = fixture("finnhub/candle_no_data.json") else { return };
+        let candles = finnhub("candles = true");
+        assert_eq!(read(&candles, 200, body, NOW), Ok(Seen::default()));
+        for file in ["error_403_no_access.json", "error_subscription_required.json"] {
+            let body = fixture(&format!("finnhub/{file}")).expect("the set is whole");
+            for status in [200, 401, 403] {
+                let error = read(&candles, status, body.clone(), NOW).expect_err(file).to_string();
+                assert!(error.starts_with("`AAPL`: the key may not ask this (Finnhub says: "), "{error}");
+            }
+        }
     }
 }

@@ -110,18 +110,16 @@ impl Source for Json {
         let mut observations = Vec::with_capacity(found.values.len());
         let mut wrong = None;
         for (keys, value) in found.values {
-            match Number::deserialize(value) {
-                Ok(Number(Some(value))) => {
-                    observations.push(self.observation(&document, &keys, value, needs.now)?);
+            match self.observation(&document, &keys, value, needs.now) {
+                Ok(observation) => observations.extend(observation),
+                Err(why) => {
+                    wrong.get_or_insert(why);
                 }
-                // No number today (null, "NaN") is no news.
-                Ok(Number(None)) if value.as_str().is_none_or(|text| text.parse::<f64>().is_ok()) => {}
-                _ => wrong = Some((keys, value)),
             }
         }
-        if let (true, Some((keys, value))) = (observations.is_empty(), wrong) {
-            let place = self.pointer.bound(&keys);
-            return Err(FetchError::failed(format!("{place} is {}, not a number", kind_of(value))));
+        // Of many, some may be of another shape; when all are, the pointer is wrong.
+        if let (true, Some(why)) = (observations.is_empty(), wrong) {
+            return Err(FetchError::failed(why));
         }
         observations.sort_by_key(|seen| seen.observed_at);
         Ok(Seen::some(observations))
@@ -133,40 +131,46 @@ impl Source for Json {
 }
 
 impl Json {
+    /// What was found at one place; `None` where it says that there is no number today.
     fn observation(
         &self,
         document: &Value,
         keys: &[String],
-        value: f64,
+        value: &Value,
         now: Timestamp,
-    ) -> Result<Observation, FetchError> {
+    ) -> Result<Option<Observation>, String> {
+        let value = match Number::deserialize(value) {
+            Ok(Number(Some(value))) => value,
+            // Null, "NaN" and the like. Any other text is no number on any day.
+            Ok(Number(None)) if value.as_str().is_none_or(|text| text.trim().parse::<f64>().is_ok()) => {
+                return Ok(None);
+            }
+            _ => return Err(format!("{} is {}, not a number", self.pointer.bound(keys), kind_of(value))),
+        };
         let observed_at = match &self.date {
             None => now,
             Some(date) => {
-                let at = date.bound(keys);
-                let value = at.get(document)?;
-                moment(value).ok_or_else(|| {
-                    FetchError::failed(format!("{at} is {}, not a date or an epoch", kind_of(value)))
-                })?
+                let place = date.bound(keys);
+                let value = place.get(document)?;
+                moment(value)
+                    .ok_or_else(|| format!("{place} is {}, not a date or an epoch", kind_of(value)))?
             }
         };
         let subject = match &self.subject {
             Some(Subject::Name(name)) => name.clone(),
             Some(Subject::At(pointer)) => {
-                let at = pointer.bound(keys);
-                match at.get(document)? {
+                let place = pointer.bound(keys);
+                match place.get(document)? {
                     Value::String(text) => text.clone(),
                     Value::Number(number) => number.to_string(),
-                    other => {
-                        return Err(FetchError::failed(format!("{at} is {}, not a name", kind_of(other))));
-                    }
+                    other => return Err(format!("{place} is {}, not a name", kind_of(other))),
                 }
             }
             None if keys.is_empty() => self.pointer.name(&self.url),
             None => keys.join("/"),
         };
         let reading = Reading::Value { value, unit: self.unit.clone() };
-        Ok(Observation { subject, observed_at, url: None, reading })
+        Ok(Some(Observation { subject, observed_at, url: None, reading }))
     }
 }
 
@@ -263,12 +267,12 @@ fn with(keys: &[String], key: String) -> Vec<String> {
 struct Place(Vec<String>);
 
 impl Place {
-    fn get<'d>(&self, document: &'d Value) -> Result<&'d Value, FetchError> {
+    fn get<'d>(&self, document: &'d Value) -> Result<&'d Value, String> {
         let mut value = document;
         for (depth, name) in self.0.iter().enumerate() {
             value = step(value, name).ok_or_else(|| {
                 let reached = Self(self.0.iter().take(depth).cloned().collect());
-                FetchError::failed(lacks(&reached, value, name))
+                lacks(&reached, value, name)
             })?;
         }
         Ok(value)

@@ -167,9 +167,8 @@ fn candle(row: &Row) -> Option<Candle> {
 }
 
 /// `a` ask, `b` bid and `c` last trade, price first; `v` volume of today and of the last 24 hours.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Ticker {
     a: Vec<Number>,
     b: Vec<Number>,
@@ -187,5 +186,128 @@ impl Ticker {
             volume: number(&self.v, 1),
             quoted_at: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, fixture, plugin, read};
+
+    const NOW: &str = "2026-11-20T12:10:30Z";
+
+    fn kraken(keys: &str) -> Kraken {
+        plugin(&format!("symbols = ['XBTUSD']\n{keys}"))
+    }
+
+    #[test]
+    fn each_pair_is_asked_for_by_itself_and_all_of_them_at_once() {
+        let urls = |toml: &str| -> Vec<String> {
+            let asked = plugin::<Kraken>(toml).requests(&Needs { now: at(NOW), bars: 14 });
+            asked.iter().map(|request| request.url.to_string()).collect()
+        };
+        let public = "https://api.kraken.com/0/public";
+        assert_eq!(
+            urls("symbols = ['XBTUSD', 'ETHUSD']"),
+            [format!("{public}/Ticker?pair=XBTUSD"), format!("{public}/Ticker?pair=ETHUSD")]
+        );
+        assert_eq!(
+            urls("symbols = 'XBTUSD'\ninterval = '1d'"),
+            [format!("{public}/OHLC?pair=XBTUSD&interval=1440")]
+        );
+        assert_eq!(urls("symbols = '*'"), [format!("{public}/Ticker")]);
+        for wrong in
+            ["symbols = '*'\ninterval = '1m'", "symbols = 'A'\ninterval = '2m'", "symbols = 'A'\nx = 1"]
+        {
+            assert!(toml::from_str::<Kraken>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_market_is_called_by_the_name_in_the_answer() {
+        let body =
+            r#"{"error":[],"result":{"XXBTZUSD":{"c":["100.5","1"]},"ODD":{},"ADAUSD":{"c":["2","1"]}}}"#;
+        let seen = read(&plugin::<Kraken>("symbols = '*'"), 200, body, NOW).expect("quotes").observations;
+        let names: Vec<_> = seen.iter().map(|seen| &*seen.subject).collect();
+        assert_eq!(names, ["XXBTZUSD", "ADAUSD"]);
+    }
+
+    #[test]
+    fn errors_with_http_200_are_errors_and_limits_are_walls() {
+        for (body, said) in [
+            (r#"{"error":["EService:Unavailable"]}"#, "`XBTUSD`: EService:Unavailable"),
+            (r#"{"error":[]}"#, "`XBTUSD`: the answer holds neither a result nor an error"),
+            (r#"{"error":[],"result":{}}"#, "`XBTUSD`: the answer holds no price"),
+            ("<html>", "`XBTUSD`: the answer is an HTML page where JSON was due"),
+        ] {
+            let error = read(&kraken(""), 200, body, NOW).expect_err(said);
+            assert_eq!(error, FetchError::failed(said));
+        }
+        for code in ["EGeneral:Too many requests", "EAPI:Rate limit exceeded", "EGeneral:Temporary lockout"] {
+            let error = read(&kraken(""), 200, format!(r#"{{"error":["{code}"]}}"#), NOW).expect_err(code);
+            assert_eq!(error, FetchError::Blocked { why: format!("Kraken: {code}"), retry_after: None });
+        }
+        let warned = r#"{"error":["WGeneral:Slow"],"result":{"XXBTZUSD":{"c":["1","1"]}}}"#;
+        assert!(read(&kraken(""), 200, warned, NOW).is_ok());
+    }
+
+    #[test]
+    fn captured_candles_are_the_committed_ones() {
+        for (file, interval, now, bars, first, last) in [
+            (
+                "ohlc_XBTUSD_1m_720_2017-08",
+                "1m",
+                "2017-08-11T10:01:20Z",
+                719,
+                ("2017-08-10T22:02:00Z", 3_449.999),
+                ("2017-08-11T10:00:00Z", 3_531.999),
+            ),
+            (
+                "ohlc_XBTUSD_1d_2026-08",
+                "1d",
+                "2026-08-17T12:00:00Z",
+                9,
+                ("2026-08-08T00:00:00Z", 64_901.1),
+                ("2026-08-16T00:00:00Z", 62_819.1),
+            ),
+        ] {
+            let Some(body) = fixture(&format!("kraken/{file}.json")) else { return };
+            let source = kraken(&format!("interval = '{interval}'"));
+            let seen = read(&source, 200, body, now).expect(file).observations;
+            assert_eq!(seen[0].subject, "XBTUSD");
+            let candles = crate::plugin::candles(&seen[0]).expect("candles");
+            assert_eq!(candles.len(), bars, "{file}");
+            assert_eq!((candles[0].open_time, candles[0].close), (at(first.0), first.1));
+            assert_eq!((candles[bars - 1].open_time, candles[bars - 1].close), (at(last.0), last.1));
+        }
+    }
+
+    #[test]
+    fn captured_tickers_of_any_year_are_read() {
+        for (file, quote) in [
+            ("ticker_XBTEUR_2014", (560.877_11, 560.466, 562.266_51, 600.918_503_25)),
+            ("ticker_XBTUSD_2026-09-03", (77_726.1, 77_726.0, 77_726.1, 2_388.567_851_14)),
+        ] {
+            let Some(body) = fixture(&format!("kraken/{file}.json")) else { return };
+            let seen = read(&kraken(""), 200, body, "2026-09-03T06:01:43Z").expect(file).observations;
+            let (price, bid, ask, volume) = quote;
+            let quote =
+                Quote { price, bid: Some(bid), ask: Some(ask), volume: Some(volume), quoted_at: None };
+            assert_eq!((&*seen[0].subject, &seen[0].reading), ("XBTUSD", &Reading::Quote(quote)));
+        }
+    }
+
+    #[test]
+    fn captured_errors_are_told() {
+        for (file, said) in [
+            ("error_unknown_pair_http200", "unknown symbol `XBTUSD`: EQuery:Unknown asset pair"),
+            ("error_invalid_arguments_http200", "`XBTUSD`: EGeneral:Invalid arguments"),
+            // Not an answer to what was asked.
+            ("time_2026-09-03", "`XBTUSD`: the answer holds no price"),
+        ] {
+            let Some(body) = fixture(&format!("kraken/{file}.json")) else { return };
+            let error = read(&kraken(""), 200, body, NOW).expect_err(said);
+            assert_eq!(error, FetchError::failed(said));
+        }
     }
 }

@@ -1,0 +1,449 @@
+//! Numbers out of any JSON, found by a pointer. <https://www.rfc-editor.org/rfc/rfc6901>
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::number::{self, Number};
+use crate::http::{Reply, Request, excerpt};
+use crate::model::{Observation, Reading, ReadingKind, Secret};
+use crate::plugin::{FetchError, Needs, Plugin, Seen, Source, nearest};
+
+/// Where, and what in it.
+#[derive(Deserialize)]
+#[serde(try_from = "Keys")]
+pub(super) struct Json {
+    url: Url,
+    headers: BTreeMap<String, Secret>,
+    pointer: Pointer,
+    date: Option<Pointer>,
+    subject: Option<Subject>,
+    unit: String,
+}
+
+/// What to call the values: a name, or what stands where a pointer shows.
+enum Subject {
+    Name(String),
+    At(Pointer),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    url: Url,
+    #[serde(default)]
+    headers: BTreeMap<String, Secret>,
+    /// `*` as a segment walks every element or key, and names the subject. In `date` and `subject` it
+    /// stands for the same one.
+    pointer: Pointer,
+    date: Option<Pointer>,
+    subject: Option<String>,
+    #[serde(default)]
+    unit: String,
+}
+
+impl TryFrom<Keys> for Json {
+    type Error = String;
+
+    fn try_from(keys: Keys) -> Result<Self, String> {
+        let subject = match keys.subject {
+            Some(text) if text.starts_with('/') => Some(Subject::At(Pointer::try_from(text)?)),
+            text => text.map(Subject::Name),
+        };
+        if matches!(subject, Some(Subject::Name(_))) && keys.pointer.stars() > 0 && keys.date.is_none() {
+            return Err(
+                "one `subject` cannot name all that `*` finds; leave it out, or point to a `date`".into()
+            );
+        }
+        let pointers = [keys.date.as_ref(), subject.as_ref().and_then(Subject::pointer)];
+        if pointers.into_iter().flatten().any(|pointer| pointer.stars() > keys.pointer.stars()) {
+            return Err("`date` and `subject` cannot have more `*` than `pointer`".into());
+        }
+        let Keys { url, headers, pointer, date, unit, .. } = keys;
+        Ok(Self { url, headers, pointer, date, subject, unit })
+    }
+}
+
+impl Subject {
+    const fn pointer(&self) -> Option<&Pointer> {
+        match self {
+            Self::Name(_) => None,
+            Self::At(pointer) => Some(pointer),
+        }
+    }
+}
+
+impl Plugin for Json {
+    const KIND: &'static str = "json";
+    const ABOUT: &'static str = "numbers out of any JSON, by a JSON pointer with `*` for all";
+    const EXAMPLE: &'static str =
+        "url = \"https://api.example.com/summaries\"\npointer = \"/result/*/price/last\"\nunit = \"USD\"";
+}
+
+impl Source for Json {
+    fn yields(&self) -> ReadingKind {
+        ReadingKind::Value
+    }
+
+    fn requests(&self, _: &Needs) -> Vec<Request> {
+        let request = Request::get(self.url.clone());
+        vec![self.headers.iter().fold(request, |request, (name, value)| request.header(name, value.expose()))]
+    }
+
+    fn read(&self, _: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError> {
+        let mut document: Value = reply.ok()?.json()?;
+        // Some write JSON into a text and the text into JSON.
+        if let Value::String(inner) = &document
+            && let Ok(decoded) = serde_json::from_str(inner)
+        {
+            document = decoded;
+        }
+        let mut found = Found::default();
+        self.pointer.walk(&document, &mut found);
+        if let (true, Some(why)) = (found.values.is_empty(), found.missing) {
+            return Err(FetchError::failed(why));
+        }
+        let mut observations = Vec::with_capacity(found.values.len());
+        let mut wrong = None;
+        for (keys, value) in found.values {
+            match self.observation(&document, &keys, value, needs.now) {
+                Ok(observation) => observations.extend(observation),
+                Err(why) => {
+                    wrong.get_or_insert(why);
+                }
+            }
+        }
+        // Of many, some may be of another shape; when all are, the pointer is wrong.
+        if let (true, Some(why)) = (observations.is_empty(), wrong) {
+            return Err(FetchError::failed(why));
+        }
+        observations.sort_by_key(|seen| seen.observed_at);
+        Ok(Seen::some(observations))
+    }
+
+    fn usual_strategies(&self) -> &'static str {
+        "[{ kind = \"percent_change\", by = 5.0, window = \"1h\" }]"
+    }
+}
+
+impl Json {
+    /// What was found at one place; `None` where it says that there is no number today.
+    fn observation(
+        &self,
+        document: &Value,
+        keys: &[String],
+        value: &Value,
+        now: Timestamp,
+    ) -> Result<Option<Observation>, String> {
+        let value = match Number::deserialize(value) {
+            Ok(Number(Some(value))) => value,
+            // Null, "NaN" and the like. Any other text is no number on any day.
+            Ok(Number(None)) if value.as_str().is_none_or(|text| text.trim().parse::<f64>().is_ok()) => {
+                return Ok(None);
+            }
+            _ => return Err(format!("{} is {}, not a number", self.pointer.bound(keys), kind_of(value))),
+        };
+        let observed_at = match &self.date {
+            None => now,
+            Some(date) => {
+                let place = date.bound(keys);
+                let value = place.get(document)?;
+                moment(value)
+                    .ok_or_else(|| format!("{place} is {}, not a date or an epoch", kind_of(value)))?
+            }
+        };
+        let subject = match &self.subject {
+            Some(Subject::Name(name)) => name.clone(),
+            Some(Subject::At(pointer)) => {
+                let place = pointer.bound(keys);
+                match place.get(document)? {
+                    Value::String(text) => text.clone(),
+                    Value::Number(number) => number.to_string(),
+                    other => return Err(format!("{place} is {}, not a name", kind_of(other))),
+                }
+            }
+            None if keys.is_empty() => self.pointer.name(&self.url),
+            None => keys.join("/"),
+        };
+        let reading = Reading::Value { value, unit: self.unit.clone() };
+        Ok(Some(Observation { subject, observed_at, url: None, reading }))
+    }
+}
+
+fn moment(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => number::moment(text).or_else(|| number::epoch(text.trim().parse().ok()?)),
+        other => number::epoch(Number::of(other)?),
+    }
+}
+
+/// A JSON pointer, in segments; `*` is any.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Pointer(Vec<String>);
+
+impl TryFrom<String> for Pointer {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let Some(path) = text.strip_prefix('/') else {
+            return Err(format!(
+                "`{text}` is not a JSON pointer; it begins with `/`, like `/result/0/price`"
+            ));
+        };
+        Ok(Self(path.split('/').map(|segment| segment.replace("~1", "/").replace("~0", "~")).collect()))
+    }
+}
+
+/// What a pointer found, each with the keys that `*` stood for, and the first place where it could not go
+/// on.
+#[derive(Default)]
+struct Found<'d> {
+    values: Vec<(Vec<String>, &'d Value)>,
+    missing: Option<String>,
+}
+
+impl Pointer {
+    fn stars(&self) -> usize {
+        self.0.iter().filter(|segment| *segment == "*").count()
+    }
+
+    fn walk<'d>(&self, document: &'d Value, found: &mut Found<'d>) {
+        // Every place reached so far: the keys that `*` stood for, and what is there.
+        found.values = vec![(Vec::new(), document)];
+        for (depth, segment) in self.0.iter().enumerate() {
+            let mut next = Vec::new();
+            for (keys, value) in std::mem::take(&mut found.values) {
+                match (segment.as_str(), value) {
+                    ("*", Value::Object(object)) => {
+                        next.extend(object.iter().map(|(key, value)| (with(&keys, key.clone()), value)));
+                    }
+                    ("*", Value::Array(array)) => {
+                        let indices = (0..).map(|index: usize| index.to_string());
+                        next.extend(array.iter().zip(indices).map(|(v, index)| (with(&keys, index), v)));
+                    }
+                    (name, value) => match step(value, name) {
+                        Some(value) => next.push((keys, value)),
+                        None => {
+                            let reached = Self(self.0.iter().take(depth).cloned().collect()).bound(&keys);
+                            found.missing.get_or_insert_with(|| lacks(&reached, value, name));
+                        }
+                    },
+                }
+            }
+            found.values = next;
+        }
+    }
+
+    /// The same with the keys in the place of its `*`.
+    fn bound(&self, keys: &[String]) -> Place {
+        let mut keys = keys.iter();
+        let bind = |segment: &String| match segment.as_str() {
+            "*" => keys.next().unwrap_or(segment).clone(),
+            _ => segment.clone(),
+        };
+        Place(self.0.iter().map(bind).collect())
+    }
+
+    /// What a single value is called: its key, or the host where it is a bare number.
+    fn name(&self, url: &Url) -> String {
+        let key = self.0.iter().rev().find(|segment| segment.parse::<usize>().is_err());
+        key.cloned().unwrap_or_else(|| url.host_str().unwrap_or("value").to_owned())
+    }
+}
+
+fn with(keys: &[String], key: String) -> Vec<String> {
+    keys.iter().cloned().chain([key]).collect()
+}
+
+/// One place in a document.
+struct Place(Vec<String>);
+
+impl Place {
+    fn get<'d>(&self, document: &'d Value) -> Result<&'d Value, String> {
+        let mut value = document;
+        for (depth, name) in self.0.iter().enumerate() {
+            value = step(value, name).ok_or_else(|| {
+                let reached = Self(self.0.iter().take(depth).cloned().collect());
+                lacks(&reached, value, name)
+            })?;
+        }
+        Ok(value)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("the answer");
+        }
+        let path: String =
+            self.0.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect();
+        write!(f, "`{}`", excerpt(&path))
+    }
+}
+
+fn step<'d>(value: &'d Value, name: &str) -> Option<&'d Value> {
+    match value {
+        Value::Object(object) => object.get(name),
+        Value::Array(array) => array.get(name.parse::<usize>().ok()?),
+        _ => None,
+    }
+}
+
+/// Why a pointer cannot go on from `value` to `name`.
+fn lacks(reached: &Place, value: &Value, name: &str) -> String {
+    match value {
+        Value::Object(object) => {
+            let hint = nearest(name, object.keys().map(String::as_str))
+                .map_or(String::new(), |near| format!("; did you mean `{}`?", excerpt(near)));
+            format!("{reached} has no `{name}`{hint}")
+        }
+        Value::Array(array) if name.parse::<usize>().is_ok() => {
+            format!("{reached} has no `{name}`, only {} elements", array.len())
+        }
+        other => format!("{reached} is {}, which has no `{name}`", kind_of(other)),
+    }
+}
+
+fn kind_of(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "true or false".into(),
+        Value::Number(_) => "a number".into(),
+        Value::String(text) => format!("the text \"{}\"", excerpt(text)),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{fixture, plugin, read};
+
+    const NOW: &str = "2021-10-04T00:30:00Z";
+
+    fn json(keys: &str) -> Json {
+        plugin(&format!("url = 'https://api.example/v1'\n{keys}"))
+    }
+
+    fn values(keys: &str, body: &str) -> Result<Vec<(String, f64)>, String> {
+        let seen = read(&json(keys), 200, body, NOW).map_err(|error| error.to_string())?;
+        let value = |seen: Observation| match seen.reading {
+            Reading::Value { value, .. } => (seen.subject, value),
+            other => panic!("{other:?}"),
+        };
+        Ok(seen.observations.into_iter().map(value).collect())
+    }
+
+    #[test]
+    fn a_pointer_finds_one_value_or_many() {
+        let body = r#"{"result": {"btc": {"price": {"last": 48103.7}}, "eth": {"price": {"last": "3410.35"}},
+            "odd": {"price": {"last": "NaN"}}, "new": {"price": {}}}, "list": [{"n": 1}, {"n": 2}], "a/b": 3}"#;
+        for (keys, found) in [
+            ("pointer = '/result/*/price/last'", vec![("btc", 48103.7), ("eth", 3410.35)]),
+            ("pointer = '/result/eth/price/last'", vec![("last", 3410.35)]),
+            ("pointer = '/result/eth/price/last'\nsubject = 'ether'", vec![("ether", 3410.35)]),
+            ("pointer = '/list/*/n'", vec![("0", 1.0), ("1", 2.0)]),
+            ("pointer = '/list/1/n'", vec![("n", 2.0)]),
+            ("pointer = '/a~1b'", vec![("a/b", 3.0)]),
+        ] {
+            let found: Vec<_> = found.into_iter().map(|(name, v)| (name.to_owned(), v)).collect();
+            assert_eq!(values(keys, body), Ok(found), "{keys}");
+        }
+        assert_eq!(values("pointer = ''", "4.5"), Ok(vec![("api.example".into(), 4.5)]));
+        assert_eq!(values("pointer = '/*'", "[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_cannot_be_found_is_said_part_by_part() {
+        let body = r#"{"result": {"btc": {"price": 1}}, "list": [1], "text": "soon", "on": true}"#;
+        for (pointer, said) in [
+            ("/results/btc", "the answer has no `results`; did you mean `result`?"),
+            ("/result/*/prices", "`/result/btc` has no `prices`; did you mean `price`?"),
+            ("/result/btc/price/last", "`/result/btc/price` is a number, which has no `last`"),
+            ("/list/4", "`/list` has no `4`, only 1 elements"),
+            ("/text", "`/text` is the text \"soon\", not a number"),
+            ("/on", "`/on` is true or false, not a number"),
+            ("/result/*", "`/result/btc` is an object, not a number"),
+        ] {
+            assert_eq!(values(&format!("pointer = '{pointer}'"), body), Err(said.to_owned()));
+        }
+    }
+
+    #[test]
+    fn dates_and_names_may_stand_beside_the_values() {
+        let body = r#"{"at": 1633307057, "rows": [{"d": "2021-10-02", "v": 2, "id": "b"},
+            {"d": "2021-10-01T00:00:00Z", "v": 1, "id": "a"}]}"#;
+        let keys = "pointer = '/rows/*/v'\ndate = '/rows/*/d'\nsubject = '/rows/*/id'";
+        let seen = read(&json(keys), 200, body, NOW).expect("values").observations;
+        let told: Vec<_> = seen.iter().map(|s| (&*s.subject, s.observed_at.to_string())).collect();
+        assert_eq!(
+            told,
+            [("a", "2021-10-01T00:00:00Z".to_owned()), ("b", "2021-10-02T00:00:00Z".to_owned())]
+        );
+        let seen = read(&json("pointer = '/rows/0/v'\ndate = '/at'"), 200, body, NOW).expect("a value");
+        assert_eq!(seen.observations[0].observed_at.to_string(), "2021-10-04T00:24:17Z");
+        let error = values("pointer = '/rows/*/v'\ndate = '/rows/*/id'", body).expect_err("no date");
+        assert_eq!(error, "`/rows/0/id` is the text \"b\", not a date or an epoch");
+    }
+
+    #[test]
+    fn mistakes_in_the_keys_are_told() {
+        for (keys, said) in [
+            ("pointer = 'result'", "begins with `/`"),
+            ("pointer = '/*/v'\nsubject = 'all'", "one `subject`"),
+            ("pointer = '/v'\ndate = '/*/d'", "more `*`"),
+        ] {
+            let toml = format!("url = 'https://api.example/v1'\n{keys}");
+            let error = toml::from_str::<Json>(&toml).err().expect(said).to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn headers_are_sent_and_an_error_page_is_an_error() {
+        let source = json("pointer = '/v'\nheaders = { authorization = 'Bearer hush' }");
+        let needs = Needs { now: crate::testing::at(NOW), bars: 0 };
+        assert_eq!(
+            source.requests(&needs)[0].headers,
+            [("authorization".to_owned(), "Bearer hush".to_owned())]
+        );
+        let error = read(&source, 500, "{\"v\": 1}", NOW).expect_err("an error");
+        assert_eq!(error.to_string(), "HTTP 500 Internal Server Error: {\"v\": 1}");
+    }
+
+    #[test]
+    fn captured_markets_are_read() {
+        let Some(body) = fixture("cryptowatch/prices_1633307057.json") else { return };
+        let prices = values("pointer = '/*'", &String::from_utf8(body).expect("text")).expect("prices");
+        assert!((9_400..9_600).contains(&prices.len()), "{}", prices.len());
+        assert!(prices.contains(&("market:kraken:btcusd".into(), 48103.7)));
+
+        let body = fixture("cryptowatch/summaries_1633410362.json").expect("the set is whole");
+        let last =
+            values("pointer = '/*/price/last'", &String::from_utf8(body).expect("text")).expect("prices");
+        assert!((9_500..9_650).contains(&last.len()), "{}", last.len());
+        assert!(last.contains(&("binance-us:aaveusd".into(), 299.9)));
+    }
+
+    #[test]
+    fn a_capture_written_as_a_text_is_read_and_an_empty_one_is_an_error() {
+        let Some(body) = fixture("cryptowatch/prices_1633312202_double_encoded.json") else { return };
+        let prices = values("pointer = '/*'", &String::from_utf8(body).expect("text")).expect("prices");
+        assert!((9_400..9_600).contains(&prices.len()), "{}", prices.len());
+        assert!(prices.contains(&("market:binance-us:aaveusd".into(), 306.39)));
+
+        let body = fixture("cryptowatch/prices_1633312322_empty.json").expect("the set is whole");
+        let error = read(&json("pointer = '/*'"), 200, body, NOW).expect_err("empty");
+        assert_eq!(error.to_string(), "the answer is empty where JSON was due");
+    }
+}

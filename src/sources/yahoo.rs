@@ -1,0 +1,644 @@
+//! Candles from Yahoo Finance's chart. Unofficial and without documentation; the facts are those that
+//! <https://github.com/ranaroussi/yfinance> has collected.
+
+use jiff::civil::Date;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use url::Url;
+
+use super::address::{escaped, join};
+use super::bars;
+use super::names::{Names, about};
+use super::number::Number;
+use crate::http::{Reply, Request, excerpt};
+use crate::model::{Candle, Interval, ReadingKind};
+use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
+
+/// What to look at, and where.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Yahoo {
+    symbols: Names,
+    #[serde(default = "half_hour", deserialize_with = "interval")]
+    interval: Interval,
+    #[serde(default = "base_url")]
+    base_url: Url,
+    /// Yahoo refuses programs that say what they are, and browsers of long ago.
+    #[serde(default = "user_agent")]
+    user_agent: String,
+}
+
+const INTERVALS: &[u32] = &[1, 2, 5, 15, 30, 60, 90, DAY, WEEK];
+const DAY: u32 = 1_440;
+const WEEK: u32 = 7 * DAY;
+
+/// How late the slowest exchanges' prices may reach Yahoo.
+const DELAY: SignedDuration = SignedDuration::from_mins(20);
+
+fn half_hour() -> Interval {
+    Interval::from_minutes(30).expect("thirty is not zero")
+}
+fn interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
+    bars::interval(deserializer, "Yahoo", INTERVALS)
+}
+fn base_url() -> Url {
+    Url::parse("https://query1.finance.yahoo.com").expect("the address is written well")
+}
+fn user_agent() -> String {
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+     Chrome/150.0.0.0 Safari/537.36"
+        .into()
+}
+
+impl Plugin for Yahoo {
+    const KIND: &'static str = "yahoo";
+    const ABOUT: &'static str = "candles of stocks, funds, currencies and coins from Yahoo Finance";
+    const EXAMPLE: &'static str = "symbols = [\"AAPL\", \"MSFT\"]\ninterval = \"30m\"";
+}
+
+impl Source for Yahoo {
+    fn yields(&self) -> ReadingKind {
+        ReadingKind::Candles
+    }
+
+    fn requests(&self, needs: &Needs) -> Vec<Request> {
+        let interval = if self.interval.minutes() == WEEK { "1wk".into() } else { self.interval.to_string() };
+        let query = [
+            ("interval", &*interval),
+            ("range", range(self.interval, needs.bars)),
+            ("includePrePost", "false"),
+        ];
+        let request = |symbol| {
+            Request::get(join(&self.base_url, &["v8", "finance", "chart", symbol], &query))
+                .header("user-agent", &self.user_agent)
+                .about(symbol)
+        };
+        self.symbols.iter().map(request).collect()
+    }
+
+    fn read(&self, request: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError> {
+        let symbol = &*request.subject;
+        let answer = reply.json::<Answer>();
+        if let Ok(Answer { chart: Chart { error: Some(error), .. } }) = &answer {
+            return Err(error.about(symbol));
+        }
+        reply.ok().map_err(about(symbol))?;
+        let series = answer.map_err(about(symbol))?.chart.result.unwrap_or_default();
+        let Some(series) = series.into_iter().next() else {
+            return Err(FetchError::failed(format!("`{symbol}`: the answer holds no chart")));
+        };
+        let rows = series.rows();
+        let candles = if self.interval.minutes() < DAY {
+            bars::closed(within_sessions(rows, &series.meta, self.interval), self.interval, needs.now)
+        } else {
+            by_date(rows, &series.meta, self.interval, needs.now)
+        };
+        let url = format!("https://finance.yahoo.com/quote/{}", escaped(symbol));
+        Ok(bars::seen(symbol, Some(url), self.interval, candles, needs.now))
+    }
+
+    fn usual_strategies(&self) -> &'static str {
+        "[{ kind = \"rsi\", period = 14, buy_below = 20, sell_above = 80 }]"
+    }
+}
+
+/// The smallest range that holds so many closed bars, within the history that Yahoo keeps. Counted in
+/// sessions of 6.5 hours, with one more for the session under way; a month of the calendar is taken to
+/// have 19 of them, for its holidays.
+fn range(interval: Interval, bars: usize) -> &'static str {
+    const RANGES: [(&str, usize); 8] = [
+        ("5d", 5),
+        ("1mo", 19),
+        ("3mo", 60),
+        ("6mo", 121),
+        ("1y", 246),
+        ("2y", 494),
+        ("5y", 1_240),
+        ("10y", 2_480),
+    ];
+    let minutes = interval.minutes();
+    let (sessions, longest) = match minutes {
+        WEEK => (bars.saturating_add(1).saturating_mul(5), "10y"),
+        DAY => (bars.saturating_add(1), "10y"),
+        _ => {
+            let longest = match minutes {
+                1 => "5d",
+                60 => "2y",
+                _ => "1mo",
+            };
+            (bars.div_ceil((390_usize).div_ceil(minutes as usize)).saturating_add(1), longest)
+        }
+    };
+    let fits = |(name, holds): &&(&str, usize)| *holds >= sessions || *name == longest;
+    RANGES.iter().find(fits).map_or(longest, |(name, _)| name)
+}
+
+/// Drops what is no bar of a regular session: the price of the moment and the closing print, which are
+/// not stamped with the start of a bar, and the bars before and after the session. A closing print can
+/// even carry the time of a later day's close.
+fn within_sessions(mut rows: Vec<Candle>, meta: &Meta, interval: Interval) -> Vec<Candle> {
+    let zone = meta.zone();
+    let date = |second: i64| Timestamp::from_second(second).map(|time| zone.to_datetime(time).date()).ok();
+    let sessions = sessions(&meta.trading_periods);
+    let usual = meta.session();
+    // Bars of an hour start on the half hour where the exchange opens so; bars of 90 minutes move with
+    // daylight saving. None leaves its quarter of an hour.
+    let grid = interval.seconds().min(900);
+    let phase = |row: &Candle| row.open_time.as_second().rem_euclid(grid);
+    let bar_phase = most_common(rows.iter().map(phase).collect());
+    let volumes = rows.iter().any(|row| row.volume > 0.0);
+    rows.retain(|row| {
+        let opened = row.open_time.as_second();
+        if Some(phase(row)) != bar_phase {
+            return false;
+        }
+        if sessions.iter().any(|session| session.start <= opened && opened < session.end()) {
+            return true;
+        }
+        if sessions.iter().any(|session| date(session.start) == date(opened)) {
+            return false;
+        }
+        if row.volume > 0.0 {
+            return true;
+        }
+        // Nothing is known of this day but the hours of another. Where others have volume and a session
+        // list, a bar without either is a print; else it may be an index, or half an hour without trades.
+        (sessions.is_empty() || !volumes)
+            && usual.is_none_or(|session| session.has_time_of_day(row.open_time, &zone))
+    });
+    rows
+}
+
+/// Daily and weekly bars are stamped with the opening of a session, or, the last one, with the time of
+/// the last trade. Their key is the date at the exchange, so that daylight saving does not make two.
+///
+/// A day is over when its session is, and its last prices have had the time to arrive. Which session is
+/// the day's, the service says for the current one only; a day before today at the exchange is over.
+fn by_date(rows: Vec<Candle>, meta: &Meta, interval: Interval, now: Timestamp) -> Vec<Candle> {
+    let zone = meta.zone();
+    let date = |time: Timestamp| zone.to_datetime(time).date();
+    let today = date(now);
+    let current = meta.session().and_then(|session| {
+        let last = Timestamp::from_second(session.end).ok()?;
+        Some((date(last), Timestamp::from_second(session.end()).ok()?))
+    });
+    let traded_at = meta.regular_market_time.0.and_then(super::number::seconds);
+    let day_is_over = |day: Date| match current {
+        Some((session_day, end)) if session_day == day => {
+            let settled = traded_at.is_none_or(|time| time >= end);
+            now.duration_since(end) >= if settled { SignedDuration::ZERO } else { DELAY }
+        }
+        _ => day < today,
+    };
+    let dated = |row: Candle| {
+        let day = date(row.open_time);
+        let day = if interval.minutes() == WEEK {
+            let monday = day.checked_sub(i64::from(day.weekday().to_monday_zero_offset()).days()).ok()?;
+            Some(monday).filter(|monday| monday.checked_add(1.week()).is_ok_and(|next| next <= today))?
+        } else {
+            Some(day).filter(|day| day_is_over(*day))?
+        };
+        Some(Candle { open_time: day.to_zoned(TimeZone::UTC).ok()?.timestamp(), ..row })
+    };
+    bars::in_order(rows.into_iter().filter_map(dated).collect())
+}
+
+fn most_common(mut numbers: Vec<i64>) -> Option<i64> {
+    numbers.sort_unstable();
+    numbers.chunk_by(|a, b| a == b).max_by_key(|same| same.len())?.first().copied()
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    // Refusals come under another name.
+    #[serde(alias = "finance")]
+    chart: Chart,
+}
+
+#[derive(Deserialize)]
+struct Chart {
+    result: Option<Vec<Series>>,
+    error: Option<Problem>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    code: String,
+    description: String,
+}
+
+impl Problem {
+    fn about(&self, symbol: &str) -> FetchError {
+        let said = excerpt(if self.description.is_empty() { &self.code } else { &self.description });
+        let unknown = self.code.eq_ignore_ascii_case("not found");
+        FetchError::failed(format!("{}`{symbol}`: {said}", if unknown { "unknown symbol " } else { "" }))
+    }
+}
+
+#[derive(Deserialize)]
+struct Series {
+    #[serde(default)]
+    meta: Meta,
+    timestamp: Option<Vec<Number>>,
+    #[serde(default)]
+    indicators: Indicators,
+}
+
+impl Series {
+    /// The rows that have a price, as they came: `open_time` is the stamp of the row.
+    fn rows(&self) -> Vec<Candle> {
+        let stamps = self.timestamp.as_deref().unwrap_or_default();
+        let Some(quote) = self.indicators.quote.iter().flatten().next() else { return Vec::new() };
+        let row = |(n, stamp): (usize, &Number)| {
+            let close = quote.close.as_ref()?.get(n).copied()?;
+            // A column that is not there at all (some answers have only `close`) is not a missing price.
+            let price = |column: &Column| match column {
+                Some(column) => column.get(n).copied().unwrap_or_default(),
+                None => close,
+            };
+            let prices = [price(&quote.open), price(&quote.high), price(&quote.low), close];
+            let volume = quote.volume.as_ref().and_then(|column| column.get(n).copied());
+            bars::candle(*stamp, prices, volume.unwrap_or_default())
+        };
+        stamps.iter().enumerate().filter_map(row).collect()
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct Indicators {
+    #[serde(default)]
+    quote: Vec<Option<Quote>>,
+}
+
+type Column = Option<Vec<Number>>;
+
+#[derive(Deserialize)]
+struct Quote {
+    open: Column,
+    high: Column,
+    low: Column,
+    close: Column,
+    volume: Column,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Meta {
+    exchange_timezone_name: Option<String>,
+    gmtoffset: Number,
+    regular_market_time: Number,
+    current_trading_period: Value,
+    trading_periods: Value,
+}
+
+impl Meta {
+    /// The zone of the exchange. Its name, for the offset is only that of today.
+    fn zone(&self) -> TimeZone {
+        let named = self.exchange_timezone_name.as_deref().and_then(|name| TimeZone::get(name).ok());
+        named.unwrap_or_else(|| {
+            #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and so is refused")]
+            let offset = self.gmtoffset.0.and_then(|seconds| Offset::from_seconds(seconds as i32).ok());
+            offset.map_or(TimeZone::UTC, TimeZone::fixed)
+        })
+    }
+
+    /// The session under way, or the next, or the last: the one that `regularMarketTime` is nearest to.
+    fn session(&self) -> Option<Session> {
+        sessions(&self.current_trading_period).first().copied()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Session {
+    start: i64,
+    end: i64,
+}
+
+impl Session {
+    /// The first second after it. What never closes ends, as the service has it, at 23:59.
+    const fn end(self) -> i64 {
+        if self.end.rem_euclid(3_600) == 59 * 60 { self.end.saturating_add(60) } else { self.end }
+    }
+
+    fn has_time_of_day(self, time: Timestamp, zone: &TimeZone) -> bool {
+        let of_day = |time: Timestamp| zone.to_datetime(time).time();
+        let (Ok(start), Ok(end)) = (Timestamp::from_second(self.start), Timestamp::from_second(self.end()))
+        else {
+            return true;
+        };
+        let (start, time, end) = (of_day(start), of_day(time), of_day(end));
+        if start < end { start <= time && time < end } else { start <= time || time < end }
+    }
+}
+
+/// The regular sessions in an object of `pre`, `regular` and `post`, in lists of lists, or in one alone.
+fn sessions(value: &Value) -> Vec<Session> {
+    match value {
+        Value::Array(several) => several.iter().flat_map(sessions).collect(),
+        Value::Object(object) => match object.get("regular") {
+            Some(regular) => sessions(regular),
+            None => object
+                .get("start")
+                .and_then(Value::as_i64)
+                .zip(object.get("end").and_then(Value::as_i64))
+                .map(|(start, end)| Session { start, end })
+                .into_iter()
+                .collect(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, fixture, plugin, read};
+
+    fn daily() -> Yahoo {
+        plugin("symbols = ['AAPL']\ninterval = '1d'")
+    }
+
+    fn candles(source: &Yahoo, body: impl Into<Vec<u8>>, now: &str) -> Vec<Candle> {
+        let seen = read(source, 200, body, now).expect("a chart");
+        seen.observations.first().and_then(crate::plugin::candles).map(<[Candle]>::to_vec).unwrap_or_default()
+    }
+
+    /// A chart of half-hour bars: stamp, close, volume.
+    fn chart(meta: &str, rows: &[(&str, &str, u64)]) -> String {
+        let column =
+            |of: &dyn Fn(&(&str, &str, u64)) -> String| rows.iter().map(of).collect::<Vec<_>>().join(",");
+        let (stamps, closes, volumes) = (
+            column(&|row| at(row.0).as_second().to_string()),
+            column(&|row| row.1.to_owned()),
+            column(&|row| row.2.to_string()),
+        );
+        format!(
+            r#"{{"chart":{{"result":[{{"meta":{{"exchangeTimezoneName":"America/New_York"{meta}}},
+            "timestamp":[{stamps}],"indicators":{{"quote":[{{"close":[{closes}],"volume":[{volumes}]}}]}}}}],"error":null}}}}"#
+        )
+    }
+
+    #[test]
+    fn the_smallest_range_that_holds_the_bars_is_asked_for() {
+        for (interval, bars, range_asked) in [
+            ("30m", 14, "5d"),
+            ("30m", 140, "1mo"),
+            ("30m", 5_000, "1mo"),
+            ("1m", 140, "5d"),
+            ("1m", 9_999, "5d"),
+            ("1h", 140, "3mo"),
+            ("1h", 99_999, "2y"),
+            ("1d", 0, "5d"),
+            ("1d", 140, "1y"),
+            ("1w", 140, "5y"),
+            ("1w", usize::MAX, "10y"),
+        ] {
+            assert_eq!(range(interval.parse().expect(interval), bars), range_asked, "{interval} {bars}");
+        }
+    }
+
+    #[test]
+    fn each_symbol_is_asked_for_under_the_base_like_a_browser() {
+        let source: Yahoo = plugin(
+            "symbols = ['^VIX', 'EURUSD=X']\ninterval = '1w'\nbase_url = 'http://127.0.0.1:9100/yahoo/'\n\
+             user_agent = 'Browser'",
+        );
+        let asked = source.requests(&Needs { now: at("2026-11-20T12:00:00Z"), bars: 14 });
+        let urls: Vec<_> = asked.iter().map(|request| request.url.as_str()).collect();
+        assert_eq!(
+            urls,
+            ["%5EVIX", "EURUSD%3DX"].map(|symbol| format!(
+                "http://127.0.0.1:9100/yahoo/v8/finance/chart/{symbol}?interval=1wk&range=6mo&includePrePost=false"
+            ))
+        );
+        assert_eq!(asked[0].headers, [("user-agent".to_owned(), "Browser".to_owned())]);
+        let refused =
+            toml::from_str::<Yahoo>("symbols = ['A']\ninterval = '20m'").err().expect("no such bar");
+        assert!(
+            refused.to_string().contains("Yahoo has no bars of 20m; it has those of 1m, 2m"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn rows_without_a_price_are_no_bars() {
+        let rows = [
+            ("2026-11-20T14:30:00Z", "null", 0),
+            ("2026-11-20T15:00:00Z", "\"Infinity\"", 5),
+            ("2026-11-20T15:30:00Z", "\"7.5\"", 5),
+            ("2026-11-20T16:00:00Z", "\"NaN\"", 5),
+        ];
+        let source: Yahoo = plugin("symbols = ['AAPL']");
+        let read = candles(&source, chart("", &rows), "2026-11-20T18:00:00Z");
+        let [bar] = read[..] else { panic!("{read:?}") };
+        assert_eq!((bar.open, bar.high, bar.low, bar.close, bar.volume), (7.5, 7.5, 7.5, 7.5, 5.0));
+    }
+
+    #[test]
+    fn open_bars_live_prices_and_closing_prints_are_left_out() {
+        let session = |day: &str| {
+            let second = |time: &str| at(&format!("{day}T{time}Z")).as_second();
+            format!("{{\"start\":{},\"end\":{}}}", second("14:30:00"), second("21:00:00"))
+        };
+        let listed = format!(",\"tradingPeriods\":[[{}]]", session("2026-11-19"));
+        let usual = format!(",\"currentTradingPeriod\":{{\"regular\":{}}}", session("2026-11-20"));
+        let source: Yahoo = plugin("symbols = ['AAPL']");
+        let rows = [
+            ("2026-11-19T20:00:00Z", "1", 9),
+            ("2026-11-19T20:30:00Z", "2", 9),
+            ("2026-11-19T21:00:00Z", "3", 0),
+            ("2026-11-20T21:00:00Z", "4", 0),
+        ];
+        let kept = |meta: &str, rows: &[_], now| -> Vec<f64> {
+            candles(&source, chart(meta, rows), now).iter().map(|bar| bar.close).collect()
+        };
+        // The print of a close, and that of the next day's, outside what was asked.
+        assert_eq!(kept(&listed, &rows, "2026-11-21T12:00:00Z"), [1.0, 2.0]);
+        assert_eq!(kept(&usual, &rows, "2026-11-21T12:00:00Z"), [1.0, 2.0]);
+        // The bar under way, and the price of the moment.
+        let rows = [
+            ("2026-11-19T15:00:00Z", "1", 9),
+            ("2026-11-19T15:30:00Z", "2", 0),
+            ("2026-11-19T16:00:00Z", "3", 9),
+            ("2026-11-19T16:12:07Z", "4", 0),
+        ];
+        for meta in [&*listed, &usual, ""] {
+            assert_eq!(kept(meta, &rows, "2026-11-19T16:12:30Z"), [1.0, 2.0], "{meta}");
+            assert_eq!(kept(meta, &rows, "2026-11-19T20:00:00Z"), [1.0, 2.0, 3.0], "{meta}");
+        }
+    }
+
+    #[test]
+    fn what_never_closes_keeps_its_last_bar_of_the_day() {
+        let day = at("2026-11-19T00:00:00Z").as_second();
+        let meta = format!(",\"tradingPeriods\":[[{{\"start\":{day},\"end\":{}}}]]", day + 86_340);
+        let source: Yahoo = plugin("symbols = ['BTC-USD']\ninterval = '1m'");
+        let rows = [("2026-11-19T23:58:00Z", "1", 0), ("2026-11-19T23:59:00Z", "2", 0)];
+        assert_eq!(candles(&source, chart(&meta, &rows), "2026-11-20T00:00:30Z").len(), 2);
+    }
+
+    #[test]
+    fn a_day_keeps_its_date_over_daylight_saving_and_counts_when_it_is_over() {
+        let session = "\"currentTradingPeriod\":{\"regular\":{\"start\":1793975400,\"end\":1793998800}}";
+        let meta =
+            |traded_at: &str| format!(",\"regularMarketTime\":{},{session}", at(traded_at).as_second());
+        let rows = [
+            ("2026-10-30T13:30:00Z", "1", 9), // summer time
+            ("2026-11-05T14:30:00Z", "2", 9),
+            ("2026-11-06T14:30:00Z", "3", 9),
+            ("2026-11-06T20:59:50Z", "4", 9), // the same day once more, as of its last trade
+        ];
+        let days = |traded_at: &str, now: &str| -> Vec<(String, f64)> {
+            let read = candles(&daily(), chart(&meta(traded_at), &rows), now);
+            read.iter().map(|bar| (bar.open_time.strftime("%F %T").to_string(), bar.close)).collect()
+        };
+        let day = |date: &str, close| (format!("{date} 00:00:00"), close);
+        let earlier = [day("2026-10-30", 1.0), day("2026-11-05", 2.0)];
+        let all = [day("2026-10-30", 1.0), day("2026-11-05", 2.0), day("2026-11-06", 4.0)];
+        assert_eq!(days("2026-11-06T20:59:50Z", "2026-11-06T20:59:55Z"), earlier);
+        // The session is over, but prices may be late by twenty minutes where the last is from before.
+        assert_eq!(days("2026-11-06T20:59:50Z", "2026-11-06T21:05:00Z"), earlier);
+        assert_eq!(days("2026-11-06T20:59:50Z", "2026-11-06T21:20:00Z"), all);
+        assert_eq!(days("2026-11-06T21:00:01Z", "2026-11-06T21:00:05Z"), all);
+    }
+
+    #[test]
+    fn a_week_counts_from_the_next_monday_on() {
+        let weekly: Yahoo = plugin("symbols = ['AAPL']\ninterval = '1w'");
+        let rows = [("2026-11-09T05:00:00Z", "1", 9), ("2026-11-16T05:00:00Z", "2", 9)];
+        for (now, weeks) in [("2026-11-22T23:00:00Z", 1), ("2026-11-23T06:00:00Z", 2)] {
+            let read = candles(&weekly, chart("", &rows), now);
+            assert_eq!(read.len(), weeks, "{now}");
+            assert_eq!(read[0].open_time, at("2026-11-09T00:00:00Z"));
+        }
+    }
+
+    #[test]
+    fn what_the_service_says_of_a_symbol_is_told() {
+        for (status, body, said) in [
+            (
+                422,
+                r#"{"chart":{"result":null,"error":{"code":"Unprocessable Entity","description":"Bad pair"}}}"#,
+                "`AAPL`: Bad pair",
+            ),
+            (
+                401,
+                r#"{"finance":{"result":null,"error":{"code":"Unauthorized","description":"Invalid Crumb"}}}"#,
+                "`AAPL`: Invalid Crumb",
+            ),
+            (200, r#"{"chart":{"result":[],"error":null}}"#, "`AAPL`: the answer holds no chart"),
+            (200, "<html>", "`AAPL`: the answer is an HTML page where JSON was due"),
+            (200, "", "`AAPL`: the answer is empty where JSON was due"),
+            (502, "<html>", "`AAPL`: HTTP 502 Bad Gateway"),
+        ] {
+            let error = read(&daily(), status, body, "2026-11-20T12:00:00Z").expect_err(said);
+            assert_eq!(error.to_string(), said);
+        }
+    }
+
+    #[test]
+    fn captured_days_are_read() {
+        // File, the moment right after the capture, bars, the first and the last of them.
+        for (file, now, bars, first, last) in [
+            (
+                "AAPL_1d_2020-08-31_split_dividend",
+                "2021-11-20T00:00:00Z",
+                49,
+                ("2020-08-31", 129.04),
+                ("2020-11-06", 118.69),
+            ),
+            ("AAPL_1d_6mo_2025", "2025-10-29T20:00:05Z", 127, ("2025-04-30", 212.5), ("2025-10-29", 269.7)),
+            ("AAPL_1d_6mo_2025", "2025-10-29T19:59:00Z", 126, ("2025-04-30", 212.5), ("2025-10-28", 269.0)),
+            (
+                "ALL.AX_1d_3mo_live_last_bar",
+                "2022-01-13T05:10:10Z",
+                63,
+                ("2021-10-13", 44.7009),
+                ("2022-01-12", 44.15),
+            ),
+            (
+                "BTC-USD_1d_2020-01-01",
+                "2025-02-20T12:00:00Z",
+                3,
+                ("2020-01-01", 7200.1743),
+                ("2020-01-03", 7344.8843),
+            ),
+            (
+                "EURUSD_1d_2020-01-01",
+                "2025-02-20T12:00:00Z",
+                3,
+                ("2020-01-01", 1.1221),
+                ("2020-01-03", 1.1171),
+            ),
+            (
+                "WSU.DE_1d_2023-08_null_bar",
+                "2023-09-04T08:00:00Z",
+                2,
+                ("2023-08-04", 34.45),
+                ("2023-08-08", 33.2),
+            ),
+            (
+                "MUV2.DE_1d_6mo_null_close_only",
+                "2020-10-16T15:36:00Z",
+                123,
+                ("2017-11-27", 188.55),
+                ("2018-05-25", 188.3),
+            ),
+        ] {
+            let Some(body) = fixture(&format!("yahoo/{file}.json")) else { return };
+            let read = candles(&daily(), body, now);
+            assert_eq!(read.len(), bars, "{file} {now}");
+            // Prices are single precision, widened.
+            let close = |bar: &Candle| (bar.close * 10_000.0).round() / 10_000.0;
+            let day = |bar: &Candle| (bar.open_time.strftime("%F").to_string(), close(bar));
+            assert_eq!(day(&read[0]), (first.0.to_owned(), first.1), "{file}");
+            assert_eq!(day(&read[bars - 1]), (last.0.to_owned(), last.1), "{file}");
+            assert!(read.is_sorted_by(|a, b| a.open_time < b.open_time), "{file}");
+        }
+    }
+
+    #[test]
+    fn of_a_captured_day_with_its_fringes_the_regular_bars_stay() {
+        let Some(body) = fixture("yahoo/TSLA_30m_2021-11-22_prepost.json") else { return };
+        let source: Yahoo = plugin("symbols = ['TSLA']");
+        let read = candles(&source, body.clone(), "2021-11-23T00:00:00Z");
+        assert_eq!(read.len(), 13);
+        assert_eq!(read[0].open_time, at("2021-11-22T14:30:00Z"));
+        assert_eq!(read[12].open_time, at("2021-11-22T20:30:00Z"));
+        assert!(read.iter().all(|bar| bar.volume > 0.0));
+        // Half way through the session.
+        assert_eq!(candles(&source, body, "2021-11-22T16:10:00Z").len(), 3);
+    }
+
+    #[test]
+    fn captured_silences_and_errors_are_told_apart() {
+        let Some(empty) = fixture("yahoo/AAPL_1m_weekend_empty.json") else { return };
+        assert_eq!(
+            candles(&plugin("symbols = ['AAPL']\ninterval = '1m'"), empty, "2025-02-20T12:00:00Z"),
+            []
+        );
+        let body = |name: &str| fixture(&format!("yahoo/{name}")).expect("the set is whole");
+        assert_eq!(candles(&daily(), body("VXAPL_1d_empty.json"), "2021-11-20T00:00:00Z"), []);
+        for (status, file, said) in [
+            (404, "error_404_not_found.json", "unknown symbol `AAPL`: No data found, symbol may be delisted"),
+            (
+                400,
+                "error_400_no_data_for_range.json",
+                "`AAPL`: Data doesn't exist for startDate = 1577836800, endDate = 1578009600",
+            ),
+        ] {
+            let error = read(&daily(), status, body(file), "2021-11-20T00:00:00Z").expect_err(said);
+            assert_eq!(error.to_string(), said);
+        }
+        for file in ["error_429_body.txt", "error_429_body_edge.txt"] {
+            let url = base_url();
+            let wall = crate::http::wall_sign(&Reply::captured(429, url.clone(), body(file)));
+            assert!(wall.is_some_and(|why| why.contains("Too Many Requests")), "{file}");
+            // With another status it is at least no chart.
+            assert!(read(&daily(), 200, body(file), "2021-11-20T00:00:00Z").is_err());
+        }
+    }
+}

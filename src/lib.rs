@@ -8,6 +8,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+pub mod demo;
 pub mod http;
 pub mod model;
 pub mod notifiers;

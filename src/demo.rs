@@ -105,9 +105,9 @@ strategy = [{{ kind = "price_drop", baseline = "previous" }}]
 stale_after = "never"                      # its weeks lie years back
 
 [watch.quotes]
-source = {{ kind = "finnhub", symbols = ["AAPL", "MSFT", "AMZN"] }}
+source = {{ kind = "finnhub", symbols = ["AMZN", "NVDA", "TSLA"] }}
 every = "1s"
-strategy = [{{ kind = "percent_change" }}]
+strategy = [{{ kind = "percent_change", by = 10, window = "5s" }}]
 
 [watch.crypto]
 source = {{ kind = "kraken", symbols = "*" }}
@@ -269,7 +269,11 @@ fn chart(
     let bars = || path.iter().zip(closes);
     let start = end - count * length;
     let last = closes.last().copied().unwrap_or_default();
-    let day = json!({"timezone": "EST", "start": end - 86_400, "end": end + 86_400, "gmtoffset": -18_000});
+    let today = end.div_euclid(86_400) * 86_400;
+    let period = |from: i64, to: i64| {
+        let (start, end) = (today + from * 1_800, today + to * 1_800);
+        json!({"timezone": "EST", "start": start, "end": end, "gmtoffset": -18_000})
+    };
     Ok(json!({
         "meta": {
             "currency": "USD", "symbol": share.0, "exchangeName": "NMS", "fullExchangeName": "NasdaqGS",
@@ -278,7 +282,7 @@ fn chart(
             "exchangeTimezoneName": "America/New_York", "regularMarketPrice": last,
             "longName": share.1, "chartPreviousClose": path.first(), "previousClose": path.first(),
             "scale": 3, "priceHint": 2,
-            "currentTradingPeriod": {"pre": day, "regular": day, "post": day},
+            "currentTradingPeriod": {"pre": period(18, 29), "regular": period(29, 42), "post": period(42, 50)},
             "dataGranularity": interval.to_string(), "range": range,
             "validRanges": ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"],
         },

@@ -12,6 +12,7 @@ pub mod alerting;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod http;
 pub mod model;
 pub mod notifiers;

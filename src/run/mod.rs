@@ -17,7 +17,7 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
-use crate::model::{Alert, Observation, Outcome, Reading, Trigger};
+use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, Trigger};
 use crate::plugin::{FetchError, Needs, Seen};
 use crate::store::{LastSeen, Marks, RunCommit, SeenSubject, Store};
 use crate::watchlist::Watch;
@@ -38,6 +38,8 @@ struct Memory {
     settled: bool,
     /// When its data are too old, if nothing newer comes.
     stale_at: Option<Timestamp>,
+    /// When the next bar closes, which the same answer may already hold.
+    reread_at: Option<Timestamp>,
     spec_hash: u64,
 }
 
@@ -55,6 +57,7 @@ struct Learned {
     marks: HashMap<u64, Mark>,
     settled: bool,
     stale_at: Option<Timestamp>,
+    reread_at: Option<Timestamp>,
 }
 
 /// Which run is wanted.
@@ -204,7 +207,11 @@ impl Runner {
         let started = Instant::now();
         let needs = Needs { now: slot.now, bars: watch.lookback.bars };
         let memory = self.recall(watch, slot.watch_id);
-        let answers = ask(http, watch, &needs, &memory).await;
+        // A bar that was open when it was read is closed now, though the answer may be the same.
+        let again = memory.reread_at.is_some_and(|reread_at| slot.now >= reread_at);
+        let nothing = HashMap::new();
+        let marks = if again { &nothing } else { &*memory.marks };
+        let answers = ask(http, watch, &needs, marks).await;
         let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
         let finished_at = after(slot.now, started);
         let commit = |outcome, error, found| RunCommit {
@@ -254,13 +261,14 @@ impl Runner {
         let mut known: HashMap<u64, Mark> = HashMap::clone(&memory.marks);
         known.retain(|request, _| requests.contains(request));
         known.extend(marks.iter().cloned());
+        let reread_at = next_close(watch, &judged.current, slot.now);
         let (report, mut found) = judged.finish(watch, outcome, error.clone());
         found.marks = marks;
         found.requests = requests;
         Ok(Prepared {
             report,
             commit: commit(outcome, error, Some(Box::new(found))),
-            learned: Some(Learned { marks: known, settled, stale_at }),
+            learned: Some(Learned { marks: known, settled, stale_at, reread_at }),
             turned,
         })
     }
@@ -320,6 +328,7 @@ impl Runner {
         known.marks = Arc::new(learned.marks);
         known.settled = learned.settled;
         known.stale_at = learned.stale_at;
+        known.reread_at = learned.reread_at;
         known.spec_hash = watch.spec_hash();
     }
 }
@@ -353,14 +362,14 @@ impl Report {
 }
 
 /// Sends every request at once (their hosts set the pace) and reads what changed.
-async fn ask(http: &Http, watch: &Arc<Watch>, needs: &Needs, memory: &Memory) -> Vec<Answer> {
+async fn ask(http: &Http, watch: &Arc<Watch>, needs: &Needs, marks: &HashMap<u64, Mark>) -> Vec<Answer> {
     let mut requests = watch.source.requests(needs);
     if requests.len() == 1
         && let Some(request) = requests.pop()
     {
-        return vec![ask_one(http, watch, request, needs, memory).await];
+        return vec![ask_one(http, watch, request, needs, marks).await];
     }
-    join_all(requests.into_iter().map(|request| ask_one(http, watch, request, needs, memory))).await
+    join_all(requests.into_iter().map(|request| ask_one(http, watch, request, needs, marks))).await
 }
 
 async fn ask_one(
@@ -368,11 +377,11 @@ async fn ask_one(
     watch: &Arc<Watch>,
     request: Request,
     needs: &Needs,
-    memory: &Memory,
+    marks: &HashMap<u64, Mark>,
 ) -> Answer {
     let key = key_of(&request);
     let begun = Instant::now();
-    let fetched = http.fetch(&request, memory.marks.get(&key)).await;
+    let fetched = http.fetch(&request, marks.get(&key)).await;
     metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
         .record(begun.elapsed().as_secs_f64());
     let result = match fetched {
@@ -457,6 +466,20 @@ fn outcome_of(answers: &[Answer], unchanged: bool) -> (Outcome, Option<String>) 
         (true, true) => (Outcome::Unchanged, None),
         (true, false) => (Outcome::Ok, None),
     }
+}
+
+/// When a bar closes next.
+fn next_close(watch: &Watch, current: &[Observation], now: Timestamp) -> Option<Timestamp> {
+    if watch.source.yields() != ReadingKind::Candles {
+        return None;
+    }
+    let length = current.iter().filter_map(|seen| match &seen.reading {
+        Reading::Candles { interval, .. } => Some(*interval),
+        _ => None,
+    });
+    // Without any bar, none has closed yet or none is known: a minute is the shortest there is.
+    let interval = length.min().or(Interval::from_minutes(1))?;
+    interval.floor(now).checked_add(interval.duration()).ok()
 }
 
 fn after(now: Timestamp, started: Instant) -> Timestamp {

@@ -1,0 +1,25 @@
+# What is done often. `just` lists it.
+default:
+    @just --list
+
+# Does it compile
+check:
+    cargo check --all-targets
+
+# Everything the tests promise; STAKEOUT_FIXTURES names the folder of captured replies, where there is one
+test *filter:
+    cargo nextest run {{ filter }}
+
+# Format, lints, licences and advisories
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+    cargo deny check
+
+# The figures beside their aims; STAKEOUT_ORIGIN names the program of the local origin
+bench *sections:
+    cargo bench --bench figures -- {{ sections }}
+
+# Alerts within seconds, without network or configuration
+demo:
+    cargo run -- demo

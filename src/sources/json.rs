@@ -10,8 +10,8 @@ use url::Url;
 
 use super::number::{self, Number};
 use crate::http::{Reply, Request, excerpt};
-use crate::model::{Observation, Reading, ReadingKind, Secret};
-use crate::plugin::{FetchError, Needs, Plugin, Seen, Source, nearest};
+use crate::model::{Observation, Reading, ReadingKind, Secret, nearest};
+use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
 /// Where, and what in it.
 #[derive(Deserialize)]

@@ -8,8 +8,8 @@ use url::Url;
 use super::names::Names;
 use super::soda::{self, Row};
 use crate::http::{Reply, Request};
-use crate::model::{ReadingKind, Secret};
-use crate::plugin::{FetchError, Needs, Plugin, Seen, Source, nearest};
+use crate::model::{ReadingKind, Secret, nearest};
+use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
 /// Which regions, and where.
 #[derive(Deserialize)]

@@ -9,8 +9,8 @@ use url::Url;
 use super::address::join;
 use super::number::{self, Number};
 use crate::http::{Reply, Request, excerpt};
-use crate::model::{Observation, Reading, Secret};
-use crate::plugin::{FetchError, nearest};
+use crate::model::{Observation, Reading, Secret, nearest};
+use crate::plugin::FetchError;
 
 /// One row of a dataset: the names of its columns and what stands there. Portals leave out what is null.
 pub(super) type Row = Map<String, Value>;

@@ -1,6 +1,7 @@
 //! The words of the program as plain data. Nothing here reads a clock, a file or the network.
 
 mod alert;
+mod number;
 mod observation;
 mod period;
 mod run;
@@ -8,6 +9,7 @@ mod secret;
 mod signal;
 
 pub use alert::{Alert, AlertStatus, Reason};
+pub use number::{money, plain, shown};
 pub use observation::{
     Availability, Candle, Interval, Listing, Observation, Past, Quote, Reading, ReadingKind,
 };

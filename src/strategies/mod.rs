@@ -4,8 +4,11 @@ use crate::plugin::{Kind, Strategy};
 
 mod adaptive_pq;
 mod percent_change;
+mod price_drop;
+mod restock;
 mod rsi;
 mod spike;
+mod text_changed;
 mod threshold;
 
 mod indicator;
@@ -16,8 +19,11 @@ mod words;
 pub const KINDS: &[Kind<dyn Strategy>] = &[
     Kind::strategy::<adaptive_pq::AdaptivePq>(),
     Kind::strategy::<percent_change::PercentChange>(),
+    Kind::strategy::<price_drop::PriceDrop>(),
+    Kind::strategy::<restock::Restock>(),
     Kind::strategy::<rsi::Rsi>(),
     Kind::strategy::<spike::Spike>(),
+    Kind::strategy::<text_changed::TextChanged>(),
     Kind::strategy::<threshold::Threshold>(),
 ];
 

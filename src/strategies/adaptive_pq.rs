@@ -124,7 +124,7 @@ mod tests {
             mean += (rsi - mean) * 2.0 / 13.0;
         }
         let [.., open, close] = closes else { return "hold" };
-        match mean < 20.0 || mean > 80.0 {
+        match !(20.0..=80.0).contains(&mean) {
             true if close > open && rsi > mean => "buy",
             true if close < open && rsi < mean => "sell",
             _ => "hold",

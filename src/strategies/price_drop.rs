@@ -257,32 +257,10 @@ mod tests {
 
     use super::super::tests::{known, past, tell, told};
     use super::*;
-    use crate::http::{Reply, Request};
     use crate::model::{Availability, Listing, Observation};
-    use crate::plugin::{FetchError, Needs, Seen, Source};
-    use crate::testing::{NoSource, at, candles, evaluate, plugin, quotes};
+    use crate::testing::{Described, at, candles, evaluate, plugin, quotes};
 
     const NOW: &str = "2026-11-18T09:00:00Z";
-
-    struct Gasoline;
-
-    impl Source for Gasoline {
-        fn yields(&self) -> ReadingKind {
-            ReadingKind::Value
-        }
-        fn requests(&self, needs: &Needs) -> Vec<Request> {
-            NoSource.requests(needs)
-        }
-        fn read(&self, _: &Request, _: &Reply, _: &Needs) -> Result<Seen, FetchError> {
-            Ok(Seen::default())
-        }
-        fn describe(&self, subject: &str) -> String {
-            format!("gasoline in {subject}")
-        }
-        fn usual_strategies(&self) -> &'static str {
-            "[]"
-        }
-    }
 
     fn week(date: &str, value: f64) -> Observation {
         Observation {
@@ -307,7 +285,7 @@ mod tests {
             known: &known.into_iter().map(|known| (subject.clone(), known)).collect::<HashMap<_, _>>(),
             now: at(NOW),
             zone: &TimeZone::UTC,
-            source: &Gasoline,
+            source: &Described("gasoline in"),
         };
         plugin::<PriceDrop>(keys).evaluate(&view).unwrap().pop()
     }

@@ -165,15 +165,14 @@ pub(super) fn last(period: Period) -> String {
     }
 }
 
-/// The largest unit that measures a period in whole numbers; a day is 24 hours to most people.
+/// The largest unit that measures a period in whole numbers, except that one day is 24 hours.
 fn units(period: Period) -> (Option<usize>, &'static str) {
     let seconds = period.0.as_secs();
-    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
-    units
+    [(86_400, 2, "day"), (3_600, 1, "hour"), (60, 1, "minute"), (1, 1, "second")]
         .into_iter()
-        .find(|(size, _)| seconds % size == 0 && seconds / size > usize::from(*size == 86_400) as u64)
-        .filter(|(size, _)| seconds / size < 1_000)
-        .map_or((None, ""), |(size, unit)| (usize::try_from(seconds / size).ok(), unit))
+        .find(|(size, at_least, _)| seconds.is_multiple_of(*size) && seconds / size >= *at_least)
+        .filter(|(size, _, _)| seconds / size < 1_000)
+        .map_or((None, ""), |(size, _, unit)| (usize::try_from(seconds / size).ok(), unit))
 }
 
 /// A percentage without its sign: `5.2`, `12`, `0.04`.

@@ -100,6 +100,27 @@ impl Source for NoSource {
     }
 }
 
+/// A source with these words before every subject.
+pub(crate) struct Described(pub(crate) &'static str);
+
+impl Source for Described {
+    fn yields(&self) -> crate::model::ReadingKind {
+        NoSource.yields()
+    }
+    fn requests(&self, needs: &Needs) -> Vec<Request> {
+        NoSource.requests(needs)
+    }
+    fn read(&self, request: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError> {
+        NoSource.read(request, reply, needs)
+    }
+    fn describe(&self, subject: &str) -> String {
+        format!("{} {subject}", self.0)
+    }
+    fn usual_strategies(&self) -> &'static str {
+        NoSource.usual_strategies()
+    }
+}
+
 /// What a view of `current` and nothing else makes of `strategy`.
 pub(crate) fn evaluate(strategy: &dyn Strategy, current: &[Observation]) -> Vec<Signal> {
     evaluate_knowing(strategy, current, &[], &HashMap::new())

@@ -2,6 +2,7 @@
 
 mod alert;
 mod nearest;
+mod number;
 mod observation;
 mod period;
 mod run;
@@ -10,6 +11,7 @@ mod signal;
 
 pub use alert::{Alert, AlertStatus, Reason};
 pub use nearest::{did_you_mean, nearest};
+pub use number::{money, plain, shown};
 pub use observation::{
     Availability, Candle, Interval, Listing, Observation, Past, Quote, Reading, ReadingKind,
 };

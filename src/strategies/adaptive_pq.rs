@@ -1,0 +1,170 @@
+//! The adaptive RSI rule of the watch service `lincoln`: the RSI crossing its own mean, far from the middle.
+//! <https://github.com/phvv-me/lincoln>
+
+use serde::Deserialize;
+use ta::Next;
+
+use super::{checked, indicator, words};
+use crate::model::{Candle, Observation, PolicyDefaults, Reading, ReadingKind, Signal, shown};
+use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Words};
+
+/// Time to buy while the last bar and the RSI rise and the RSI's mean is far from the middle; time to
+/// sell while both fall.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
+pub(crate) struct AdaptivePq {
+    /// Bars that the RSI looks back on, 2 to 1,000.
+    period: usize,
+    /// Bars that its mean looks back on, 2 to 1,000.
+    ema: usize,
+    /// The mean is far from the middle below this, 0 to 100.
+    low: f64,
+    /// The mean is far from the middle above this, 0 to 100.
+    high: f64,
+}
+
+impl Default for AdaptivePq {
+    fn default() -> Self {
+        Self { period: 14, ema: 12, low: 20.0, high: 80.0 }
+    }
+}
+
+checked!(AdaptivePq, |rule| {
+    indicator::check_period("period", rule.period)?;
+    indicator::check_period("ema", rule.ema)?;
+    indicator::check_limits("low", rule.low, "high", rule.high)
+});
+
+impl AdaptivePq {
+    /// The RSI after the last bar and its mean. `None` where the RSI never had a value.
+    fn rsi_and_mean(&self, candles: &[Candle]) -> Option<(f64, f64)> {
+        let mut mean = indicator::mean(self.ema);
+        let mut held = None;
+        let mut last = None;
+        let values = indicator::rsi(candles.iter().map(|candle| candle.close), self.period);
+        for (index, value) in values.enumerate() {
+            // The original fills gaps forward, then with 0, and starts a mean of n with n - 1 zeros.
+            held = value.or(held);
+            let rsi = if index + 1 < self.ema { 0.0 } else { held.unwrap_or(0.0) };
+            last = Some((rsi, mean.next(rsi)));
+        }
+        last.filter(|_| held.is_some())
+    }
+
+    fn signal(&self, seen: &Observation, view: &View<'_>) -> Option<Signal> {
+        let Reading::Candles { interval, candles } = &seen.reading else { return None };
+        let last = candles.last().filter(|_| indicator::sound(candles))?;
+        let (rsi, mean) = self.rsi_and_mean(candles)?;
+        let far = mean < self.low || mean > self.high;
+        let state = if far && last.close > last.open && rsi > mean {
+            "buy"
+        } else if far && last.close < last.open && rsi < mean {
+            "sell"
+        } else {
+            "hold"
+        };
+        let summary = format!(
+            "{}: RSI {} is {}, its mean {} ({} {} to {}), bar opened at {}, {}",
+            seen.subject,
+            self.period,
+            words::beside(rsi, mean),
+            words::beside(mean, if mean < 50.0 { self.low } else { self.high }),
+            if far { "outside" } else { "inside" },
+            self.low,
+            self.high,
+            shown(last.open),
+            words::last_close(last, *interval, view.zone),
+        );
+        let signal = Signal::level(&seen.subject, state, state != "hold");
+        Some(signal.summary(summary).value(rsi).url(seen.url.clone()))
+    }
+}
+
+impl Plugin for AdaptivePq {
+    const KIND: &'static str = "adaptive_pq";
+    const ABOUT: &'static str = "time to buy or to sell: the RSI has passed its own mean far from the middle";
+    const EXAMPLE: &'static str = "period = 14\nema = 12\nlow = 20\nhigh = 80";
+    const POLICY: PolicyDefaults = PolicyDefaults::NOTIFY;
+}
+
+impl Strategy for AdaptivePq {
+    fn reads(&self) -> &'static [ReadingKind] {
+        &[ReadingKind::Candles]
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback { bars: indicator::bars(self.period.max(self.ema)), ..Lookback::default() }
+    }
+
+    fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {
+        Ok(view.current.iter().filter_map(|seen| self.signal(seen, view)).collect())
+    }
+
+    fn tell(&self, story: &Story<'_>) -> Words {
+        words::trade(story, "buy", "sell")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::indicator::tests::walk;
+    use super::super::tests::{tell, told};
+    use super::*;
+    use crate::model::Reason;
+    use crate::testing::{candles, evaluate};
+
+    /// The rule, written down without any library; the closes' own opens are the closes before.
+    fn by_definition(closes: &[f64]) -> &'static str {
+        let (mut up, mut down, mut mean, mut rsi) = (0.0, 0.0, 0.0, 0.0);
+        for n in 1..closes.len() {
+            let change = closes[n] - closes[n - 1];
+            up += (f64::max(change, 0.0) - up) / 14.0;
+            down += (f64::max(-change, 0.0) - down) / 14.0;
+            rsi = if n < 13 { 0.0 } else { 100.0 * up / (up + down) };
+            mean += (rsi - mean) * 2.0 / 13.0;
+        }
+        let [.., open, close] = closes else { return "hold" };
+        match !(20.0..=80.0).contains(&mean) {
+            true if close > open && rsi > mean => "buy",
+            true if close < open && rsi < mean => "sell",
+            _ => "hold",
+        }
+    }
+
+    #[test]
+    fn it_is_the_original_s_rule_at_every_bar_and_price_level() {
+        let mut seen = std::collections::HashMap::new();
+        for scale in [1e-5, 100.0, 60_000.0] {
+            // Long drifts up and down take the mean beyond its limits.
+            let closes: Vec<f64> = (0..)
+                .zip(walk(scale, 400))
+                .map(|(n, close)| close * (f64::from(n) / 25.0).sin().mul_add(0.5, 1.0))
+                .collect();
+            for length in 14..closes.len() {
+                let closes = &closes[..length];
+                let signals = evaluate(&AdaptivePq::default(), &[candles("AAPL", closes)]);
+                assert_eq!(signals[0].state, by_definition(closes), "{scale} {length}");
+                assert_eq!(signals[0].firing, signals[0].state != "hold");
+                *seen.entry(signals[0].state.clone()).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(seen.len(), 3, "buy, sell and hold all occur: {seen:?}");
+    }
+
+    #[test]
+    fn too_few_bars_and_prices_that_never_moved_say_nothing() {
+        for closes in [vec![], vec![1.0, 2.0, 3.0], vec![100.0; 60], vec![f64::NAN; 60]] {
+            assert_eq!(evaluate(&AdaptivePq::default(), &[candles("AAPL", &closes)]), vec![]);
+        }
+    }
+
+    #[test]
+    fn it_says_time_to_buy() {
+        let buy = Signal::level("AAPL", "buy", true).summary("AAPL: RSI");
+        let sell = Signal::level("TSLA", "sell", true).summary("TSLA: RSI");
+        let news = [told(&buy, Reason::First), told(&sell, Reason::Changed)];
+        let words = tell(&AdaptivePq::default(), &news, &[]);
+        assert_eq!(words.title, "time to buy AAPL; time to sell TSLA");
+        assert_eq!(words.body, "AAPL: RSI\nTSLA: RSI");
+    }
+}

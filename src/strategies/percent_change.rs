@@ -1,0 +1,219 @@
+//! Fires while a price is so many percent higher or lower than at the start of a window of time.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::reading::{Field, History, NUMBERS};
+use super::{checked, words};
+use crate::model::{Period, PolicyDefaults, Reading, ReadingKind, Reason, Signal, shown};
+use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View, Words};
+
+/// A move of so many percent within a window.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
+pub(crate) struct PercentChange {
+    /// Percent, up or down.
+    by: f64,
+    /// Which way.
+    direction: Direction,
+    /// How far back to compare.
+    window: Period,
+    /// Which number.
+    field: Field,
+}
+
+/// Which way a price must move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Direction {
+    /// Either way.
+    Any,
+    /// Only a rise.
+    Up,
+    /// Only a fall.
+    Down,
+}
+
+impl Default for PercentChange {
+    fn default() -> Self {
+        let window = Period::from_secs(3_600);
+        Self { by: 5.0, direction: Direction::Any, window, field: Field::Price }
+    }
+}
+
+checked!(PercentChange, |change| {
+    if !(change.by.is_finite() && change.by > 0.0) {
+        return Err("`by` must be more than 0".into());
+    }
+    if change.window.0.is_zero() {
+        return Err("`window` must be longer than nothing".into());
+    }
+    Ok(())
+});
+
+impl PercentChange {
+    /// The number at the start of the window: the newest one that was so at or before it.
+    fn at_start(&self, history: &History<'_>, now: Timestamp) -> Option<f64> {
+        if let Reading::Candles { interval, candles } = &history.newest.reading {
+            // Counted from the last bar, so that a night or a weekend does not end what the day began.
+            let start = words::closed_at(candles.last()?, *interval).checked_sub(self.window.0).ok()?;
+            let bars = candles.iter().rev();
+            return bars
+                .skip_while(|bar| words::closed_at(bar, *interval) > start)
+                .map(|bar| self.field.of_candle(bar))
+                .next();
+        }
+        let start = now.checked_sub(self.window.0).ok()?;
+        let earlier = history.earlier.iter().map(|past| &past.observation);
+        earlier
+            .chain(history.others.iter().copied())
+            .chain([history.newest])
+            .filter(|seen| seen.observed_at <= start)
+            .filter_map(|seen| Some((seen.observed_at, self.field.of(&seen.reading)?)))
+            .max_by_key(|(at, _)| *at)
+            .map(|(_, number)| number)
+    }
+}
+
+impl Plugin for PercentChange {
+    const KIND: &'static str = "percent_change";
+    const ABOUT: &'static str =
+        "a price, a volume or a value rose or fell by so many percent within a window";
+    const EXAMPLE: &'static str = "by = 5\ndirection = \"any\"\nwindow = \"1h\"";
+    const POLICY: PolicyDefaults = PolicyDefaults::NOTIFY;
+}
+
+impl Strategy for PercentChange {
+    fn reads(&self) -> &'static [ReadingKind] {
+        NUMBERS
+    }
+
+    fn lookback(&self) -> Lookback {
+        Lookback { bars: 200, span: Some(self.window.0), ..Lookback::default() }
+    }
+
+    fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {
+        let signal = |history: History<'_>| {
+            let seen = history.newest;
+            let now = self.field.of(&seen.reading)?;
+            let then = self.at_start(&history, view.now).filter(|then| then.is_finite() && *then != 0.0)?;
+            let percent = (now - then) / then.abs() * 100.0;
+            // A tiny allowance, because 105 against 100 is not quite 5 % in binary.
+            let enough = percent.abs() >= self.by * (1.0 - 1e-12);
+            let state = match self.direction {
+                Direction::Any | Direction::Up if enough && percent > 0.0 => "rose",
+                Direction::Any | Direction::Down if enough && percent < 0.0 => "fell",
+                _ => "steady",
+            };
+            let name = match self.field {
+                Field::Volume => format!("volume of {}", words::name(view.source, seen)),
+                Field::Price | Field::Value => words::name(view.source, seen),
+            };
+            let (moved, window) = (words::percent(percent), words::span(self.window));
+            let summary = match state {
+                "steady" => format!("{name} moved {moved} % in {window}"),
+                _ => format!("{name} {state} {moved} % in {window}"),
+            };
+            let signal = Signal::level(&seen.subject, state, state != "steady");
+            let detail = format!("from {} to {}", shown(then), shown(now));
+            Some(signal.summary(summary).detail(detail).value(now).url(seen.url.clone()))
+        };
+        Ok(History::all(view).into_iter().filter_map(signal).collect())
+    }
+
+    fn tell(&self, story: &Story<'_>) -> Words {
+        let sentence = |news: &News<'_>| match news.reason {
+            Reason::Reminder => format!("still: {}", news.signal.summary),
+            Reason::Resolved => format!("{} is steady again", story.source.describe(&news.signal.subject)),
+            Reason::First | Reason::Changed => news.signal.summary.clone(),
+        };
+        words::told(story, sentence, |news| match story.news {
+            [_] => news.signal.detail.clone(),
+            _ => format!("{}: {}", sentence(news), news.signal.detail),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::tests::{past, tell, told};
+    use super::*;
+    use crate::testing::{candles, evaluate, evaluate_knowing, plugin, quotes};
+
+    const NOW: &str = "2026-11-20T12:00:00Z";
+
+    /// Summary and state of a price now, with one a minute before it.
+    fn judge(keys: &str, prices: &[f64]) -> Option<(String, String)> {
+        let mut seen = quotes("AAPL", NOW, prices);
+        let current = [seen.pop()?];
+        let signals =
+            evaluate_knowing(&plugin::<PercentChange>(keys), &current, &past(seen), &HashMap::new());
+        signals.into_iter().next().map(|signal| (signal.state, signal.summary))
+    }
+
+    #[test]
+    fn it_compares_with_the_start_of_the_window() {
+        // An hour and more of minutes at 100, then the last price.
+        let hour = |last: f64| [vec![100.0; 61], vec![last]].concat();
+        for (keys, last, state, summary) in [
+            ("", 105.2, "rose", "AAPL rose 5.2 % in 1 hour"),
+            ("", 105.0, "rose", "AAPL rose 5 % in 1 hour"),
+            ("", 104.9, "steady", "AAPL moved 4.9 % in 1 hour"),
+            ("", 94.0, "fell", "AAPL fell 6 % in 1 hour"),
+            ("direction = \"up\"", 94.0, "steady", "AAPL moved 6 % in 1 hour"),
+            ("direction = \"down\"", 94.0, "fell", "AAPL fell 6 % in 1 hour"),
+            ("direction = \"down\"", 106.0, "steady", "AAPL moved 6 % in 1 hour"),
+            ("by = 0.01\nwindow = \"15m\"", 100.02, "rose", "AAPL rose 0.02 % in 15 minutes"),
+        ] {
+            assert_eq!(judge(keys, &hour(last)), Some((state.into(), summary.into())), "{keys} {last}");
+        }
+    }
+
+    #[test]
+    fn it_says_nothing_until_the_window_is_covered() {
+        assert_eq!(judge("", &[100.0]), None);
+        assert_eq!(judge("", &[vec![100.0; 59], vec![200.0]].concat()), None);
+        assert!(judge("", &[vec![100.0; 60], vec![200.0]].concat()).is_some());
+        assert_eq!(judge("", &[vec![0.0; 61], vec![200.0]].concat()), None);
+    }
+
+    #[test]
+    fn bars_are_compared_with_each_other() {
+        let change: PercentChange = plugin("window = \"1h\"");
+        let state = |closes: &[f64]| {
+            evaluate(&change, &[candles("AAPL", closes)]).first().map(|signal| signal.state.clone())
+        };
+        assert_eq!(state(&[100.0, 100.0, 103.0, 106.0]).as_deref(), Some("rose"));
+        assert_eq!(state(&[106.0, 100.0, 103.0, 104.0]).as_deref(), Some("steady"));
+        assert_eq!(state(&[100.0, 106.0]), None, "half an hour is no hour");
+        assert_eq!(state(&[]), None);
+    }
+
+    #[test]
+    fn impossible_moves_are_refused_with_the_reason() {
+        for (keys, why) in [
+            ("by = 0", "more than 0"),
+            ("by = nan", "more than 0"),
+            ("window = \"0s\"", "longer than nothing"),
+            ("window = \"soon\"", "soon"),
+            ("direction = \"sideways\"", "sideways"),
+        ] {
+            let error = toml::from_str::<PercentChange>(keys).unwrap_err().to_string();
+            assert!(error.contains(why), "{keys}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_title_is_the_sentence_and_the_body_the_prices() {
+        let change = PercentChange::default();
+        let rose =
+            Signal::level("AAPL", "rose", true).summary("AAPL rose 5.2 % in 1 hour").detail("from 1 to 2");
+        let words = tell(&change, &[told(&rose, Reason::First)], &[]);
+        assert_eq!(words.title, "AAPL rose 5.2 % in 1 hour");
+        assert_eq!(words.body, "from 1 to 2");
+        let steady = Signal::level("AAPL", "steady", false);
+        assert_eq!(tell(&change, &[told(&steady, Reason::Resolved)], &[]).title, "AAPL is steady again");
+    }
+}

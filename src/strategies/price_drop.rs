@@ -1,0 +1,422 @@
+//! Fires when the newest price is lower than the one it is compared with. Each date is judged once: a
+//! value that is revised later is never news.
+
+use std::fmt;
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::Deserialize;
+
+use super::reading::{Field, History, NUMBERS};
+use super::{checked, words};
+use crate::model::{Period, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState, money, shown};
+use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View, Words};
+
+/// Lower than before, by any amount or by so much.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, remote = "Self")]
+pub(crate) struct PriceDrop {
+    /// What the newest price is compared with.
+    baseline: Baseline,
+    /// At least so much lower, in the price's own unit.
+    by: Option<f64>,
+    /// At least so many percent lower; with `by`, both must be so.
+    by_percent: Option<f64>,
+    /// How far back `lowest` and `last_alert` look.
+    window: Period,
+}
+
+/// What the newest price is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Baseline {
+    /// The price before it.
+    Previous,
+    /// The lowest price of the window before it.
+    Lowest,
+    /// The price that was last told; until one was, the first that was known.
+    LastAlert,
+}
+
+impl Default for PriceDrop {
+    fn default() -> Self {
+        // As long as observations are kept unless the configuration says otherwise.
+        let window = Period::from_secs(400 * 86_400);
+        Self { baseline: Baseline::Previous, by: None, by_percent: None, window }
+    }
+}
+
+checked!(PriceDrop, |drop| {
+    for (key, by) in [("by", drop.by), ("by_percent", drop.by_percent)] {
+        if by.is_some_and(|by| !(by.is_finite() && by > 0.0)) {
+            return Err(format!("`{key}` must be more than 0"));
+        }
+    }
+    Ok(())
+});
+
+/// A price and since when it was so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Point {
+    at: Timestamp,
+    price: f64,
+}
+
+/// The price of comparison, and what to call it.
+struct Compared {
+    price: f64,
+    from: String,
+}
+
+impl PriceDrop {
+    fn signal(&self, history: &History<'_>, view: &View<'_>) -> Option<Signal> {
+        let seen = history.newest;
+        let known = view.known.get(&seen.subject);
+        let points = points(history, view.now);
+        let (newest, before) = points.split_last()?;
+        let occasion = Occasion::new(newest.at);
+        let judged = known.and_then(|known| Occasion::of(&known.fingerprint));
+        if judged.is_some_and(|judged| judged > occasion) {
+            // An old answer: the service took its newest date back, or a mirror lags.
+            return None;
+        }
+        let week = if is_weekly(history, &points, view.now) { "week of " } else { "" };
+        let when = |at| format!("{week}{}", words::date(at, view.zone));
+        let compared = self.compared(before, known, when);
+        let drop = compared.as_ref().map_or(0.0, |compared| compared.price - newest.price);
+
+        let signal = match known.filter(|_| judged == Some(occasion)) {
+            Some(known) => Signal::event(&seen.subject, &known.state, known.firing, &known.fingerprint),
+            None if compared.as_ref().is_some_and(|compared| self.is_drop(drop, compared.price)) => {
+                Signal::event(&seen.subject, "fell", true, format!("fell@{occasion}"))
+            }
+            None => Signal::event(&seen.subject, "not_fell", false, format!("at@{occasion}")),
+        };
+        let amount = |price| match &seen.reading {
+            Reading::Listing(listing) => money(price, listing.price_currency.as_deref()),
+            _ => shown(price),
+        };
+        let verb = if signal.firing { "fell to" } else { "is at" };
+        let summary = format!("{} {verb} {}", words::name(view.source, seen), amount(newest.price));
+        let detail = compared.filter(|_| drop > 0.0).map(|Compared { price, from }| {
+            let (before, less) = (amount(price), amount(drop));
+            let percent = match price {
+                0.0 => String::new(),
+                _ => format!(" ({} %)", words::percent(drop / price.abs() * 100.0)),
+            };
+            format!("from {before} ({from}) by {less}{percent}, {}", when(newest.at))
+        });
+        let detail = detail.unwrap_or_default();
+        Some(signal.summary(summary).detail(detail).value(newest.price).url(seen.url.clone()))
+    }
+
+    fn compared(
+        &self,
+        before: &[Point],
+        known: Option<&SignalState>,
+        when: impl Fn(Timestamp) -> String,
+    ) -> Option<Compared> {
+        let dated = |point: &Point, word: &str| {
+            let from = format!("{word}{}", when(point.at));
+            Compared { price: point.price, from }
+        };
+        match self.baseline {
+            Baseline::Previous => before.last().map(|point| dated(point, "")),
+            Baseline::Lowest => {
+                let lowest = before.iter().min_by(|a, b| a.price.total_cmp(&b.price));
+                lowest.map(|point| dated(point, "the lowest until then, "))
+            }
+            Baseline::LastAlert => {
+                let known = known?;
+                if let Some(price) = known.last_told_value {
+                    return Some(Compared { price, from: "when last told".into() });
+                }
+                // Until something was told, the state is the one it was first seen in.
+                let first = before.iter().rfind(|point| point.at <= known.since).or(before.first());
+                first
+                    .map(|point| dated(point, ""))
+                    .or_else(|| known.value.map(|price| Compared { price, from: "when last seen".into() }))
+            }
+        }
+    }
+
+    fn is_drop(&self, drop: f64, from: f64) -> bool {
+        // A tiny allowance, because 3.52 - 3.47 is not quite 0.05 in binary.
+        let reaches = |drop: f64, by: Option<f64>| by.is_none_or(|by| drop >= by - from.abs() * 1e-12);
+        let percent = drop / from.abs() * 100.0;
+        drop > 0.0 && reaches(drop, self.by) && self.by_percent.is_none_or(|by| percent >= by * (1.0 - 1e-9))
+    }
+}
+
+/// Every price that is known, one a date, oldest first; this run's word on a date wins. Prices without
+/// dates of their own are dated by when they were first seen, so that neighbours that are equal are one.
+fn points(history: &History<'_>, now: Timestamp) -> Vec<Point> {
+    let price = |reading: &Reading| Field::Price.of(reading);
+    if let Reading::Candles { candles, .. } = &history.newest.reading {
+        let points = candles.iter().map(|bar| Point { at: bar.open_time, price: bar.close });
+        return points.filter(|point| point.price.is_finite()).collect();
+    }
+    if price(&history.newest.reading).is_none() {
+        return vec![];
+    }
+    let current = history.others.iter().copied().chain([history.newest]);
+    let earlier = history.earlier.iter().map(|past| &past.observation);
+    let mut points: Vec<Point> = earlier
+        .chain(current)
+        .filter_map(|seen| Some(Point { at: seen.observed_at, price: price(&seen.reading)? }))
+        .collect();
+    // Stable, so that of one date the current one stays last.
+    points.sort_by_key(|point| point.at);
+    let dated = history.is_dated(now);
+    let mut kept: Vec<Point> = Vec::with_capacity(points.len());
+    for point in points {
+        match kept.last_mut() {
+            Some(last) if last.at == point.at => *last = point,
+            Some(last) if !dated && last.price == point.price => {}
+            _ => kept.push(point),
+        }
+    }
+    kept
+}
+
+/// Whether a dated series has one value a week, so that its dates are best called weeks.
+fn is_weekly(history: &History<'_>, points: &[Point], now: Timestamp) -> bool {
+    const WEEK: i64 = 7 * 86_400;
+    let has_dates = history.is_dated(now) || history.newest.reading.kind() == ReadingKind::Candles;
+    // An hour more or less, where the dates are midnights of a zone with summer time.
+    matches!(points, [.., last, newest] if has_dates
+        && (newest.at.duration_since(last.at).as_secs() - WEEK).abs() <= 3_600)
+}
+
+/// The date that a fingerprint names, to the second: the day alone where it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Occasion(Timestamp);
+
+impl Occasion {
+    fn new(at: Timestamp) -> Self {
+        // Whole seconds, because a stored time may have lost its fractions.
+        Self(Timestamp::from_second(at.as_second()).unwrap_or(at))
+    }
+
+    fn of(fingerprint: &str) -> Option<Self> {
+        let (_, date) = fingerprint.split_once('@')?;
+        let day = || date.parse::<civil::Date>().ok()?.to_zoned(TimeZone::UTC).ok();
+        date.parse().ok().or_else(|| day().map(|midnight| midnight.timestamp())).map(Self)
+    }
+}
+
+impl fmt::Display for Occasion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zoned = self.0.to_zoned(TimeZone::UTC);
+        if zoned.time() == civil::Time::midnight() { zoned.date().fmt(f) } else { self.0.fmt(f) }
+    }
+}
+
+impl Plugin for PriceDrop {
+    const KIND: &'static str = "price_drop";
+    const ABOUT: &'static str =
+        "a price or a value fell: below the one before, the lowest, or the last one told";
+    const EXAMPLE: &'static str = "baseline = \"previous\"\nby_percent = 1";
+    const POLICY: PolicyDefaults = PolicyDefaults::QUIET;
+}
+
+impl Strategy for PriceDrop {
+    fn reads(&self) -> &'static [ReadingKind] {
+        NUMBERS
+    }
+
+    fn lookback(&self) -> Lookback {
+        match self.baseline {
+            // This price, the one before, and one to spare.
+            Baseline::Previous => Lookback { bars: 10, observations: 3, span: None },
+            Baseline::Lowest | Baseline::LastAlert => {
+                Lookback { bars: 300, observations: 3, span: Some(self.window.0) }
+            }
+        }
+    }
+
+    fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {
+        Ok(History::all(view).iter().filter_map(|history| self.signal(history, view)).collect())
+    }
+
+    fn tell(&self, story: &Story<'_>) -> Words {
+        let sentence = |news: &News<'_>| match news.reason {
+            Reason::Reminder => format!("still: {}", news.signal.summary),
+            _ => news.signal.summary.clone(),
+        };
+        words::told(story, sentence, |news| match story.news {
+            [_] => news.signal.detail.clone(),
+            _ if news.signal.detail.is_empty() => sentence(news),
+            _ => format!("{} {}", sentence(news), news.signal.detail),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::tests::{known, past, tell, told};
+    use super::*;
+    use crate::model::{Availability, Listing, Observation};
+    use crate::testing::{Described, at, candles, evaluate, plugin, quotes};
+
+    const NOW: &str = "2026-11-18T09:00:00Z";
+
+    fn week(date: &str, value: f64) -> Observation {
+        Observation {
+            subject: "new_york_state".into(),
+            observed_at: at(&format!("{date}T00:00:00Z")),
+            url: None,
+            reading: Reading::Value { value, unit: "USD per gallon".into() },
+        }
+    }
+
+    fn judge(
+        keys: &str,
+        current: &[Observation],
+        earlier: &[Observation],
+        known: Option<SignalState>,
+    ) -> Option<Signal> {
+        let subject = current.first()?.subject.clone();
+        let view = View {
+            current,
+            earlier: &past(earlier.to_vec()),
+            absent: &[],
+            known: &known.into_iter().map(|known| (subject.clone(), known)).collect::<HashMap<_, _>>(),
+            now: at(NOW),
+            zone: &TimeZone::UTC,
+            source: &Described("gasoline in"),
+        };
+        plugin::<PriceDrop>(keys).evaluate(&view).unwrap().pop()
+    }
+
+    fn fingerprint(signal: Option<Signal>) -> (String, bool) {
+        signal.map(|signal| (signal.fingerprint, signal.firing)).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_newest_date_is_compared_with_the_one_before_it_wherever_that_is_known_from() {
+        let [w1, w2, w3] = [("2026-11-02", 3.4), ("2026-11-09", 3.52), ("2026-11-16", 3.47)]
+            .map(|(date, value)| week(date, value));
+        let fell = ("fell@2026-11-16".to_owned(), true);
+        for (current, earlier) in [
+            (vec![w3.clone(), w2.clone()], vec![]),
+            (vec![w2.clone(), w1.clone(), w3.clone()], vec![]),
+            (vec![w3.clone()], vec![w1.clone(), w2.clone()]),
+            (vec![w3.clone(), w2.clone()], vec![week("2026-11-09", 3.0)]),
+        ] {
+            assert_eq!(fingerprint(judge("", &current, &earlier, None)), fell, "{current:?} {earlier:?}");
+        }
+        let alone = judge("", &[w3], &[], None);
+        assert_eq!(fingerprint(alone), ("at@2026-11-16".into(), false), "one date is no fall");
+        let rose = judge("", &[w1, w2], &[], None);
+        assert_eq!(fingerprint(rose), ("at@2026-11-09".into(), false));
+    }
+
+    #[test]
+    fn a_value_that_is_revised_is_never_news() {
+        let judged = |firing: bool, fingerprint: &str| {
+            Some(known(if firing { "fell" } else { "not_fell" }, firing, fingerprint))
+        };
+        for (newest, before, expected) in [
+            (3.40, judged(false, "at@2026-11-16"), ("at@2026-11-16", false)),
+            (3.60, judged(true, "fell@2026-11-16"), ("fell@2026-11-16", true)),
+            (3.40, judged(true, "fell@2026-11-09"), ("fell@2026-11-16", true)),
+            (3.60, judged(true, "fell@2026-11-09"), ("at@2026-11-16", false)),
+            (3.40, judged(true, "fell@2026-11-23"), ("", false)),
+        ] {
+            let current = [week("2026-11-16", newest), week("2026-11-09", 3.52)];
+            let signal = judge("", &current, &[], before.clone());
+            assert_eq!(fingerprint(signal), (expected.0.into(), expected.1), "{newest} {before:?}");
+        }
+    }
+
+    #[test]
+    fn the_fall_must_be_as_large_as_asked_for() {
+        let weeks = [week("2026-11-16", 3.47), week("2026-11-09", 3.52)];
+        for (keys, firing) in [
+            ("by = 0.05", true),
+            ("by = 0.06", false),
+            ("by_percent = 1.4", true),
+            ("by_percent = 1.5", false),
+            ("by = 0.05\nby_percent = 1.5", false),
+        ] {
+            assert_eq!(judge(keys, &weeks, &[], None).unwrap().firing, firing, "{keys}");
+        }
+    }
+
+    #[test]
+    fn it_can_compare_with_the_lowest_and_with_the_last_price_told() {
+        let weeks = |newest| {
+            let old = [("2026-10-26", 3.3), ("2026-11-02", 3.6), ("2026-11-09", 3.52)];
+            let mut weeks: Vec<_> = old.iter().map(|(date, value)| week(date, *value)).collect();
+            weeks.push(week("2026-11-16", newest));
+            weeks
+        };
+        let with = |told: Option<f64>, since: &str| {
+            let since = at(&format!("{since}T09:00:00Z"));
+            Some(SignalState { last_told_value: told, since, ..known("not_fell", false, "at@2026-11-09") })
+        };
+        for (keys, newest, known, firing) in [
+            ("baseline = \"lowest\"", 3.4, None, false),
+            ("baseline = \"lowest\"", 3.29, None, true),
+            ("baseline = \"last_alert\"", 3.2, None, false),
+            ("baseline = \"last_alert\"", 3.5, with(Some(3.45), "2026-10-28"), false),
+            ("baseline = \"last_alert\"", 3.4, with(Some(3.45), "2026-10-28"), true),
+            // First seen at 3.3 and at 3.6.
+            ("baseline = \"last_alert\"", 3.4, with(None, "2026-10-28"), false),
+            ("baseline = \"last_alert\"\nby = 0.1", 3.5, with(None, "2026-11-04"), true),
+        ] {
+            let signal = judge(keys, &weeks(newest), &[], known.clone()).unwrap();
+            assert_eq!(signal.firing, firing, "{keys} {newest} {known:?}");
+        }
+    }
+
+    #[test]
+    fn a_price_without_dates_is_compared_with_the_last_other_one() {
+        let quotes = |prices: &[f64]| quotes("AAPL", NOW, prices);
+        let judge = |prices: &[f64], known| {
+            let mut seen = quotes(prices);
+            let current = [seen.pop().unwrap()];
+            fingerprint(judge("", &current, &seen, known))
+        };
+        let fell = ("fell@2026-11-18T09:00:00Z".to_owned(), true);
+        assert_eq!(judge(&[100.0, 90.0], None), fell);
+        assert_eq!(judge(&[100.0], None), ("at@2026-11-18T09:00:00Z".into(), false));
+        // Still 90 a minute later: the same occasion, whether it was settled on or not.
+        let minute_ago = ("fell@2026-11-18T08:59:00Z".to_owned(), true);
+        assert_eq!(judge(&[100.0, 90.0, 90.0], Some(known("fell", true, &minute_ago.0))), minute_ago);
+        assert_eq!(judge(&[100.0, 90.0, 90.0], None), minute_ago);
+        assert_eq!(judge(&[100.0, 90.0, 80.0], Some(known("fell", true, &minute_ago.0))), fell);
+        let bars = evaluate(&PriceDrop::default(), &[candles("AAPL", &[3.0, 2.0])]);
+        assert_eq!(bars[0].fingerprint, "fell@2026-11-02T00:30:00Z");
+        assert_eq!(evaluate(&PriceDrop::default(), &[candles("AAPL", &[])]), vec![]);
+    }
+
+    #[test]
+    fn the_words_say_from_what_by_how_much_and_which_week() {
+        let weeks = [week("2026-11-16", 3.47), week("2026-11-09", 3.52)];
+        let signal = judge("", &weeks, &[], None).unwrap();
+        let words = tell(&PriceDrop::default(), &[told(&signal, Reason::First)], &weeks);
+        assert_eq!(words.title, "gasoline in new_york_state fell to 3.47");
+        assert_eq!(words.body, "from 3.52 (week of 2026-11-09) by 0.05 (1.4 %), week of 2026-11-16");
+
+        let product = |price, observed_at| Observation {
+            subject: "N82E1".into(),
+            observed_at: at(observed_at),
+            url: Some("https://shop.example/p/N82E1".into()),
+            reading: Reading::Listing(Listing {
+                sku: "N82E1".into(),
+                name: "RTX 3070".into(),
+                price: Some(price),
+                price_currency: Some("USD".into()),
+                availability: Availability::InStock,
+            }),
+        };
+        let dear = product(500.0, "2026-11-11T09:00:00Z");
+        let signal = judge("", &[product(449.99, NOW)], &[dear], None).unwrap();
+        assert_eq!(signal.summary, "RTX 3070 fell to $449.99");
+        let detail = "from $500 (2026-11-11 09:00 UTC) by $50.01 (10 %), 2026-11-18 09:00 UTC";
+        assert_eq!(signal.detail, detail);
+    }
+}

@@ -1,1 +1,186 @@
-//! Commands.
+//! The table of commands. A file a family of commands; exit codes: 0 done, 1 failed while running, 2 the
+//! configuration or the call is wrong.
+
+mod check;
+mod kinds;
+mod look;
+mod once;
+mod run;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, Mistakes};
+use crate::watchlist::Watchlist;
+
+/// Watches markets, shop shelves and public price data, and tells you the moment it matters.
+#[derive(Debug, Parser)]
+#[command(name = "stakeout", version, arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Run the daemon on a temporary database against services that it plays itself
+    Demo {
+        /// Stop after so many seconds instead of at Ctrl-C
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+    },
+    /// Read the configuration, build everything, print each watch's next three ticks
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Run one watch now and print what it sees
+    Once(once::Once),
+    /// What was seen
+    History(look::History),
+    /// What was told
+    Alerts(look::Alerts),
+    /// Try a notifier
+    #[command(subcommand)]
+    Notify(NotifyCommand),
+    /// Every source, strategy and notifier, with its example
+    Kinds {
+        /// Only this one
+        name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum NotifyCommand {
+    /// Send one test message and print the service's answer
+    Test {
+        /// The notifier's name in `[notify.NAME]`
+        name: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, clap::Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(
+        short,
+        long = "config",
+        value_name = "FILE",
+        env = "STAKEOUT_CONFIG",
+        default_value = "config.toml"
+    )]
+    path: PathBuf,
+}
+
+impl ConfigFile {
+    fn load(&self) -> anyhow::Result<Watchlist> {
+        if !self.path.exists() {
+            return Err(Misuse(format!(
+                "there is no configuration at {}; name it with -c FILE, or start from config.example.toml",
+                self.path.display()
+            ))
+            .into());
+        }
+        Ok(Watchlist::load(&self.path)?)
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The call is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
+
+/// Hands the arguments to a command, prints the error chain, chooses the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(32).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(dispatch(arguments.command));
+    // What hangs on a blocking thread does not keep the program from ending.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            if is_broken_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {error:#}");
+            if error.is::<Mistakes>() || error.is::<Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run { config } => run::run(&config).await,
+        Command::Demo { seconds } => run::demo(seconds).await,
+        Command::Check { config } => check::check(&config, Timestamp::now()),
+        Command::Once(once) => once.run().await,
+        Command::History(history) => history.print().await,
+        Command::Alerts(alerts) => alerts.print().await,
+        Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
+        Command::Kinds { name, json } => kinds::print(name.as_deref(), json),
+    }
+}
+
+/// `stakeout history | head` is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Logs go to standard error. `RUST_LOG` goes before the configuration.
+fn start_logging(level: &str, format: LogFormat) -> anyhow::Result<()> {
+    use std::io::IsTerminal as _;
+    let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_owned());
+    let filter = EnvFilter::try_new(&directives)
+        .map_err(|error| Misuse(format!("`log_level`: `{directives}` is no level: {error}")))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    match format {
+        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// A moment: RFC 3339, or a length of time ago.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let ago: crate::model::Period = text.parse().map_err(|_| {
+        format!("`{text}` is no moment; write it like \"2026-11-21T10:00:00Z\", or \"24h\" for a day ago")
+    })?;
+    Timestamp::now().checked_sub(ago.0).map_err(|_| format!("`{text}` is too long ago"))
+}

@@ -1,0 +1,61 @@
+//! `stakeout run`, `stakeout demo`
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{ConfigFile, start_logging};
+use crate::config::{File, LogFormat};
+use crate::watchlist::Watchlist;
+use crate::{daemon, demo};
+
+pub(super) async fn run(config: &ConfigFile) -> anyhow::Result<ExitCode> {
+    let watchlist = config.load()?;
+    start_logging(&watchlist.daemon.log_level, watchlist.daemon.log_format)?;
+    daemon::run(watchlist, Some(config.path().to_owned()), told_to_stop()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn demo(seconds: Option<u64>) -> anyhow::Result<ExitCode> {
+    let folder = std::env::temp_dir().join(format!("stakeout-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).context("cannot create a folder for the demo")?;
+    let shown = show(&folder, seconds).await;
+    std::fs::remove_dir_all(&folder).ok();
+    shown
+}
+
+async fn show(folder: &std::path::Path, seconds: Option<u64>) -> anyhow::Result<ExitCode> {
+    let origin = demo::Origin::start().context("cannot listen on loopback")?;
+    let text = demo::config(&origin.url(), folder);
+    let file = File { path: "the demo's own configuration".into(), text };
+    let watchlist = Watchlist::build(&[file], &|_| None)?;
+    start_logging("warn", LogFormat::Text)?;
+    println!(
+        "A shop, three markets and the gasoline prices are played on {}; the watches look every second.\n\
+         Their messages follow. Stop with Ctrl-C.\n",
+        origin.url()
+    );
+    let stop = told_to_stop()?;
+    let end = async move {
+        match seconds {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => stop.await,
+        }
+    };
+    daemon::run(watchlist, None, end).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends with SIGTERM or SIGINT.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -160,7 +160,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// Logs go to standard error. `RUST_LOG` goes before the configuration.
 fn start_logging(level: &str, format: LogFormat) -> anyhow::Result<()> {
     use std::io::IsTerminal as _;
-    let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| level.to_owned());
+    // The library that runs the housekeeping jobs tells its inner life at this level.
+    let quiet = "tokio_cron_scheduler=warn";
+    let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{level},{quiet}"));
     let filter = EnvFilter::try_new(&directives)
         .map_err(|error| Misuse(format!("`log_level`: `{directives}` is no level: {error}")))?;
     let builder = tracing_subscriber::fmt()

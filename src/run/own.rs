@@ -11,7 +11,7 @@ use super::judge::{Judged, alert};
 use super::{Answer, Slot};
 use crate::alerting::{Policy, Verdict, decide};
 use crate::config::Stale;
-use crate::model::{Observation, Outcome, Period, Reading, Reason, Severity, Signal};
+use crate::model::{Observation, OnFirst, Outcome, Period, Reading, Reason, Severity, Signal};
 use crate::plugin::{FetchError, Words};
 use crate::store::{DAEMON, Store};
 use crate::watchlist::Watch;
@@ -67,15 +67,15 @@ pub(super) async fn judge_age(
     };
     let Ok(stale_at) = newest.checked_add(limit) else { return Ok(None) };
     let firing = slot.now >= stale_at;
-    if !firing && judged.known(RUN, STALE).is_none() {
-        return Ok(Some(stale_at));
-    }
     let summary =
         format!("nothing newer than {}", newest.to_zoned(watch.zone.clone()).strftime("%Y-%m-%d %H:%M"));
     let signal = Signal::level(STALE, if firing { "stale" } else { "fresh" }, firing)
         .severity(Severity::Warning)
         .summary(summary.clone());
-    let policy = Policy { after: 1, ..watch.failing.clone() };
+    // Data that were old from the first look on have not stopped; only a limit that was asked for tells.
+    let asked_for = matches!(watch.stale_after, Stale::After(_));
+    let on_first = if asked_for { OnFirst::Notify } else { OnFirst::Baseline };
+    let policy = Policy { after: 1, on_first, ..watch.failing.clone() };
     let decision = judged.decide(slot.watch_id, RUN, &signal, &policy);
     if let Verdict::Alert(reason) = decision.verdict {
         let name = &watch.name;

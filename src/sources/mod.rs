@@ -5,11 +5,13 @@ mod bars;
 mod binance;
 mod coinbase;
 mod finnhub;
+mod html;
 mod json;
 mod kraken;
 mod names;
 mod number;
 mod ny_gas;
+mod page;
 mod socrata;
 mod soda;
 mod yahoo;
@@ -24,6 +26,7 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::source::<json::Json>(),
     Kind::source::<kraken::Kraken>(),
     Kind::source::<ny_gas::NyGas>(),
+    Kind::source::<page::Page>(),
     Kind::source::<socrata::Socrata>(),
     Kind::source::<yahoo::Yahoo>(),
 ];

@@ -9,6 +9,7 @@ mod html;
 mod json;
 mod kraken;
 mod names;
+mod newegg;
 mod number;
 mod ny_gas;
 mod page;
@@ -25,6 +26,7 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::source::<finnhub::Finnhub>(),
     Kind::source::<json::Json>(),
     Kind::source::<kraken::Kraken>(),
+    Kind::source::<newegg::Newegg>(),
     Kind::source::<ny_gas::NyGas>(),
     Kind::source::<page::Page>(),
     Kind::source::<socrata::Socrata>(),

@@ -52,6 +52,11 @@ impl<'a> Tag<'a> {
         self.name.eq_ignore_ascii_case(name)
     }
 
+    /// Whether it has any class.
+    pub(super) const fn has_classes(&self) -> bool {
+        !self.class.is_empty()
+    }
+
     /// Whether its class list holds this class.
     pub(super) fn has_class(&self, class: &str) -> bool {
         self.class.len() >= class.len() && self.class.split_ascii_whitespace().any(|word| word == class)

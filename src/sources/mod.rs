@@ -2,11 +2,14 @@
 
 mod html;
 mod newegg;
+mod page;
 mod price;
 mod schema_org;
+mod shop;
 mod stock;
 
 use crate::plugin::{Kind, Source};
 
 /// Every source there is.
-pub const KINDS: &[Kind<dyn Source>] = &[Kind::source::<newegg::Newegg>()];
+pub const KINDS: &[Kind<dyn Source>] =
+    &[Kind::source::<newegg::Newegg>(), Kind::source::<page::Page>(), Kind::source::<shop::Shop>()];

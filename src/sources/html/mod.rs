@@ -42,6 +42,8 @@ pub(super) struct Tag<'a> {
     attributes: usize,
     /// The value of `class`, entities not decoded.
     class: &'a str,
+    /// The value of `id`.
+    id: &'a str,
     /// Whether it ends in `/>`, which only means something in SVG.
     closed: bool,
 }
@@ -52,14 +54,14 @@ impl<'a> Tag<'a> {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// Whether it has any class.
-    pub(super) const fn has_classes(&self) -> bool {
-        !self.class.is_empty()
-    }
-
     /// Whether its class list holds this class.
     pub(super) fn has_class(&self, class: &str) -> bool {
         self.class.len() >= class.len() && self.class.split_ascii_whitespace().any(|word| word == class)
+    }
+
+    /// Whether this is its id.
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        self.id == id
     }
 
     /// The value of an attribute, decoded.
@@ -140,16 +142,18 @@ impl<'a> Scan<'a> {
             .unwrap_or(after.len());
         let name = self.text.get(letter..letter + length)?;
         let mut rest = Attributes { text: self.text, at: letter + length, closed: false };
-        let (mut attributes, mut class) = (0, "");
+        let (mut attributes, mut class, mut id) = (0, "", "");
         for (key, value) in rest.by_ref() {
             attributes += 1;
             if class.is_empty() && key.eq_ignore_ascii_case("class") {
                 class = value;
+            } else if id.is_empty() && key.eq_ignore_ascii_case("id") {
+                id = value;
             }
         }
         let source = self.text.get(start..=rest.at).filter(|source| source.ends_with('>'))?;
         self.at = rest.at + 1;
-        let tag = Tag { source, name, attributes, class, closed: rest.closed };
+        let tag = Tag { source, name, attributes, class, id, closed: rest.closed };
         if letter > start + 1 {
             return Some(Piece::Close(tag));
         }

@@ -19,7 +19,7 @@ use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 /// A search page, a product page or a combo.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Newegg {
+pub(super) struct Newegg {
     url: Url,
     /// Keep only items whose name holds one of these words; empty keeps all.
     #[serde(default)]

@@ -16,7 +16,7 @@ use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 /// A page and what of it counts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Page {
+pub(super) struct Page {
     url: Url,
     /// Only the text of these elements; all of the page otherwise.
     select: Option<Select>,

@@ -18,7 +18,7 @@ use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 /// One or several product pages.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Shop {
+pub(super) struct Shop {
     #[serde(deserialize_with = "one_or_many")]
     url: Vec<Url>,
 }

@@ -179,7 +179,7 @@ mod tests {
             ("", "\u{1}\0\0", "no text"),
             ("select = '.gone'", PAGE, "`select` finds nothing on the page"),
             ("select = 'p'", "{}", "needs an HTML page"),
-            ("select = 'p'", &"<div>".repeat(100_000), "nests more than 512"),
+            ("select = 'p'", &"<div>".repeat(100_000), "nests more elements"),
         ] {
             let error = text(keys, body).expect_err(why);
             assert!(error.contains(why), "{error}");

@@ -246,6 +246,9 @@ fn code(text: &str) -> Option<String> {
     price::currency(text).map(str::to_owned)
 }
 
+/// A page about more products than this is about none.
+const MAX_PRODUCTS: usize = 200;
+
 /// The first product, told in microdata (<https://html.spec.whatwg.org/multipage/microdata.html>), that
 /// says anything about buying.
 pub(super) fn microdata(html: &Html) -> Option<Product> {
@@ -273,6 +276,9 @@ pub(super) fn microdata(html: &Html) -> Option<Product> {
             continue;
         }
         let Some(value) = value_of(element) else { continue };
+        if products.len() > MAX_PRODUCTS {
+            break;
+        }
         let at = products.iter().position(|(known, _)| *known == owner).unwrap_or_else(|| {
             products.push((owner, Product::default()));
             products.len() - 1

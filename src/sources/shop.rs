@@ -290,7 +290,7 @@ mod tests {
             ("bestbuy_2020-12_sold_out", "6439402", 399.99, "USD", OutOfStock),
             ("microcenter_2020-12_in_stock", "951970", 249.99, "USD", InStock),
             ("teslahunt_sold_out_jsonld_car", "5YJSA7E49JF269238", 83_900.0, "EUR", OutOfStock),
-            ("walmartca_2020-12_in_stock_microdata", "341937837", 499.99, "CAD", InStock),
+            ("walmartca_2020-12_in_stock_microdata", "341937837", 499.99, "USD", InStock),
         ] {
             let Some(page) = fixture(&format!("shops/{name}.html")) else { return };
             let found = listing(page).unwrap();

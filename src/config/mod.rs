@@ -309,20 +309,19 @@ fn secret_file(table: &DeTable<'_>) -> Option<Result<PathBuf, String>> {
     }
 }
 
-/// Reads a table into its type; every unknown key is told, not only the first.
+/// Reads a table into its type; every unknown key is told, not only the first. What is left after them
+/// is read all the same, so that its own mistakes are found.
 pub fn deserialize<T: DeserializeOwned>(
     mut table: Spanned<DeTable<'_>>,
     file: usize,
     place: &str,
     mistakes: &mut Mistakes,
 ) -> Option<T> {
-    let mut flawless = true;
     loop {
         let value = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
         match T::deserialize(ValueDeserializer::from(value)) {
-            Ok(read) => return flawless.then_some(read),
+            Ok(read) => return Some(read),
             Err(error) => {
-                flawless = false;
                 let span = error.span().or(Some(table.span()));
                 mistakes.add(file, span, place, &with_hint(error.message()));
                 let unknown = unknown_field(error.message()).map(str::to_owned);

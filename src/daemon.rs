@@ -69,7 +69,7 @@ pub async fn run(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            () = changed.notified() => tokio::time::sleep(SETTLE).await,
+            () = changed.notified() => while timeout(SETTLE, changed.notified()).await.is_ok() {},
             _ = hangup.recv() => info!("SIGHUP: reading the configuration again"),
         }
         if let Some(path) = &config {

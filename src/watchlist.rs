@@ -284,12 +284,15 @@ impl Builder<'_, '_> {
         let mut table = entry.table.get_ref().clone();
         let source = table.remove("source");
         let strategy = table.remove("strategy");
+        let before = self.mistakes.count();
         let keys: Option<WatchKeys> = config::deserialize(
             Spanned::new(if span.is_empty() { within.clone() } else { span }, table),
             file,
             &place,
             &mut self.mistakes,
         );
+        // Where a key is unknown, what seems to be missing may only be misspelt.
+        let is_complete = self.mistakes.count() == before;
         let source = match source {
             Some(source) => self.source(source, file, &place),
             None => {
@@ -302,7 +305,7 @@ impl Builder<'_, '_> {
             Some(name) => self.zone(name, Some((file, &within, &place))),
             None => self.zone(&self.config.daemon.timezone.clone(), None).or(Some(TimeZone::UTC)),
         };
-        let timetable = zone.as_ref().and_then(|zone| self.timetable(entry, &keys, zone));
+        let timetable = zone.as_ref().and_then(|zone| self.timetable(entry, &keys, zone, is_complete));
         let quiet = keys.quiet_hours.as_ref().unwrap_or(&self.config.alerting.quiet_hours);
         let quiet_hours = match QuietHours::parse(quiet) {
             Ok(hours) => hours.filter(|_| !keys.urgent),
@@ -439,7 +442,13 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn timetable(&mut self, entry: &Entry<'_>, keys: &WatchKeys, zone: &TimeZone) -> Option<Timetable> {
+    fn timetable(
+        &mut self,
+        entry: &Entry<'_>,
+        keys: &WatchKeys,
+        zone: &TimeZone,
+        is_complete: bool,
+    ) -> Option<Timetable> {
         let place = format!("watch `{}`", entry.name);
         let (key, read) = match (&keys.every, &keys.cron) {
             (Some(every), None) => ("every", Timetable::every(*every, &entry.name)),
@@ -455,6 +464,7 @@ impl Builder<'_, '_> {
                 ("cron", read)
             }
             (Some(_), Some(_)) => ("every", Err("there is `cron` too: only one of them says when".into())),
+            (None, None) if !is_complete => return None,
             (None, None) => (
                 "every",
                 Err("is missing: say when, with every = \"5m\" or cron = \"*/30 9-17 * * MON-FRI\"".into()),

@@ -163,6 +163,25 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
+fn a_misspelt_key_is_one_mistake() {
+    let mistakes = mistakes(&GOOD.replace("every", "evry"));
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].ends_with("did you mean `every`?"), "{mistakes:?}");
+}
+
+#[test]
+fn mistakes_and_watches_stand_in_the_order_of_the_file() {
+    let text = GOOD.to_owned() + &GOOD.replace("good", "better") + &GOOD.replace("good", "a");
+    let file = |text: &str| [File { path: "config.toml".into(), text: text.into() }];
+    let watchlist = Watchlist::build(&file(&text), &|_| None).map_err(|mistakes| mistakes.to_string());
+    let names: Vec<String> = watchlist.unwrap().watches.iter().map(|watch| watch.name.clone()).collect();
+    assert_eq!(names, ["good", "better", "a"]);
+    let all = mistakes(&text.replace("every", "evry"));
+    let lines: Vec<&str> = all.iter().filter_map(|mistake| mistake.split(':').nth(1)).collect();
+    assert_eq!(lines, ["3", "6", "9"]);
+}
+
+#[test]
 fn a_secret_in_the_wrong_place_is_not_printed() {
     for text in [
         "[daemon]\nlog_format = '${TOKEN}'",

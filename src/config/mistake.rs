@@ -61,6 +61,12 @@ impl Mistakes {
         self.found.is_empty()
     }
 
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.found.len()
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.found.iter()

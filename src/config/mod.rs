@@ -139,6 +139,7 @@ pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut
             Reader { file: index, environment, mistakes }.read(table.into_inner(), &mut config);
         }
     }
+    config.watches.sort_by_key(|watch| (watch.place.file, watch.place.span.start));
     let mut names = HashSet::new();
     for watch in &config.watches {
         if !names.insert(watch.name.as_str()) {

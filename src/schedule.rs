@@ -20,7 +20,7 @@ use crate::watchlist::Roster;
 pub const MOST_IN_FLIGHT: usize = 1_024;
 
 /// How many due watches are read at once.
-const BATCH: usize = 1_024;
+const BATCH: usize = 4_096;
 
 /// Reads of what is due are at least so far apart: many that come due together are one read.
 const SHORTEST_NAP: Duration = Duration::from_millis(2);

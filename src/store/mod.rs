@@ -33,6 +33,10 @@ pub struct Store {
     writer: Writer,
 }
 
+/// How many rows the library's thread may be ahead of its reader: a wake-up for each would cost more than
+/// the row.
+const ROW_BUFFER: usize = 1_024;
+
 /// The daemon itself, where a state belongs to no watch.
 pub const DAEMON: i64 = 0;
 
@@ -55,6 +59,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
+            .row_buffer_size(ROW_BUFFER)
             .disable_statement_logging();
         let mut connection = options.connect().await.with_context(opening)?;
         let migrator = sqlx::migrate!();

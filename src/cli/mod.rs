@@ -79,7 +79,7 @@ enum NotifyCommand {
 struct ConfigFile {
     /// The configuration file
     #[arg(
-        short,
+        short = 'c',
         long = "config",
         value_name = "FILE",
         env = "STAKEOUT_CONFIG",

@@ -56,7 +56,7 @@ async fn two_watches_on_one_host_tell_once_that_it_blocks_us_and_once_that_it_le
     for minute in 6..=8 {
         both(&harness, minute).await;
     }
-    assert_eq!(harness.titles().await[3..], ["127.0.0.1 lets us in again after 5m"]);
+    assert_eq!(harness.titles().await[3..], ["127.0.0.1 lets us in again after 5 min"]);
 }
 
 #[tokio::test]
@@ -70,9 +70,9 @@ async fn a_host_that_blocks_us_again_is_told_again() {
         harness.titles().await,
         [
             "127.0.0.1 blocks us",
-            "127.0.0.1 lets us in again after 1m",
+            "127.0.0.1 lets us in again after 1 min",
             "127.0.0.1 blocks us",
-            "127.0.0.1 lets us in again after 1m"
+            "127.0.0.1 lets us in again after 1 min"
         ]
     );
 }
@@ -148,6 +148,6 @@ notify = ["two"]
     let titles = |hook: &str| -> Vec<String> {
         harness.site().posts(hook).iter().map(crate::harness::Post::title).collect()
     };
-    assert_eq!(titles("one"), ["127.0.0.1 blocks us", "127.0.0.1 lets us in again after 1m"]);
+    assert_eq!(titles("one"), ["127.0.0.1 blocks us", "127.0.0.1 lets us in again after 1 min"]);
     assert!(titles("two").is_empty());
 }

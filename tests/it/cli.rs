@@ -18,8 +18,9 @@ fn text(output: &Output) -> String {
 }
 
 fn read(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}{}", text(output), String::from_utf8_lossy(&output.stderr)))
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("{error}: {}{}", text(output), String::from_utf8_lossy(&output.stderr))
+    })
 }
 
 #[tokio::test]
@@ -64,7 +65,8 @@ every = "30m"
     .await;
     let opened = moment("2026-11-20T10:00:00Z");
     stage.site.show("/v8/finance/chart/AAPL", chart("AAPL", opened, &falling(60)));
-    let output = command(&stage, &["once", "shares", "--json", "--dry-run", "--at", "2026-11-20T10:45:00Z"]).await;
+    let output =
+        command(&stage, &["once", "shares", "--json", "--dry-run", "--at", "2026-11-20T10:45:00Z"]).await;
     let seen = &read(&output)["observations"][0];
     assert_eq!((&seen["kind"], &seen["interval"]), (&json!("candles"), &json!("30m")));
     let candles = seen["candles"].as_array().unwrap();
@@ -74,7 +76,8 @@ every = "30m"
         json!({"open_time": "2026-11-20T10:00:00Z", "open": 941.0, "high": 941.0, "low": 941.0,
                "close": 941.0, "volume": 1000.0})
     );
-    let output = command(&stage, &["once", "shares", "--json", "--dry-run", "--at", "2026-11-20T10:15:00Z"]).await;
+    let output =
+        command(&stage, &["once", "shares", "--json", "--dry-run", "--at", "2026-11-20T10:15:00Z"]).await;
     let seen = read(&output);
     let candles = seen["observations"][0]["candles"].as_array().unwrap();
     assert_eq!(candles.last().unwrap()["open_time"], "2026-11-20T09:30:00Z", "at 10:15 it is still open");
@@ -130,7 +133,10 @@ every = "30m"
     let output = command(&stage, &["check"]).await;
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("evry") && said.contains("yaho") && said.contains("mistakes"), "all at once: {said}");
+    assert!(
+        said.contains("evry") && said.contains("yaho") && said.contains("mistakes"),
+        "all at once: {said}"
+    );
 }
 
 #[tokio::test]

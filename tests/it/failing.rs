@@ -30,7 +30,8 @@ async fn tells_its_end_and_stops_no_other(case: &str, page: Page) {
     harness.site().show("/good", number(9));
     harness.tick("prices", "2026-11-20T10:00:00Z").await;
     harness.tick("good", "2026-11-20T10:00:00Z").await;
-    let seen = harness.stage.rows::<(String, i64, String)>("select subject, hash, reading from subject").await;
+    let seen =
+        harness.stage.rows::<(String, i64, String)>("select subject, hash, reading from subject").await;
     assert_eq!(harness.titles().await, ["n is above 10: 11"], "{case}");
 
     harness.site().show("/number", page);
@@ -55,7 +56,7 @@ async fn tells_its_end_and_stops_no_other(case: &str, page: Page) {
         harness.tick_at("prices", minutes_after("2026-11-20T10:00:00Z", minute)).await;
     }
     let titles = harness.titles().await;
-    assert_eq!(titles[2..], ["n is above 10: 12", "prices works again after 3m"], "{case}");
+    assert_eq!(titles[2..], ["n is above 10: 12", "prices works again after 3 min"], "{case}");
 }
 
 #[tokio::test]
@@ -153,7 +154,7 @@ async fn a_part_that_failed_and_comes_back_as_it_was_is_told_to_work_again() {
     assert_eq!(report.outcome, Outcome::Unchanged);
     let titles = harness.titles().await;
     assert_eq!(titles.len(), 2, "{titles:?}");
-    assert_eq!(titles[1], "shares works again after 4m");
+    assert_eq!(titles[1], "shares works again after 4 min");
 }
 
 #[tokio::test]
@@ -197,4 +198,17 @@ stale_after = "10d"
     assert_eq!(titles.len(), 2, "{titles:?}");
     assert!(titles[0].starts_with("gasoline is stale: nothing newer than 2026-11-09"), "{}", titles[0]);
     assert!(titles[1].starts_with("gasoline has fresh data again"), "{}", titles[1]);
+}
+
+#[tokio::test]
+async fn a_number_without_a_date_that_stays_the_same_is_not_stale() {
+    let harness = Harness::start(NUMBERS).await;
+    for (minute, n) in [(0, 8), (1, 9)] {
+        harness.site().show("/good", number(n));
+        harness.tick_at("good", minutes_after("2026-11-20T10:00:00Z", minute)).await;
+    }
+    for minute in [2, 30, 300, 3_000] {
+        harness.tick_at("good", minutes_after("2026-11-20T10:00:00Z", minute)).await;
+    }
+    assert!(harness.messages().await.is_empty(), "{:?}", harness.titles().await);
 }

@@ -51,7 +51,7 @@ every = "1m"
         ("starts_at", json!("2026-11-20T10:00:00Z")),
         ("ends_at", json!("2026-11-20T11:30:00Z")),
         ("labels", json!({"room": "cellar"})),
-        ("body", json!("It was so for 1h30m.")),
+        ("body", json!("It was so for 1 h 30 min.")),
     ] {
         assert_eq!(alert[field], expected, "{field}");
     }

@@ -76,7 +76,7 @@ async fn a_receiver_in_trouble_gets_the_message_in_the_end_under_one_id() {
 }
 
 #[tokio::test]
-async fn messages_keep_their_order_while_a_receiver_is_in_trouble() {
+async fn nothing_is_sent_before_the_time_that_a_receiver_named() {
     let harness = Harness::start(NUMBER).await;
     harness.site().answer("hook", [Answer::status(429).header("retry-after", "1")]);
     let began = Instant::now();

@@ -53,7 +53,7 @@ async fn a_good_file_adds_changes_and_removes_and_keeps_the_history() {
     assert!(harness.reload(&NUMBER.replace("above = 10", "above = 15")).await);
     let report = harness.tick("number", "2026-11-20T10:01:00Z").await;
     assert!(!report.signals[0].firing, "the same answer is judged by the new rule");
-    assert_eq!(harness.titles().await[2..], ["n is no longer above 10: 12"]);
+    assert_eq!(harness.titles().await[2..], ["n is no longer above 15: 12"]);
     assert!(harness.daemon().tick("other", moment("2026-11-20T10:01:00Z")).await.is_err());
     let removed = "select count(*) from watch join observation on watch_id = watch.id
                    where name = 'other' and removed_at is not null";

@@ -104,5 +104,8 @@ async fn many_watches_all_run() {
     })
     .await;
     harness.stop().await;
-    assert_eq!(harness.stage.count("select count(*) from run where outcome not in ('ok', 'unchanged')").await, 0);
+    assert_eq!(
+        harness.stage.count("select count(*) from run where outcome not in ('ok', 'unchanged')").await,
+        0
+    );
 }

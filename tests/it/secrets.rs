@@ -39,10 +39,13 @@ fail_after = 1
 "#,
     )
     .await;
-    stage.site.show("/quote", Page::new(r#"{"c": 11, "d": 0, "dp": 0, "h": 11, "l": 11, "o": 11, "pc": 11, "t": 1795000000}"#));
+    stage.site.show(
+        "/quote",
+        Page::new(r#"{"c": 11, "d": 0, "dp": 0, "h": 11, "l": 11, "o": 11, "pc": 11, "t": 1795000000}"#),
+    );
     stage.site.show("/number", Page::html("no such key: {json-k}").status(401));
     // Receivers like to repeat what they were asked.
-    let echo = "cannot POST /hook/discord/disc0rd-t0ken-e90f6b18, Bearer json-k3y-51f0e2b9";
+    let echo = "cannot POST /hook/discord/disc0rd-t0ken-e90f6b18";
     stage.site.answer("discord", [Answer::status(500).body(echo), Answer::status(404).body(echo)]);
     let echo = "cannot POST /hook/hook/hook-t0ken-0c9d31aa, Bearer json-k3y-51f0e2b9";
     stage.site.answer("hook", [Answer::status(500).body(echo), Answer::status(404).body(echo)]);
@@ -66,7 +69,8 @@ fail_after = 1
 
     let log = process.log();
     assert!(log.contains("TRACE") && log.contains("DEBUG"), "the log says all that it can");
-    let mut places = vec![("log".to_owned(), log.into_bytes()), ("output".to_owned(), process.output().into_bytes())];
+    let mut places =
+        vec![("log".to_owned(), log.into_bytes()), ("output".to_owned(), process.output().into_bytes())];
     for entry in std::fs::read_dir(stage.data_dir()).unwrap() {
         let path = entry.unwrap().path();
         places.push((path.display().to_string(), std::fs::read(&path).unwrap()));
@@ -80,7 +84,8 @@ fail_after = 1
         for (name, secret) in SECRETS {
             let found = bytes.windows(secret.len()).position(|window| window == secret.as_bytes());
             let around = found.map(|at| {
-                String::from_utf8_lossy(&bytes[at.saturating_sub(200)..(at + 60).min(bytes.len())]).into_owned()
+                String::from_utf8_lossy(&bytes[at.saturating_sub(200)..(at + 60).min(bytes.len())])
+                    .into_owned()
             });
             assert!(around.is_none(), "{name} stands in {place}: {}", around.unwrap_or_default());
         }

@@ -92,9 +92,12 @@ async fn a_fall_of_a_week_is_told_once_and_a_revised_value_never() {
 async fn an_unchanged_answer_is_not_read_again_and_yet_counts() {
     let harness = Harness::start(&format!("[alerting]\nafter = 3\n{NUMBER}")).await;
     harness.site().show("/number", number(11));
-    for (run, expected, told) in
-        [(0, Outcome::Ok, 0), (1, Outcome::Unchanged, 0), (2, Outcome::Unchanged, 1), (3, Outcome::Unchanged, 1)]
-    {
+    for (run, expected, told) in [
+        (0, Outcome::Ok, 0),
+        (1, Outcome::Unchanged, 0),
+        (2, Outcome::Unchanged, 1),
+        (3, Outcome::Unchanged, 1),
+    ] {
         let report = harness.tick_at("number", minutes_after("2026-11-20T10:00:00Z", run)).await;
         assert_eq!(report.outcome, expected, "run {run}");
         assert_eq!(harness.messages().await.len(), told, "run {run}");

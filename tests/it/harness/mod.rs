@@ -25,10 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The tables that a test leaves out.
 const TABLES: [(&str, &str); 3] = [
-    (
-        "[daemon]",
-        "[daemon]\nretry = { first = \"5ms\", longest = \"20ms\", give_up_after = \"3000d\" }\n",
-    ),
+    ("[daemon]", "[daemon]\nretry = { first = \"5ms\", longest = \"20ms\", give_up_after = \"3000d\" }\n"),
     (
         "[fetch]",
         "[fetch]\ntimeout = \"5s\"\nallow_private_networks = true\n\
@@ -122,8 +119,7 @@ impl Harness {
 
     /// Starts again on the same directory.
     pub(crate) async fn boot(&mut self) {
-        let watchlist =
-            Watchlist::load(&self.stage.config()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let watchlist = Watchlist::load(&self.stage.config()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         self.daemon = Some(Daemon::start(watchlist, self.clock).await.unwrap());
     }
 
@@ -172,10 +168,8 @@ impl Harness {
     /// Waits until nothing waits to be sent any more.
     pub(crate) async fn settled(&self) {
         let store = self.daemon().store();
-        until("the outbox is idle", async || {
-            (store.delivery_counts().await.unwrap().0 == 0).then_some(())
-        })
-        .await;
+        until("the outbox is idle", async || (store.delivery_counts().await.unwrap().0 == 0).then_some(()))
+            .await;
     }
 }
 

@@ -5,11 +5,14 @@ mod bars;
 mod binance;
 mod coinbase;
 mod finnhub;
+mod html;
 mod json;
 mod kraken;
 mod names;
+mod newegg;
 mod number;
 mod ny_gas;
+mod page;
 mod socrata;
 mod soda;
 mod yahoo;
@@ -23,7 +26,9 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::source::<finnhub::Finnhub>(),
     Kind::source::<json::Json>(),
     Kind::source::<kraken::Kraken>(),
+    Kind::source::<newegg::Newegg>(),
     Kind::source::<ny_gas::NyGas>(),
+    Kind::source::<page::Page>(),
     Kind::source::<socrata::Socrata>(),
     Kind::source::<yahoo::Yahoo>(),
 ];

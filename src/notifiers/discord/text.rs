@@ -120,10 +120,19 @@ pub(super) fn escaped(text: &str) -> String {
             }
             Piece::Text(words) => words,
         };
-        for c in words.chars() {
+        let mut before = None;
+        let mut coming = words.chars().peekable();
+        while let Some(c) = coming.next() {
+            // Within a word a single underscore is only itself: `new_york_state`.
+            let within = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+            let plain = c == '_' && within(before) && within(coming.peek().copied());
+            before = Some(c);
             // To Discord a link goes on until here, so a backslash before would become part of it.
             in_link &= !c.is_whitespace() && c != '<';
-            if !in_link && matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '<' | '#' | '[' | ']') {
+            if !in_link
+                && !plain
+                && matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '>' | '<' | '#' | '[' | ']')
+            {
                 escaped.push('\\');
             }
             escaped.push(c);

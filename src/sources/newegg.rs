@@ -73,7 +73,9 @@ impl Source for Newegg {
         let mut known = HashSet::new();
         let items = page.cells.iter().filter_map(|cell| cell.item(&reply.url));
         let items = items.filter(|item| self.is_wanted(&item.name) && known.insert(item.sku.clone()));
-        Ok(Seen::everything(items.map(seen).collect()))
+        let seen = items.map(seen).collect();
+        // What half a page does not show may still be there.
+        Ok(if page.breaks_off { Seen::some(seen) } else { Seen::everything(seen) })
     }
 
     fn usual_strategies(&self) -> &'static str {
@@ -122,6 +124,8 @@ struct Page {
     cells: Vec<Cell>,
     /// The page itself says that there are no items.
     found_nothing: bool,
+    /// It began as a whole page and has no end.
+    breaks_off: bool,
     heading: String,
     canonical: Option<String>,
     price: Price,
@@ -213,6 +217,10 @@ impl Page {
                 Piece::Close(tag) => pass.close(&tag),
             }
         }
+        if pass.page.breaks_off {
+            // Half an item does not say whether it can be had.
+            pass.cell = None;
+        }
         pass.end_cell();
         pass.page
     }
@@ -273,6 +281,7 @@ impl Page {
 
 impl<'a> Pass<'a> {
     fn open(&mut self, tag: Tag<'a>) {
+        self.page.breaks_off |= tag.is("html");
         self.linked_data = tag.is("script")
             && tag.attribute("type").is_some_and(|kind| kind.eq_ignore_ascii_case("application/ld+json"));
         if let Some((open, field)) = &mut self.field {
@@ -401,6 +410,7 @@ impl<'a> Pass<'a> {
     }
 
     fn close(&mut self, tag: &Tag<'_>) {
+        self.page.breaks_off &= !tag.is("html");
         self.digits &= !(tag.is("strong") || tag.is("sup"));
         if self.field.as_mut().is_some_and(|(open, _)| open.closes(tag)) {
             self.field = None;
@@ -601,6 +611,12 @@ mod tests {
         for body in ["", "  ", "<html><body><h1>Maintenance</h1></body></html>", "{}"] {
             assert!(read(&newegg(""), 200, body, "2026-11-20T10:00:00Z").is_err(), "{body}");
         }
+        let half = format!(
+            "<html><body>{}<div class='item-cell'><a class='item-title' href='/p/2'>Two",
+            cell("", "")
+        );
+        let read_so_far = seen(&newegg(""), half);
+        assert_eq!((read_so_far.observations.len(), read_so_far.complete), (1, false));
         let nothing = "<p class='result-message-error'>We have found 0 items that match</p>";
         assert_eq!(seen(&newegg(""), nothing), Seen::everything(vec![]));
     }

@@ -12,6 +12,7 @@ mod harness;
 mod messages;
 mod newegg;
 mod outbox;
+mod pages;
 mod reload;
 mod schedule;
 mod secrets;

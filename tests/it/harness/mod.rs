@@ -17,7 +17,7 @@ use stakeout::watchlist::Watchlist;
 use tempfile::TempDir;
 
 pub(crate) use process::{Process, command};
-pub(crate) use replies::{chart, falling, gasoline, number, ticker, unknown_symbol};
+pub(crate) use replies::{Card, chart, falling, gasoline, listing, number, ticker, unknown_symbol};
 pub(crate) use site::{Answer, Page, Post, Site};
 
 /// Nothing here takes so long, not even on a busy machine.

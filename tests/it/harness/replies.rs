@@ -64,3 +64,31 @@ pub(crate) fn ticker(pairs: &[(&str, f64)]) -> Page {
         pairs.iter().map(|(pair, price)| ((*pair).to_owned(), row(*price))).collect();
     Page::new(json!({"error": [], "result": result}).to_string())
 }
+
+/// An item of a shop: number, name, dollars, whether it is in stock.
+pub(crate) type Card = (&'static str, &'static str, u32, bool);
+
+/// A listing in Newegg's markup.
+pub(crate) fn listing(cards: &[Card]) -> Page {
+    let cell = |(number, name, dollars, in_stock): &Card| {
+        let slug = name.to_lowercase().replace(' ', "-");
+        let (promo, button) = if *in_stock {
+            ("", "Add to cart")
+        } else {
+            ("<p class=\"item-promo\"><i></i>OUT OF STOCK</p>", "Auto Notify")
+        };
+        format!(
+            "<div class=\"item-cell\"><div class=\"item-container\">\
+             <a href=\"/{slug}/p/{number}\" class=\"item-img\"></a><div class=\"item-info\">\
+             <a href=\"/{slug}/p/{number}\" class=\"item-title\">{name}</a>{promo}</div>\
+             <div class=\"item-action\"><ul class=\"price\"><li class=\"price-current\">$<strong>{dollars}</strong>\
+             <sup>.99</sup></li></ul><div class=\"item-button-area\"><button>{button}</button></div></div>\
+             </div></div>\n"
+        )
+    };
+    let cells: String = cards.iter().map(cell).collect();
+    Page::html(&format!(
+        "<!DOCTYPE html><html><head><title>rtx | Newegg.com</title></head><body>\n\
+         <div class=\"item-cells-wrap\">\n{cells}</div></body></html>\n"
+    ))
+}

@@ -104,6 +104,10 @@ impl Page {
         Self::new(body).header("content-type", "text/html; charset=utf-8")
     }
 
+    pub(crate) fn text(&self) -> String {
+        self.body.clone()
+    }
+
     pub(crate) fn status(self, status: u16) -> Self {
         Self { status, ..self }
     }

@@ -115,6 +115,25 @@ async fn a_hanging_watch_does_not_hold_up_another() {
     assert_eq!(harness.titles().await, ["n is above 10: 11"]);
 }
 
+#[tokio::test]
+async fn a_failure_that_ends_while_the_daemon_is_down_is_told_to_be_over() {
+    let mut harness = Harness::start(NUMBERS).await;
+    harness.site().show("/number", number(9));
+    harness.tick("prices", "2026-11-20T10:00:00Z").await;
+    harness.site().show("/number", Page::new("").status(500));
+    for minute in 1..=3 {
+        harness.tick_at("prices", minutes_after("2026-11-20T10:00:00Z", minute)).await;
+    }
+    assert_eq!(harness.messages().await.len(), 1);
+    harness.stop().await;
+    harness.site().show("/number", number(9));
+    harness.boot().await;
+    for minute in 60..=62 {
+        harness.tick_at("prices", minutes_after("2026-11-20T10:00:00Z", minute)).await;
+    }
+    assert_eq!(harness.titles().await[1..], ["prices works again after 58 min"]);
+}
+
 const SHARES: &str = r#"
 [alerting]
 fail_after = 1

@@ -18,3 +18,4 @@ mod schedule;
 mod secrets;
 mod shutdown;
 mod told_once;
+mod web;

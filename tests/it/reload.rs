@@ -1,6 +1,6 @@
 //! A configuration that is read again takes the place of the old one, or changes nothing.
 
-use crate::harness::{Harness, Process, Stage, moment, number, until};
+use crate::harness::{Answer, Harness, Process, Stage, moment, number, until};
 
 const NUMBER: &str = r#"
 [watch.number]
@@ -87,6 +87,24 @@ async fn a_renamed_watch_keeps_its_history_and_does_not_announce_again() {
 }
 
 #[tokio::test]
+async fn what_waits_goes_to_where_the_receiver_is_now() {
+    let hook = "[notify.hook]\nkind = \"webhook\"\nurl = \"{origin}/hook/old\"\n";
+    let number_then = NUMBER.replace("on_first = \"announce\"\n", "");
+    let harness = Harness::start(&format!("{hook}{number_then}")).await;
+    // The old place asks to be left alone for an hour.
+    harness.site().answer_always("old", Answer::status(429).header("retry-after", "3600"));
+    harness.site().show("/number", number(11));
+    harness.tick("number", "2026-11-20T10:00:00Z").await;
+    until("the old place has refused", async || (!harness.site().posts("old").is_empty()).then_some(()))
+        .await;
+    assert!(harness.reload(&format!("{}{number_then}", hook.replace("/old", "/new"))).await);
+    harness.site().show("/number", number(9));
+    harness.tick("number", "2026-11-20T10:01:00Z").await;
+    until("the new place is told", async || (!harness.site().posts("new").is_empty()).then_some(())).await;
+    assert_eq!(harness.site().posts("old").len(), 1);
+}
+
+#[tokio::test]
 async fn a_paused_watch_is_not_due() {
     let harness = Harness::start(NUMBER).await;
     assert!(harness.reload(&NUMBER.replace("every", "enabled = false\nevery")).await);
@@ -119,10 +137,11 @@ async fn the_process_reloads_when_its_file_changes_or_when_it_is_told() {
         .await;
 
     process.signal("HUP");
-    process.logs("SIGHUP").await;
-    let reloads = process.log().matches("Reloaded the configuration").count();
     until("it was read again", async || {
-        (process.log().matches("Reloaded the configuration").count() >= reloads).then_some(())
+        let log = process.log();
+        log.split_once("SIGHUP")
+            .is_some_and(|(_, then)| then.contains("Reloaded the configuration"))
+            .then_some(())
     })
     .await;
     process.signal("TERM");

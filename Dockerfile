@@ -1,7 +1,7 @@
 # docker build -t stakeout .
 # docker run -v stakeout:/data -v ./config.toml:/etc/stakeout/config.toml:ro stakeout
 #
-# To reach the dashboard from outside the container, let it listen on 0.0.0.0 in `[web]`, with a token.
+# To reach /metrics from outside the container, let it listen on 0.0.0.0:8787 in `[web]`, with a token.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .

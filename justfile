@@ -10,6 +10,10 @@ check:
 test *filter:
     cargo nextest run {{ filter }}
 
+# What a change must pass
+ci:
+    .ci/run
+
 # Format, lints, licences and advisories
 lint:
     cargo fmt --check

@@ -28,7 +28,6 @@ create table run (
     verdicts     text                         -- JSON: what was decided about each signal, and why
 );
 create index run_watch on run (watch_id, started_at);
-create index run_started on run (started_at);
 
 -- What is known of a request's last answer that was read and stored.
 create table http_cache (
@@ -48,9 +47,8 @@ create table subject (
     present        integer not null,          -- 0: a complete answer no longer mentions it
     hash           integer not null,
     observed_at    integer not null,
-    url            text,
-    reading        text    not null,          -- candles are in their own table
-    observation_id integer,
+    observation_id integer,                   -- its row of the history; candles have none
+    bars           text,                      -- for candles: the observation without them
     last_seen_at   integer not null,
     primary key (watch_id, subject)
 ) without rowid;

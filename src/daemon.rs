@@ -12,7 +12,6 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_cron_scheduler::JobScheduler;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -39,7 +38,7 @@ pub struct Daemon {
     bell: Bell,
     stop: CancellationToken,
     tasks: JoinSet<()>,
-    jobs: Option<JobScheduler>,
+    housekeeping: Option<schedule::Housekeeping>,
     web: Option<SocketAddr>,
     _lock: File,
 }
@@ -71,7 +70,7 @@ pub async fn run(
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            () = changed.notified() => tokio::time::sleep(SETTLE).await,
+            () = changed.notified() => while timeout(SETTLE, changed.notified()).await.is_ok() {},
             _ = hangup.recv() => info!("SIGHUP: reading the configuration again"),
         }
         if let Some(path) = &config {
@@ -106,7 +105,7 @@ impl Daemon {
             bell: Bell::default(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
-            jobs: None,
+            housekeeping: None,
             web: None,
             _lock: lock,
         };
@@ -157,7 +156,7 @@ impl Daemon {
             done,
             self.stop.clone(),
         ));
-        self.jobs = Some(schedule::housekeeping(self.store.clone(), list.clone()).await?);
+        self.housekeeping = Some(schedule::Housekeeping::start(self.store.clone(), list.clone()).await?);
         Ok(())
     }
 
@@ -235,8 +234,8 @@ impl Daemon {
     /// No new runs; those under way, and deliveries, are finished or abandoned whole at the deadline.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        if let Some(mut jobs) = self.jobs.take() {
-            let _ = jobs.shutdown().await;
+        if let Some(housekeeping) = self.housekeeping.take() {
+            housekeeping.stop().await;
         }
         let tasks = &mut self.tasks;
         let all = async { while tasks.join_next().await.is_some() {} };

@@ -1,6 +1,6 @@
 //! An origin in the process that plays every source in its own format, for `stakeout demo` and for tests.
 //!
-//! What it shows is a pure function of the time since it started ([`scene`]), so nothing is kept and
+//! What it shows is a pure function of the time since it started (`scene`), so nothing is kept and
 //! nothing grows. Within ten seconds a share falls and rises again, a graphics card comes into stock and
 //! is gone, gasoline gets cheaper and a coin is traded like mad; then the same goes on every forty seconds.
 //!
@@ -193,7 +193,6 @@ impl Share {
                 let close = self.2 * height.exp();
                 height += step(of_round(bar));
                 // The service computes in single precision: 227.97999572753906.
-                #[allow(clippy::cast_possible_truncation)]
                 let single = close as f32;
                 f64::from(single)
             })
@@ -349,7 +348,6 @@ fn ticker(pairs: Option<&str>, scene: Scene) -> Value {
     };
     let row = |market: &Market| {
         // A slow wave, each market at its own place on it.
-        #[allow(clippy::cast_precision_loss)]
         let wave = (scene.second as f64 * 0.31 + market.3).sin();
         let rush = if scene.rush && market.0 == "XDGUSD" { 20.0 } else { 1.0 };
         let price = |share: f64| format!("{:.5}", market.2 * share * (1.0 + 0.004 * wave));

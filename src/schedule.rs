@@ -106,27 +106,36 @@ async fn look(
 }
 
 /// The jobs that keep the house: pruning, and the heartbeat.
-///
-/// # Errors
-/// The library's own.
-pub async fn housekeeping(
-    store: Store,
-    roster: watch::Receiver<Arc<Roster>>,
-) -> anyhow::Result<JobScheduler> {
-    let jobs = JobScheduler::new().await?;
-    let (pruned, list) = (store.clone(), roster.clone());
-    jobs.add(Job::new_async("0 17 * * * *", move |_, _| {
-        let (store, roster) = (pruned.clone(), Arc::clone(&list.borrow()));
-        Box::pin(async move { prune(&store, &roster).await })
-    })?)
-    .await?;
-    jobs.add(Job::new_async("30 * * * * *", move |_, _| {
-        let (store, roster) = (store.clone(), Arc::clone(&roster.borrow()));
-        Box::pin(async move { heartbeat(&store, &roster).await })
-    })?)
-    .await?;
-    jobs.start().await?;
-    Ok(jobs)
+pub struct Housekeeping(JobScheduler);
+
+impl Housekeeping {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// The library's own.
+    pub async fn start(store: Store, roster: watch::Receiver<Arc<Roster>>) -> anyhow::Result<Self> {
+        let jobs = JobScheduler::new().await?;
+        let (pruned, list) = (store.clone(), roster.clone());
+        jobs.add(Job::new_async("0 17 * * * *", move |_, _| {
+            let (store, roster) = (pruned.clone(), Arc::clone(&list.borrow()));
+            Box::pin(async move { prune(&store, &roster).await })
+        })?)
+        .await?;
+        jobs.add(Job::new_async("30 * * * * *", move |_, _| {
+            let (store, roster) = (store.clone(), Arc::clone(&roster.borrow()));
+            Box::pin(async move { heartbeat(&store, &roster).await })
+        })?)
+        .await?;
+        jobs.start().await?;
+        Ok(Self(jobs))
+    }
+
+    /// No new ones are started.
+    pub async fn stop(mut self) {
+        if let Err(error) = self.0.shutdown().await {
+            warn!(%error, "The housekeeping did not stop cleanly");
+        }
+    }
 }
 
 async fn prune(store: &Store, roster: &Roster) {

@@ -142,7 +142,7 @@ impl Watchlist {
         let config = config::parse(files, environment, &mut mistakes);
         let built = Builder { config: &config, mistakes, crons: HashMap::new() }.build();
         let (watchlist, mistakes) = built;
-        if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
     }
 
     /// A watch by its name.
@@ -224,7 +224,8 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// Builds a plug-in; every unknown key is told, not only the first.
+    /// Builds a plug-in; every unknown key is told, not only the first. `own` are the keys that stand in
+    /// the table itself, where some came from `[source.KIND]`, which may be in another file.
     fn plugin<T: ?Sized>(
         &mut self,
         kinds: &'static [Kind<T>],
@@ -232,16 +233,17 @@ impl Builder<'_, '_> {
         file: usize,
         place: &str,
         within: &std::ops::Range<usize>,
+        own: Option<&[std::ops::Range<usize>]>,
     ) -> Option<(&'static Kind<T>, Box<T>)> {
-        let mut flawless = true;
         loop {
             let error = match plugin::build(kinds, table.clone()) {
-                Ok(built) => return flawless.then_some(built),
+                Ok(built) => return Some(built),
                 Err(error) => error,
             };
-            flawless = false;
-            // A key that came from `[source.KIND]` stands elsewhere, maybe in another file.
-            let inside = error.span.filter(|span| table.span().contains(&span.start));
+            let is_own = |span: &std::ops::Range<usize>| {
+                own.is_none_or(|own| own.iter().any(|key| key.contains(&span.start)))
+            };
+            let inside = error.span.filter(is_own);
             let message = config::with_hint(&error.message);
             self.mistakes.add(file, inside.or_else(|| Some(within.clone())), place, &message);
             let unknown = config::unknown_field(&error.message).map(str::to_owned);
@@ -257,7 +259,7 @@ impl Builder<'_, '_> {
             let place = format!("notify `{}`", entry.name);
             let (file, span) = (entry.place.file, &entry.place.span);
             if let Some((kind, notifier)) =
-                self.plugin(notifiers::KINDS, entry.table.clone(), file, &place, span)
+                self.plugin(notifiers::KINDS, entry.table.clone(), file, &place, span, None)
             {
                 let name = entry.name.clone();
                 built.insert(name.clone(), Arc::new(Told { name, kind: kind.name, notifier }));
@@ -266,7 +268,7 @@ impl Builder<'_, '_> {
         if self.config.notifiers.is_empty() {
             let table = Spanned::new(0..0, table_of("console"));
             if let Some((kind, notifier)) =
-                self.plugin(notifiers::KINDS, table, 0, "notify `console`", &(0..0))
+                self.plugin(notifiers::KINDS, table, 0, "notify `console`", &(0..0), None)
             {
                 let name = "console".to_owned();
                 built.insert(name.clone(), Arc::new(Told { name, kind: kind.name, notifier }));
@@ -282,12 +284,15 @@ impl Builder<'_, '_> {
         let mut table = entry.table.get_ref().clone();
         let source = table.remove("source");
         let strategy = table.remove("strategy");
+        let before = self.mistakes.count();
         let keys: Option<WatchKeys> = config::deserialize(
             Spanned::new(if span.is_empty() { within.clone() } else { span }, table),
             file,
             &place,
             &mut self.mistakes,
         );
+        // Where a key is unknown, what seems to be missing may only be misspelt.
+        let is_complete = self.mistakes.count() == before;
         let source = match source {
             Some(source) => self.source(source, file, &place),
             None => {
@@ -300,7 +305,7 @@ impl Builder<'_, '_> {
             Some(name) => self.zone(name, Some((file, &within, &place))),
             None => self.zone(&self.config.daemon.timezone.clone(), None).or(Some(TimeZone::UTC)),
         };
-        let timetable = zone.as_ref().and_then(|zone| self.timetable(entry, &keys, zone));
+        let timetable = zone.as_ref().and_then(|zone| self.timetable(entry, &keys, zone, is_complete));
         let quiet = keys.quiet_hours.as_ref().unwrap_or(&self.config.alerting.quiet_hours);
         let quiet_hours = match QuietHours::parse(quiet) {
             Ok(hours) => hours.filter(|_| !keys.urgent),
@@ -360,6 +365,7 @@ impl Builder<'_, '_> {
             self.mistakes.add(file, Some(span), &place, message);
             return None;
         };
+        let own: Vec<_> = table.iter().map(|(key, value)| key.span().start..value.span().end).collect();
         let kind = table.get("kind").and_then(|kind| kind.get_ref().as_str());
         if let Some(shared) = kind.and_then(|kind| self.config.sources.get(kind)) {
             for (key, value) in shared.table.get_ref() {
@@ -369,7 +375,7 @@ impl Builder<'_, '_> {
             }
         }
         let (kind, source) =
-            self.plugin(sources::KINDS, Spanned::new(span.clone(), table), file, &place, &span)?;
+            self.plugin(sources::KINDS, Spanned::new(span.clone(), table), file, &place, &span, Some(&own))?;
         Some((kind.name, source))
     }
 
@@ -401,7 +407,8 @@ impl Builder<'_, '_> {
         for table in tables {
             let place = format!("{place}: strategy");
             let span = table.span();
-            let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, file, &place, within) else {
+            let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, file, &place, within, None)
+            else {
                 continue;
             };
             if !strategy.reads().contains(&source.yields()) {
@@ -435,7 +442,13 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn timetable(&mut self, entry: &Entry<'_>, keys: &WatchKeys, zone: &TimeZone) -> Option<Timetable> {
+    fn timetable(
+        &mut self,
+        entry: &Entry<'_>,
+        keys: &WatchKeys,
+        zone: &TimeZone,
+        is_complete: bool,
+    ) -> Option<Timetable> {
         let place = format!("watch `{}`", entry.name);
         let (key, read) = match (&keys.every, &keys.cron) {
             (Some(every), None) => ("every", Timetable::every(*every, &entry.name)),
@@ -451,6 +464,7 @@ impl Builder<'_, '_> {
                 ("cron", read)
             }
             (Some(_), Some(_)) => ("every", Err("there is `cron` too: only one of them says when".into())),
+            (None, None) if !is_complete => return None,
             (None, None) => (
                 "every",
                 Err("is missing: say when, with every = \"5m\" or cron = \"*/30 9-17 * * MON-FRI\"".into()),

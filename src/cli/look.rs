@@ -103,7 +103,11 @@ impl Alerts {
             Format::Csv => {
                 writeln!(out, "created_at,watch,strategy,subject,status,reason,title")?;
                 for stored in &alerts {
-                    writeln!(out, "{}", row_of(stored).iter().map(quoted).collect::<Vec<_>>().join(","))?;
+                    writeln!(
+                        out,
+                        "{}",
+                        row_of(stored).iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",")
+                    )?;
                 }
             }
             Format::Table if alerts.is_empty() => writeln!(out, "Nothing was told since {}.", self.since)?,
@@ -184,17 +188,17 @@ fn csv(rows: &[HistoryRow]) -> String {
                 set(14, text.clone());
             }
         }
-        text.push_str(&cells.iter().map(quoted).collect::<Vec<_>>().join(","));
+        text.push_str(&cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
         text.push('\n');
     }
     text
 }
 
 /// A CSV cell (RFC 4180).
-fn quoted(cell: &String) -> String {
+fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
-        cell.clone()
+        cell.to_owned()
     }
 }

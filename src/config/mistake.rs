@@ -61,9 +61,24 @@ impl Mistakes {
         self.found.is_empty()
     }
 
-    /// Each of them, in the order of the files.
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.found.iter()
+    }
+
+    /// In the order of the files and their lines.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        let files = &self.files;
+        let position = |found: &Mistake| files.iter().position(|file| file.path == found.file);
+        self.found.sort_by_key(|found| (position(found), found.line));
+        self
     }
 
     /// One more, at a place.

@@ -139,6 +139,7 @@ pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut
             Reader { file: index, environment, mistakes }.read(table.into_inner(), &mut config);
         }
     }
+    config.watches.sort_by_key(|watch| (watch.place.file, watch.place.span.start));
     let mut names = HashSet::new();
     for watch in &config.watches {
         if !names.insert(watch.name.as_str()) {
@@ -309,20 +310,19 @@ fn secret_file(table: &DeTable<'_>) -> Option<Result<PathBuf, String>> {
     }
 }
 
-/// Reads a table into its type; every unknown key is told, not only the first.
+/// Reads a table into its type; every unknown key is told, not only the first. What is left after them
+/// is read all the same, so that its own mistakes are found.
 pub fn deserialize<T: DeserializeOwned>(
     mut table: Spanned<DeTable<'_>>,
     file: usize,
     place: &str,
     mistakes: &mut Mistakes,
 ) -> Option<T> {
-    let mut flawless = true;
     loop {
         let value = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
         match T::deserialize(ValueDeserializer::from(value)) {
-            Ok(read) => return flawless.then_some(read),
+            Ok(read) => return Some(read),
             Err(error) => {
-                flawless = false;
                 let span = error.span().or(Some(table.span()));
                 mistakes.add(file, span, place, &with_hint(error.message()));
                 let unknown = unknown_field(error.message()).map(str::to_owned);

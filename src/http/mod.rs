@@ -133,6 +133,7 @@ pub struct Mark {
 
 /// What came of a fetch.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each fetch, taken apart at once")]
 pub enum Fetched {
     /// The same as the mark says: a 304, or the same bytes.
     Unchanged,

@@ -157,7 +157,7 @@ impl Interval {
     pub fn floor(self, time: Timestamp) -> Timestamp {
         // 1970-01-01 was a Thursday; weeks start on Mondays.
         const FIRST_MONDAY: i64 = 4 * 86_400;
-        let origin = if self.minutes % (7 * 1_440) == 0 { FIRST_MONDAY } else { 0 };
+        let origin = if self.minutes.is_multiple_of(7 * 1_440) { FIRST_MONDAY } else { 0 };
         let seconds = time.as_second();
         let floored = seconds - (seconds - origin).rem_euclid(self.seconds());
         Timestamp::from_second(floored).unwrap_or(time)
@@ -190,7 +190,8 @@ impl FromStr for Interval {
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(7 * 1_440, "w"), (1_440, "d"), (60, "h"), (1, "m")];
-        let (unit, name) = units.into_iter().find(|(unit, _)| self.minutes % unit == 0).unwrap_or((1, "m"));
+        let (unit, name) =
+            units.into_iter().find(|(unit, _)| self.minutes.is_multiple_of(*unit)).unwrap_or((1, "m"));
         write!(f, "{}{name}", self.minutes / unit)
     }
 }

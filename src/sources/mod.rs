@@ -1,21 +1,27 @@
 //! The table of sources: how to look at the world. One file and one row each.
 
-mod address;
-mod bars;
 mod binance;
 mod coinbase;
 mod finnhub;
-mod html;
 mod json;
 mod kraken;
-mod names;
 mod newegg;
-mod number;
 mod ny_gas;
 mod page;
+mod shop;
 mod socrata;
-mod soda;
 mod yahoo;
+
+// What several of them share.
+mod address;
+mod bars;
+mod html;
+mod names;
+mod number;
+mod price;
+mod schema_org;
+mod soda;
+mod stock;
 
 use crate::plugin::{Kind, Source};
 
@@ -29,6 +35,7 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::source::<newegg::Newegg>(),
     Kind::source::<ny_gas::NyGas>(),
     Kind::source::<page::Page>(),
+    Kind::source::<shop::Shop>(),
     Kind::source::<socrata::Socrata>(),
     Kind::source::<yahoo::Yahoo>(),
 ];

@@ -65,8 +65,8 @@ impl TryFrom<Names> for Regions {
     fn try_from(names: Names) -> Result<Self, String> {
         let known = |name: &str| {
             REGIONS.into_iter().find(|region| *region == name).ok_or_else(|| {
-                let hint = nearest(name, REGIONS.into_iter())
-                    .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                let hint =
+                    nearest(name, REGIONS).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
                 format!("unknown region `{name}`; known: {}{hint}", REGIONS.join(", "))
             })
         };

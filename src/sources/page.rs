@@ -1,9 +1,10 @@
-//! The text of any page, or of the elements that a CSS selector finds on it.
-//! <https://developer.mozilla.org/en-US/docs/Web/CSS/CSS_selectors>
+//! The text of any web page, or of the elements that a CSS selector names
+//! (<https://developer.mozilla.org/docs/Web/CSS/CSS_selectors>).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use scraper::Selector;
+use scraper::{ElementRef, Html};
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
@@ -12,32 +13,24 @@ use crate::http::{Reply, Request};
 use crate::model::{Observation, Reading, ReadingKind, Secret};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// Which page, and which part of it.
-#[derive(Deserialize)]
+/// A page and what of it counts.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
     url: Url,
-    /// The elements whose text counts; the whole page when left out.
-    #[serde(default, deserialize_with = "selector")]
-    select: Option<Selector>,
-    /// Sent along; the values may be secrets.
+    /// Only the text of these elements; all of the page otherwise.
+    select: Option<Select>,
+    /// Extra headers, such as a cookie.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
-    /// What to call it; host and path when left out.
+    /// What to call it; its host and path otherwise.
     subject: Option<String>,
-}
-
-fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Selector>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Selector::parse(&text)
-        .map(Some)
-        .map_err(|error| de::Error::custom(format!("`{text}` is not a CSS selector: {error}")))
 }
 
 impl Plugin for Page {
     const KIND: &'static str = "page";
-    const ABOUT: &'static str = "the text of a page, or of what a CSS selector finds on it";
-    const EXAMPLE: &'static str = "url = \"https://example.com/news\"\nselect = \"main h2\"";
+    const ABOUT: &'static str = "The text of any web page, or of a part of it";
+    const EXAMPLE: &'static str = "url = \"https://example.com/news\"\nselect = \"main article\"\nheaders = { accept-language = \"en\" }\nsubject = \"the news\"";
 }
 
 impl Source for Page {
@@ -46,22 +39,29 @@ impl Source for Page {
     }
 
     fn requests(&self, _: &Needs) -> Vec<Request> {
-        let mut request = Request::get(self.url.clone());
-        for (name, value) in &self.headers {
-            request = request.header(name, value.expose());
-        }
-        vec![request]
+        let request = Request::get(self.url.clone());
+        vec![self.headers.iter().fold(request, |request, (name, value)| request.header(name, value.expose()))]
     }
 
     fn read(&self, _: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError> {
-        let markup = reply.ok()?.text();
-        if markup.trim().is_empty() {
+        let body = reply.ok()?.text();
+        if body.trim().is_empty() {
             return Err(FetchError::failed("the page is empty"));
         }
+        if body.contains('\0') {
+            return Err(FetchError::failed("the answer is no text"));
+        }
         let text = match &self.select {
-            Some(select) => selected(&markup, select)?,
-            None if is_markup(reply, &markup) => html::shown(&markup),
-            None => markup.into_owned(),
+            _ if !is_html(reply, &body) => {
+                if self.select.is_some() {
+                    return Err(FetchError::failed("`select` needs an HTML page, and the answer is none"));
+                }
+                body.into_owned()
+            }
+            Some(select) => select.text_of(&html::parse(&body)?)?,
+            None => Some(html::shown(&body)).filter(|text| !text.is_empty()).ok_or_else(|| {
+                FetchError::failed("the page shows no text; it may be put together by scripts")
+            })?,
         };
         Ok(Seen::some(vec![Observation {
             subject: self.subject(),
@@ -78,72 +78,131 @@ impl Source for Page {
 
 impl Page {
     fn subject(&self) -> String {
-        let here = || format!("{}{}", self.url.host_str().unwrap_or_default(), self.url.path());
-        self.subject.clone().unwrap_or_else(here)
+        let own = || format!("{}{}", self.url.host_str().unwrap_or_default(), self.url.path());
+        self.subject.clone().unwrap_or_else(own)
     }
 }
 
-/// A line for each element that is found.
-fn selected(markup: &str, select: &Selector) -> Result<String, FetchError> {
-    let tree = html::parse(markup)?;
-    let found: Vec<String> = tree.select(select).map(|element| html::shown(&element.html())).collect();
-    if found.is_empty() {
-        return Err(FetchError::failed("`select` finds nothing on the page"));
-    }
-    Ok(found.join("\n"))
+/// By its content type, and where that is missing by its first character.
+fn is_html(reply: &Reply, body: &str) -> bool {
+    reply
+        .header("content-type")
+        .map_or_else(|| body.trim_start().starts_with('<'), |kind| kind.to_ascii_lowercase().contains("html"))
 }
 
-/// Plain text and JSON are taken as they are.
-fn is_markup(reply: &Reply, text: &str) -> bool {
-    match reply.header("content-type") {
-        Some(kind) => kind.contains("html") || kind.contains("xml"),
-        None => text.trim_start().starts_with('<'),
+/// A CSS selector that was understood when the configuration was read.
+struct Select(scraper::Selector);
+
+impl Select {
+    fn text_of(&self, page: &Html) -> Result<String, FetchError> {
+        let found: Vec<ElementRef<'_>> = page.select(&self.0).collect();
+        if found.is_empty() {
+            return Err(FetchError::failed("`select` finds nothing on the page"));
+        }
+        // An element inside another that was found is already in its text.
+        let is_inner = |element: &ElementRef<'_>| {
+            element.ancestors().filter_map(ElementRef::wrap).any(|outer| self.0.matches(&outer))
+        };
+        let outer = found.into_iter().filter(|element| !is_inner(element));
+        let texts = outer.map(|element| html::shown(&element.inner_html()));
+        Ok(texts.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Select {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        scraper::Selector::parse(&text)
+            .map(Self)
+            .map_err(|error| de::Error::custom(format!("`{text}` is not a CSS selector: {error}")))
+    }
+}
+
+impl fmt::Debug for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Select")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{plugin, read};
+    use crate::testing::{at, plugin, read};
+
+    const NOW: &str = "2026-11-21T10:00:00Z";
+    const PAGE: &str = "<!doctype html><title>t</title><body><nav>Home</nav>
+        <main><p class=revision>rev  1</p><ul><li>a <b>b</b><li>c &amp; d</ul><script>var x = 1</script></main>
+        <footer>end</footer>";
 
     fn text(keys: &str, body: &str) -> Result<String, String> {
-        let page: Page = plugin(&format!("url = \"https://shop.example/a/b?q=1\"\n{keys}"));
-        let seen = read(&page, 200, body, "2026-11-20T10:00:00Z").map_err(|error| error.to_string())?;
-        let [observation] = &seen.observations[..] else { panic!("{seen:?}") };
-        assert_eq!(observation.subject, "shop.example/a/b");
-        match &observation.reading {
-            Reading::Text { text } => Ok(text.clone()),
+        let page: Page = plugin(&format!("url = 'https://a.example/news?p=1'\n{keys}"));
+        let seen = read(&page, 200, body, NOW).map_err(|error| error.to_string())?;
+        match seen.observations.into_iter().next().unwrap().reading {
+            Reading::Text { text } => Ok(text),
             other => panic!("{other:?}"),
         }
     }
 
-    const BODY: &str = "<html><head><title>T</title><script>var x = '<p>no</p>'</script></head><body>\
-        <h1>Hi &amp; bye</h1><p class=price>1  <b>234</b></p><p class='price'>5</p></body></html>";
-
     #[test]
-    fn the_whole_text_is_what_a_person_reads() {
-        assert_eq!(text("", BODY).unwrap(), "Hi & bye\n1 234\n5");
+    fn a_page_gives_the_text_it_shows() {
+        for (keys, shown) in [
+            ("", "Home\nrev 1\na b\nc & d\nend"),
+            ("select = 'main'", "rev 1\na b\nc & d"),
+            ("select = 'li, ul'", "a b\nc & d"),
+            ("select = '.revision, footer'", "rev 1\nend"),
+            ("select = 'title'", "t"),
+        ] {
+            assert_eq!(text(keys, PAGE).as_deref(), Ok(shown), "{keys}");
+        }
     }
 
     #[test]
-    fn a_selector_takes_its_elements_a_line_each() {
-        assert_eq!(text("select = \"p.price\"", BODY).unwrap(), "1 234\n5");
+    fn what_is_no_page_is_taken_as_it_is() {
+        for body in ["price:  5\n  next", "{\"a\":  1}"] {
+            assert_eq!(text("", body).as_deref(), Ok(body));
+        }
+        let page: Page = plugin("url = 'https://a.example/'");
+        let needs = Needs { now: at(NOW), bars: 0 };
+        let request = page.requests(&needs).remove(0);
+        let mut reply = Reply::captured(200, request.url.clone(), "<feed><a>1</a></feed>");
+        reply.headers.push(("content-type".into(), "application/xml".into()));
+        let seen = page.read(&request, &reply, &needs).unwrap();
+        assert_eq!(seen.observations[0].reading, Reading::Text { text: "<feed><a>1</a></feed>".into() });
     }
 
     #[test]
-    fn what_is_not_there_is_a_failure_not_an_empty_text() {
-        assert_eq!(text("select = \".gone\"", BODY), Err("`select` finds nothing on the page".into()));
-        assert_eq!(text("", "  \n "), Err("the page is empty".into()));
+    fn a_page_without_the_text_is_a_failure() {
+        for (keys, body, why) in [
+            ("", "", "the page is empty"),
+            ("", " \n ", "the page is empty"),
+            ("", "<html><script>app()</script>", "shows no text"),
+            ("", "\u{1}\0\0", "no text"),
+            ("select = '.gone'", PAGE, "`select` finds nothing on the page"),
+            ("select = 'p'", "{}", "needs an HTML page"),
+            ("select = 'p'", &"<div>".repeat(100_000), "nests more elements"),
+        ] {
+            let error = text(keys, body).expect_err(why);
+            assert!(error.contains(why), "{error}");
+        }
+        let page: Page = plugin("url = 'https://a.example/'");
+        assert!(read(&page, 404, "<p>no", NOW).unwrap_err().to_string().contains("404"));
     }
 
     #[test]
-    fn plain_text_is_taken_as_it_is() {
-        assert_eq!(text("", "a < b\n\n  c").unwrap(), "a < b\n\n  c");
+    fn the_subject_is_its_address_unless_it_is_named() {
+        for (keys, subject) in [("", "a.example/news"), ("subject = 'news'", "news")] {
+            let page: Page = plugin(&format!("url = 'https://a.example/news?p=1'\n{keys}"));
+            assert_eq!(read(&page, 200, "x", NOW).unwrap().observations[0].subject, subject);
+        }
     }
 
     #[test]
-    fn a_selector_that_is_none_is_refused_with_the_configuration() {
-        let error = toml::from_str::<Page>("url = \"https://a.example\"\nselect = \"p[\"").err().unwrap();
-        assert!(error.to_string().contains("not a CSS selector"), "{error}");
+    fn headers_are_sent_and_never_shown_and_a_bad_selector_is_named() {
+        let page: Page = plugin("url = 'https://a.example/'\nheaders = { cookie = 'session=hush' }");
+        let request = page.requests(&Needs { now: at(NOW), bars: 0 }).remove(0);
+        assert_eq!(request.headers, [("cookie".to_owned(), "session=hush".to_owned())]);
+        assert!(!format!("{page:?}").contains("hush"));
+        let error = toml::from_str::<Page>("url = 'https://a.example/'\nselect = 'p['").unwrap_err();
+        assert!(error.to_string().contains("`p[` is not a CSS selector"), "{error}");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
@@ -88,28 +89,27 @@ pub(super) async fn insert(
         .filter(|seen| seen.newest)
         .map(|seen| {
             let observation = &seen.observation;
-            let reading = match &observation.reading {
+            let bars = match &observation.reading {
                 Reading::Candles { interval, .. } => {
-                    json!(Reading::Candles { interval: *interval, candles: Vec::new() })
+                    let reading = Reading::Candles { interval: *interval, candles: Vec::new() };
+                    json!({"url": observation.url, "reading": reading})
                 }
-                reading => json!(reading),
+                _ => Value::Null,
             };
             json!([
                 observation.subject,
                 signed(seen.request),
                 signed(seen.hash),
                 millis(observation.observed_at),
-                observation.url,
-                reading
+                bars
             ])
         })
         .collect();
     if !latest.is_empty() {
         sqlx::query(
             "insert or replace into subject
-                 (watch_id, subject, request, present, hash, observed_at, url, reading, last_seen_at,
-                  observation_id)
-             select ?1, value ->> 0, value ->> 1, 1, value ->> 2, value ->> 3, value ->> 4, value -> 5, ?2,
+                 (watch_id, subject, request, present, hash, observed_at, bars, last_seen_at, observation_id)
+             select ?1, value ->> 0, value ->> 1, 1, value ->> 2, value ->> 3, value ->> 4, ?2,
                     (select id from observation
                      where watch_id = ?1 and subject = value ->> 0 and observed_at = value ->> 3)
              from json_each(?3)",
@@ -161,9 +161,17 @@ pub(super) async fn insert(
     Ok(())
 }
 
-type SubjectRow = (String, i64, bool, i64, i64, Option<String>, String, Option<i64>, i64);
+type SubjectRow =
+    (String, i64, bool, i64, i64, Option<String>, Option<String>, Option<String>, Option<i64>, i64);
 type PastRow = (String, i64, i64, i64, Option<String>, String);
 type CandleRow = (i64, f64, f64, f64, f64, f64);
+
+/// What is stored of an observation of candles, which are in their own table.
+#[derive(Deserialize)]
+struct Bars {
+    url: Option<String>,
+    reading: Reading,
+}
 
 impl Store {
     /// The last view of each subject of a watch.
@@ -172,45 +180,33 @@ impl Store {
     /// Any of SQLite's own.
     pub async fn last_seen(&self, watch_id: i64) -> Result<HashMap<String, LastSeen>, sqlx::Error> {
         let rows: Vec<SubjectRow> = sqlx::query_as(
-            "select subject, request, present, hash, observed_at, url, reading, observation_id, last_seen_at
-             from subject where watch_id = ?",
+            "select s.subject, s.request, s.present, s.hash, s.observed_at, s.bars, o.url, o.reading,
+                    s.observation_id, s.last_seen_at
+             from subject s left join observation o on o.id = s.observation_id where s.watch_id = ?",
         )
         .bind(watch_id)
         .fetch_all(&self.read)
         .await?;
-        rows.into_iter()
-            .map(
-                |(
-                    subject,
-                    request,
-                    present,
-                    hash,
-                    observed_at,
-                    url,
-                    reading,
-                    observation_id,
-                    last_seen_at,
-                )| {
-                    let observation = Observation {
-                        subject: subject.clone(),
-                        observed_at: time(observed_at),
-                        url,
-                        reading: from_json(&reading)?,
-                    };
-                    Ok((
-                        subject,
-                        LastSeen {
-                            observation,
-                            request: request.cast_unsigned(),
-                            present,
-                            hash: hash.cast_unsigned(),
-                            observation_id,
-                            last_seen_at: time(last_seen_at),
-                        },
-                    ))
-                },
-            )
-            .collect()
+        let mut seen = HashMap::with_capacity(rows.len());
+        for (subject, request, present, hash, observed_at, bars, url, reading, observation_id, last) in rows {
+            let Bars { url, reading } = match (bars, reading) {
+                (Some(bars), _) => from_json(&bars)?,
+                (None, Some(reading)) => Bars { url, reading: from_json(&reading)? },
+                // Its history was pruned away: it is seen as if for the first time.
+                (None, None) => continue,
+            };
+            let observed_at = time(observed_at);
+            let last_seen = LastSeen {
+                observation: Observation { subject: subject.clone(), observed_at, url, reading },
+                request: request.cast_unsigned(),
+                present,
+                hash: hash.cast_unsigned(),
+                observation_id,
+                last_seen_at: time(last),
+            };
+            seen.insert(subject, last_seen);
+        }
+        Ok(seen)
     }
 
     /// The last `count` different readings of each subject, oldest first for each.

@@ -40,10 +40,11 @@ const STEP: i64 = 5_000;
 /// Each deletes at most `?2` rows older than `?1`.
 const STATEMENTS: [&str; 5] = [
     "delete from observation where id in (select id from observation where last_seen_at < ?1
-         and not exists (select 1 from subject where observation_id = observation.id) limit ?2)",
+         and id not in (select observation_id from subject where observation_id is not null) limit ?2)",
     "delete from candle where (watch_id, subject, interval, open_time) in
          (select watch_id, subject, interval, open_time from candle where open_time < ?1 limit ?2)",
-    "delete from run where id in (select id from run where started_at < ?1 limit ?2)",
+    // Runs are numbered as they come, so the oldest have the smallest numbers.
+    "delete from run where started_at < ?1 and id in (select id from run order by id limit ?2)",
     "delete from delivery where id in (select id from delivery
          where created_at < ?1 and status in ('delivered', 'dead') limit ?2)",
     "delete from alert where id in (select id from alert where created_at < ?1

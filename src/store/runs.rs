@@ -116,7 +116,7 @@ pub(super) async fn insert(
     connection: &mut SqliteConnection,
     runs: &[Box<RunCommit>],
 ) -> Result<(), sqlx::Error> {
-    let (full, brief): (Vec<_>, Vec<_>) = runs.iter().partition(|run| run.found.is_some());
+    let (full, brief): (Vec<_>, Vec<_>) = runs.iter().map(|run| &**run).partition(|run| run.found.is_some());
     if !brief.is_empty() {
         insert_brief(connection, &brief).await?;
     }
@@ -137,10 +137,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-async fn insert_brief(
-    connection: &mut SqliteConnection,
-    runs: &[&Box<RunCommit>],
-) -> Result<(), sqlx::Error> {
+async fn insert_brief(connection: &mut SqliteConnection, runs: &[&RunCommit]) -> Result<(), sqlx::Error> {
     let rows: Vec<_> = runs
         .iter()
         .map(|run| {

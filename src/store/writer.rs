@@ -4,9 +4,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 use tracing::warn;
 
 use super::runs::{self, RunCommit};
@@ -30,6 +32,9 @@ impl From<sqlx::Error> for WriteError {
         Self::Database(Arc::new(error))
     }
 }
+
+/// How long a run that found nothing new waits for others to be committed with.
+const LINGER: Duration = Duration::from_millis(5);
 
 type Done = oneshot::Sender<Result<(), WriteError>>;
 type Pending<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;
@@ -104,16 +109,7 @@ async fn write(mut connection: SqliteConnection, mut jobs: mpsc::Receiver<Job>) 
         match job {
             Job::Run(run, done) => {
                 let mut batch = vec![(run, done)];
-                while batch.len() < LARGEST_BATCH {
-                    match jobs.try_recv() {
-                        Ok(Job::Run(run, done)) => batch.push((run, done)),
-                        Ok(other) => {
-                            waiting = Some(other);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
+                waiting = gather(&mut jobs, &mut batch).await;
                 commit(&mut connection, batch).await;
             }
             Job::Other(work, done) => {
@@ -128,6 +124,32 @@ async fn write(mut connection: SqliteConnection, mut jobs: mpsc::Receiver<Job>) 
             }
         }
     }
+}
+
+/// Adds the runs that have finished meanwhile. Runs that found nothing new can wait a moment for others;
+/// one that did is committed at once, with all that is there. Answers a job that is no run.
+async fn gather(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<(Box<RunCommit>, Done)>) -> Option<Job> {
+    let patience = sleep(LINGER);
+    tokio::pin!(patience);
+    let mut urgent = batch.iter().any(|(run, _)| run.found.is_some());
+    while batch.len() < LARGEST_BATCH {
+        let job = match jobs.try_recv() {
+            Ok(job) => job,
+            Err(_) if urgent => return None,
+            Err(_) => tokio::select! {
+                job = jobs.recv() => job?,
+                () = &mut patience => return None,
+            },
+        };
+        match job {
+            Job::Run(run, done) => {
+                urgent |= run.found.is_some();
+                batch.push((run, done));
+            }
+            other => return Some(other),
+        }
+    }
+    None
 }
 
 /// Commits a batch; when that fails, each run alone, so that one that cannot be stored spoils no other.

@@ -1,0 +1,271 @@
+//! What is wrong with a configuration is said where it is, all of it at once, and without secrets.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::process::Command;
+
+use stakeout::config::File;
+use stakeout::watchlist::Watchlist;
+
+const TOKEN: &str = "t0ken-that-nobody-may-see";
+
+/// Every mistake, a line each.
+fn mistakes(text: &str) -> Vec<String> {
+    let file = File { path: "config.toml".into(), text: text.into() };
+    let environment = |name: &str| (name == "TOKEN").then(|| TOKEN.to_owned());
+    match Watchlist::build(&[file], &environment) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// A good watch, to have something to spoil.
+const GOOD: &str = r#"[watch.good]
+source = { kind = "yahoo", symbols = ["AAPL"] }
+every = "30m"
+"#;
+
+#[test]
+fn a_good_configuration_has_no_mistakes() {
+    assert_eq!(mistakes(GOOD), [""; 0]);
+    assert_eq!(mistakes(""), [""; 0]);
+}
+
+#[test]
+fn each_mistake_says_where_it_is_and_what_to_do() {
+    for (case, text, place, said) in [
+        ("broken TOML", "[watch.a\nevery = 3", "config.toml:1:", &["]"] as &[&str]),
+        (
+            "unknown table",
+            "[watches.a]\n",
+            "config.toml:1:",
+            &["unknown table `watches`", "did you mean `watch`?"],
+        ),
+        ("not a table", "watch = 3", "config.toml:1:", &["`watch` must be a table"]),
+        (
+            "unknown key of the daemon",
+            "[daemon]\ndata_dri = 'x'",
+            "config.toml:2:1: [daemon]:",
+            &["unknown field `data_dri`", "did you mean `data_dir`?"],
+        ),
+        (
+            "unknown key of a watch",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = '1m'\ncooldwon = '1h'",
+            "config.toml:4:1: watch `a`:",
+            &["unknown field `cooldwon`", "did you mean `cooldown`?"],
+        ),
+        (
+            "unknown key of a source",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbls = 'A' }",
+            "config.toml:3:28: watch `a`: source:",
+            &["unknown field `symbls`", "did you mean `symbols`?"],
+        ),
+        (
+            "unknown kind",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'yaho', symbols = 'A' }",
+            "config.toml:3:19: watch `a`: source:",
+            &["unknown kind `yaho`", "did you mean `yahoo`?"],
+        ),
+        (
+            "no kind",
+            "[watch.a]\nevery = '1m'\nsource = {}",
+            "config.toml:3:",
+            &["`kind` is missing; known: "],
+        ),
+        ("no source", "[watch.a]\nevery = '1m'", "config.toml:1:8: watch `a`:", &["`source` is missing"]),
+        (
+            "missing variable",
+            "[source.finnhub]\ntoken = '${FINNHUB_TOKEN}'",
+            "config.toml:2:9: source `finnhub`: token:",
+            &["environment variable `FINNHUB_TOKEN` is not set"],
+        ),
+        (
+            "missing file",
+            "[source.finnhub]\ntoken = { file = '/nowhere/token' }",
+            "config.toml:2:9: source `finnhub`: token:",
+            &["/nowhere/token cannot be read"],
+        ),
+        (
+            "cron of six fields",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\ncron = '0 */30 11-21 * * MON-FRI'",
+            "config.toml:3:8: watch `a`: cron:",
+            &["has 6 fields", "minute hour day month weekday", "no seconds"],
+        ),
+        (
+            "cron that never comes",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\ncron = '0 0 31 2 *'",
+            "config.toml:3:8: watch `a`: cron:",
+            &["never comes due"],
+        ),
+        (
+            "both every and cron",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = '1m'\ncron = '* * * * *'",
+            "config.toml:3:9: watch `a`: every:",
+            &["only one of them"],
+        ),
+        (
+            "neither every nor cron",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }",
+            "config.toml:1:8: watch `a`: every:",
+            &["is missing"],
+        ),
+        (
+            "no length of time",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = 'often'",
+            "config.toml:3:9: watch `a`:",
+            &["`often` is not a length of time"],
+        ),
+        (
+            "an RSI of a shop page",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'shop', url = 'https://a.example/' }\nstrategy = [{ kind = 'rsi' }]",
+            "config.toml:4:13: watch `a`: strategy:",
+            &["`rsi` reads candles, but this source gives"],
+        ),
+        (
+            "unknown notifier",
+            "[notify.trading]\nkind = 'console'\n[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = '1m'\nnotify = ['tradin']",
+            "config.toml:6:10: watch `a`: notify:",
+            &["no notifier named `tradin`", "did you mean `trading`?"],
+        ),
+        (
+            "unknown zone",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = '1m'\ntimezone = 'Mars/Olympus'",
+            "watch `a`: timezone:",
+            &["`Mars/Olympus` is no time zone"],
+        ),
+        ("open to the world", "[web]\nlisten = '0.0.0.0:8787'", "[web]: listen:", &["a `token` is required"]),
+        (
+            "quiet hours",
+            "[alerting]\nquiet_hours = 'at night'",
+            "[alerting]: quiet_hours:",
+            &["write them like \"22:00-07:00\""],
+        ),
+    ] {
+        let mistakes = mistakes(text);
+        assert!(!mistakes.is_empty(), "{case}: no mistake");
+        let all = mistakes.join("\n");
+        let found =
+            mistakes.iter().any(|line| line.contains(place) && said.iter().all(|said| line.contains(said)));
+        assert!(found, "{case}: wanted `{place}` and {said:?} in\n{all}");
+        assert!(mistakes.iter().all(|line| line.starts_with("config.toml")), "{case}: {all}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = "[daemon]\nlog_levle = 'x'\nretries = 1\n[fetch]\ntimeout = 'soon'\n[notify.a]\nkind = 'discrod'\n\
+                [watch.one]\nevery = '1m'\nsource = { kind = 'yaho' }\n\
+                [watch.two]\ncron = '* * *'\nsource = { kind = 'yahoo', symbols = 'A', a = 1, b = 2 }\nnotify = ['b']\nc = 3";
+    let mistakes = mistakes(text);
+    let lines: Vec<&str> = mistakes.iter().filter_map(|mistake| mistake.split(':').nth(1)).collect();
+    for line in ["2", "3", "5", "7", "10", "12", "13", "14", "15"] {
+        assert!(lines.contains(&line), "nothing about line {line} in\n{}", mistakes.join("\n"));
+    }
+}
+
+#[test]
+fn a_misspelt_key_is_one_mistake() {
+    let mistakes = mistakes(&GOOD.replace("every", "evry"));
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].ends_with("did you mean `every`?"), "{mistakes:?}");
+}
+
+#[test]
+fn mistakes_and_watches_stand_in_the_order_of_the_file() {
+    let text = GOOD.to_owned() + &GOOD.replace("good", "better") + &GOOD.replace("good", "a");
+    let file = |text: &str| [File { path: "config.toml".into(), text: text.into() }];
+    let watchlist = Watchlist::build(&file(&text), &|_| None).map_err(|mistakes| mistakes.to_string());
+    let names: Vec<String> = watchlist.unwrap().watches.iter().map(|watch| watch.name.clone()).collect();
+    assert_eq!(names, ["good", "better", "a"]);
+    let all = mistakes(&text.replace("every", "evry"));
+    let lines: Vec<&str> = all.iter().filter_map(|mistake| mistake.split(':').nth(1)).collect();
+    assert_eq!(lines, ["3", "6", "9"]);
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_printed() {
+    for text in [
+        "[daemon]\nlog_format = '${TOKEN}'",
+        "[daemon]\ntimezone = '${TOKEN}'",
+        "[web]\nlisten = '${TOKEN}'",
+        "[fetch]\ntimeout = '${TOKEN}'",
+        "[fetch]\nproxy = '${TOKEN}'",
+        "[alerting]\nquiet_hours = '${TOKEN}'",
+        "[notify.a]\nkind = '${TOKEN}'",
+        "[notify.a]\nkind = 'discord'\nurl = '${TOKEN}'",
+        "[notify.a]\nkind = 'email'\nserver = 'a.example'\nfrom = '${TOKEN}'\nto = ['${TOKEN}']",
+        "[watch.a]\nevery = '${TOKEN}'\nsource = { kind = 'yahoo', symbols = 'A' }",
+        "[watch.a]\ncron = '${TOKEN}'\nsource = { kind = 'yahoo', symbols = 'A' }",
+        "[watch.a]\nevery = '1m'\nnotify = ['${TOKEN}']\nsource = { kind = 'yahoo', symbols = 'A' }",
+        "[watch.a]\nevery = '1m'\nsource = { kind = '${TOKEN}' }",
+        "[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbols = 'A', interval = '${TOKEN}' }",
+        "[watch.a]\nevery = '1m'\nsource = { kind = 'ny_gas', region = '${TOKEN}' }",
+        "[watch.a]\nevery = '1m'\nsource = { kind = 'json', url = '${TOKEN}', pointer = '${TOKEN}' }",
+        "[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbols = 'A' }\nstrategy = [{ kind = 'rsi', period = '${TOKEN}' }]",
+    ] {
+        let mistakes = mistakes(text);
+        assert!(!mistakes.is_empty(), "no mistake in {text}");
+        let all = mistakes.join("\n");
+        assert!(!all.contains(TOKEN), "{text}\n{all}");
+    }
+}
+
+/// `stakeout check` on a file with this text: exit code, standard output, standard error.
+fn check(text: &str) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, text).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_stakeout"))
+        .arg("check")
+        .arg("-c")
+        .arg(&path)
+        .env("STAKEOUT_DATA_DIR", folder.path())
+        .env("TOKEN", TOKEN)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn check_ends_with_0_when_all_is_well_and_shows_the_next_ticks() {
+    let (code, out, err) = check(GOOD);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    for said in ["good", "yahoo", "rsi", "console", "No mistakes"] {
+        assert!(out.contains(said), "no `{said}` in\n{out}");
+    }
+}
+
+#[test]
+fn check_ends_with_2_when_there_is_a_mistake() {
+    let (code, out, err) = check(&GOOD.replace("30m", "${TOKEN}"));
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(err.contains("config.toml:3:9: watch `good`") && err.contains("1 mistake"), "{err}");
+    assert!(!err.contains(TOKEN), "{err}");
+}
+
+#[test]
+fn a_wrong_call_ends_with_2() {
+    let run = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_stakeout")).args(arguments).output().unwrap().status.code()
+    };
+    for arguments in [
+        &["check", "-c", "/nowhere/config.toml"] as &[&str],
+        &["chekc"],
+        &["kinds", "yaho"],
+        &["once", "nobody", "-c", concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml")],
+        &["notify", "test", "nobody", "-c", concat!(env!("CARGO_MANIFEST_DIR"), "/config.example.toml")],
+    ] {
+        assert_eq!(run(arguments), Some(2), "stakeout {arguments:?}");
+    }
+}
+
+#[test]
+fn an_included_file_is_named_in_its_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("watches")).unwrap();
+    std::fs::write(folder.path().join("config.toml"), "include = [\"watches/*.toml\"]").unwrap();
+    std::fs::write(folder.path().join("watches/a.toml"), GOOD).unwrap();
+    std::fs::write(folder.path().join("watches/b.toml"), "[watch.b]\nevery = '1m'").unwrap();
+    let mistakes = Watchlist::load(&folder.path().join("config.toml")).err().unwrap().to_string();
+    assert!(mistakes.contains("watches/b.toml:1:8: watch `b`: `source` is missing"), "{mistakes}");
+}

@@ -180,3 +180,11 @@ async fn history_and_alerts_print_what_was_seen_and_told() {
     let output = command(&stage, &["alerts", since[0], since[1]]).await;
     assert!(text(&output).contains("n is above 10: 11"));
 }
+
+#[tokio::test]
+async fn json_stands_alone_on_standard_output_also_where_messages_are_printed() {
+    let stage = Stage::new(&format!("[notify.console]\nkind = \"console\"\n{NUMBER}")).await;
+    stage.site.show("/number", number(11));
+    let output = command(&stage, &["once", "number", "--json"]).await;
+    assert_eq!(read(&output)["alerts"].as_array().unwrap().len(), 1);
+}

@@ -10,7 +10,7 @@ const KILLS: usize = 24;
 
 /// The number that a watch shows at a step: above the limit and below it in turn, and never the same.
 fn shown(step: usize) -> usize {
-    if step % 2 == 0 { 1_000_000 + step } else { step }
+    if step.is_multiple_of(2) { 1_000_000 + step } else { step }
 }
 
 struct Play {

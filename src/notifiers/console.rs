@@ -93,7 +93,9 @@ fn block(message: &Message<'_>, in_color: bool) -> String {
     } else {
         format!("{time} {title}\n")
     };
-    for line in message.body.lines().chain(message.url) {
+    // A list of items names each one's address itself.
+    let url = message.url.filter(|url| !message.body.contains(url));
+    for line in message.body.lines().chain(url) {
         let line = printable(line);
         let line = line.trim_end();
         if !line.is_empty() {

@@ -286,8 +286,15 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     // Without a `<` there is nothing to nest, so no guard is needed.
-    let html = Html::parse_fragment(&text.replace('<', "&lt;"));
+    let html = Html::parse_fragment(&escaped(text));
     Cow::Owned(html.root_element().text().collect())
+}
+
+fn escaped(text: &str) -> Cow<'_, str> {
+    match memchr(b'<', text.as_bytes()) {
+        Some(_) => Cow::Owned(text.replace('<', "&lt;")),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// White space collapsed.
@@ -437,11 +444,12 @@ fn lean(markup: &str) -> Result<String, FetchError> {
         match piece {
             Piece::Text(text) => {
                 open.text();
-                out.push_str(text);
+                // Behind a comment that is left out, a loose `<` could become a tag.
+                out.push_str(&escaped(text));
             }
             Piece::Raw(text) => {
                 if is_one_of(opened, &["title", "textarea"]) {
-                    out.push_str(&text.replace('<', "&lt;"));
+                    out.push_str(&escaped(text));
                 }
             }
             Piece::Open(tag) => {
@@ -474,6 +482,8 @@ fn lean(markup: &str) -> Result<String, FetchError> {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
+
+    use proptest::test_runner::{Config as ProptestConfig, RngSeed};
 
     use super::*;
 
@@ -522,6 +532,8 @@ mod tests {
         assert_eq!(select("body > div:nth-child(2)").as_deref(), Some("x"));
         assert_eq!(select("title").as_deref(), Some("a<b"));
         assert_eq!(select("svg > path"), None);
+        let html = parse("<b>1 <<!-- -->i>2</b>").expect("a tree");
+        assert_eq!(html.root_element().text().collect::<String>(), "1 <i>2");
     }
 
     #[test]
@@ -569,6 +581,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(2026), ..ProptestConfig::default() })]
+
         /// The tags alone must never promise a flatter tree than the one that is built.
         #[test]
         fn no_tree_is_much_deeper_than_its_tags_say(

@@ -61,10 +61,11 @@ pub async fn run(
     config: Option<PathBuf>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let daemon = Daemon::start(watchlist, Clock::Running).await?;
+    // Before the start, so that a change or a SIGHUP in the middle of it is not lost.
     let changed = Arc::new(Notify::new());
     let _watcher = config.as_deref().and_then(|path| watch_files(path, Arc::clone(&changed)));
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+    let daemon = Daemon::start(watchlist, Clock::Running).await?;
     tokio::pin!(shutdown);
     loop {
         tokio::select! {

@@ -74,19 +74,28 @@ pub async fn serve(
 async fn lane_of(
     name: String,
     store: Store,
-    roster: watch::Receiver<Arc<Roster>>,
+    mut roster: watch::Receiver<Arc<Roster>>,
     mut bell: watch::Receiver<()>,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
         bell.mark_unchanged();
         let (told, http, retry) = {
-            let roster = roster.borrow();
+            let roster = roster.borrow_and_update();
             let Some(told) = roster.watchlist.notifiers.get(&name) else { return };
             (Arc::clone(told), roster.http.clone(), roster.watchlist.daemon.retry)
         };
         let nap = match send_next(&store, &told, &http, &retry).await {
-            Ok(Some(pause)) => pause,
+            Ok(Some(Duration::ZERO)) => continue,
+            Ok(Some(pause)) => {
+                // News does not end what the service asked for; another configuration may.
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    changed = roster.changed() => if changed.is_err() { return },
+                    () = sleep(pause) => {}
+                }
+                continue;
+            }
             Ok(None) => match store.next_delivery_at(&name).await {
                 Ok(Some(next)) => until(next).clamp(Duration::from_millis(1), LONGEST_NAP),
                 Ok(None) => LONGEST_NAP,
@@ -97,9 +106,6 @@ async fn lane_of(
                 Duration::from_secs(1)
             }
         };
-        if nap.is_zero() {
-            continue;
-        }
         tokio::select! {
             () = stop.cancelled() => return,
             rung = bell.changed() => if rung.is_err() { return },

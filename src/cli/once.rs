@@ -19,7 +19,7 @@ use crate::plugin::Message;
 use crate::run::{Report, Runner, Slot};
 use crate::store::Store;
 use crate::watchlist::{Roster, Watch, Watchlist};
-use crate::{daemon, outbox};
+use crate::{daemon, notifiers, outbox};
 
 /// How long messages of a single run get to be delivered.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +51,9 @@ impl Once {
             let hint = did_you_mean(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("there is no watch `{}`{hint}", self.watch)).into());
         };
+        if self.json {
+            notifiers::stand_aside();
+        }
         self.step(&format!("asking through `{}`, as at {}", watch.source_kind, self.now()));
         let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
         let report = if self.dry_run {

@@ -1,6 +1,7 @@
 //! Prints messages on standard output, for trying things out and for logs that someone else collects.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -27,6 +28,18 @@ enum Color {
     Never,
 }
 
+/// Whether standard output is taken for something that a script reads.
+static ASIDE: AtomicBool = AtomicBool::new(false);
+
+/// Prints on standard error from now on, because standard output is for a script.
+pub fn stand_aside() {
+    ASIDE.store(true, Ordering::Relaxed);
+}
+
+fn is_aside() -> bool {
+    ASIDE.load(Ordering::Relaxed)
+}
+
 impl Plugin for Console {
     const KIND: &'static str = "console";
     const ABOUT: &'static str = "prints on standard output";
@@ -39,8 +52,12 @@ impl Notifier for Console {
         let block = block(message, self.in_color());
         // Whoever reads the other end may be slow, and must not hold up the async threads.
         let printed = tokio::task::spawn_blocking(move || {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(block.as_bytes()).and_then(|()| stdout.flush())
+            let mut output: Box<dyn Write> = if is_aside() {
+                Box::new(std::io::stderr().lock())
+            } else {
+                Box::new(std::io::stdout().lock())
+            };
+            output.write_all(block.as_bytes()).and_then(|()| output.flush())
         });
         match printed.await {
             Ok(Ok(())) => Ok(Receipt { answer: "printed".into(), pause: None }),
@@ -57,7 +74,11 @@ impl Console {
             Color::Never => false,
             Color::Auto => {
                 std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::io::stdout().is_terminal()
+                    && if is_aside() {
+                        std::io::stderr().is_terminal()
+                    } else {
+                        std::io::stdout().is_terminal()
+                    }
             }
         }
     }

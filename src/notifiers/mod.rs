@@ -10,6 +10,7 @@ mod receiver;
 mod webhook;
 
 use crate::plugin::{Kind, Notifier};
+pub use console::stand_aside;
 
 /// Every notifier there is.
 pub const KINDS: &[Kind<dyn Notifier>] = &[

@@ -254,7 +254,8 @@ impl Runner {
         let stale_at =
             if answered { own::judge_age(&self.store, watch, slot, &mut judged).await? } else { None };
         own::judge_run(watch, slot, outcome, error.as_deref(), &mut judged);
-        let settled = judged.settled && answered;
+        // What failed in part works again even when the same answers come back.
+        let settled = judged.settled && matches!(outcome, Outcome::Ok | Outcome::Unchanged);
         let requests: Vec<u64> = answers.iter().map(|answer| answer.key).collect();
         let marks: Vec<(u64, Mark)> =
             answers.into_iter().filter_map(|answer| Some((answer.key, answer.result.ok()??.1))).collect();
@@ -303,6 +304,10 @@ impl Runner {
             }
             if same.contains(&known.request) {
                 let mut observation = known.observation.clone();
+                // Without a date of its own it is from now, as if it had been read again.
+                if observation.observed_at == known.last_seen_at {
+                    observation.observed_at = slot.now;
+                }
                 if let Reading::Candles { interval, candles } = &mut observation.reading {
                     *candles =
                         self.store.candles(slot.watch_id, subject, *interval, watch.lookback.bars).await?;

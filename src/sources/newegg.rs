@@ -72,8 +72,8 @@ impl Source for Newegg {
             return Ok(Seen::some(observe(vec![product(&page, &reply.url)?])));
         }
         let mut items = Vec::new();
-        for cell in cut.cells {
-            items.extend(item(&html::parse(&cell)?, &reply.url));
+        for cell in &cut.cells {
+            items.extend(item(&html::parse(cell)?, &reply.url));
         }
         if items.is_empty() && !cut.says_nothing_found && !says_nothing_found(&page) {
             if !schema_org::metadata(&page).products.is_empty() {
@@ -81,7 +81,9 @@ impl Source for Newegg {
             }
             return Err(FetchError::failed("nothing on the page looks like Newegg's items"));
         }
-        Ok(Seen::everything(observe(items)))
+        let seen = observe(items);
+        // What half a page does not show may still be there.
+        Ok(if cut.breaks_off { Seen::some(seen) } else { Seen::everything(seen) })
     }
 
     fn usual_strategies(&self) -> &'static str {
@@ -121,6 +123,8 @@ struct Cut {
     is_product: bool,
     is_combo: bool,
     says_nothing_found: bool,
+    /// It began as a whole page and has no end.
+    breaks_off: bool,
 }
 
 /// The parts of an item that are read.
@@ -149,6 +153,7 @@ impl Cut {
                     }
                     cut.is_product |= tag.has_class("product-buy-box") || tag.has_id("ProductBuy");
                     cut.is_combo |= tag.has_id("singleFinalPrice");
+                    cut.breaks_off |= tag.name.eq_ignore_ascii_case("html");
                     cut.says_nothing_found |= tag.has_class("result-message-error");
                     if part.depth > 0 {
                         part.open(tag.name);
@@ -168,6 +173,7 @@ impl Cut {
                     if let Some(cell) = cut.cells.last_mut().filter(|_| part.depth > 0) {
                         cell.push_str(tag.source);
                     }
+                    cut.breaks_off &= !tag.name.eq_ignore_ascii_case("html");
                     part.close(tag.name);
                     cell.close(tag.name);
                     if cell.depth == 0 {
@@ -175,6 +181,10 @@ impl Cut {
                     }
                 }
             }
+        }
+        if cut.breaks_off && cell.depth > 0 {
+            // Half an item does not say whether it can be had.
+            cut.cells.pop();
         }
         cut
     }
@@ -498,6 +508,20 @@ mod tests {
             let seen = read(&watch, 200, page.clone(), NOW).unwrap();
             let found: Vec<_> = seen.observations.iter().map(|seen| seen.subject.as_str()).collect();
             assert_eq!(found, skus, "{keys}");
+        }
+    }
+
+    #[test]
+    fn half_a_page_makes_nothing_gone_and_no_half_item_new() {
+        let whole = cell("<a class=item-title href=/p/1>One</a>", "");
+        let half = "<div class=item-cell><a class=item-title href=/p/2>Two</a><p class=item-promo></p>";
+        let watch = watch("https://www.newegg.com/p/pl?d=x");
+        for (page, complete) in [
+            (format!("<html><body>{whole}{half}"), false),
+            (format!("<html><body>{whole}</body></html>"), true),
+        ] {
+            let seen = read(&watch, 200, page, NOW).unwrap();
+            assert_eq!((seen.observations.len(), seen.complete), (1, complete));
         }
     }
 

@@ -6,6 +6,8 @@ mod observations;
 mod outbox;
 mod prune;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod watches;
 mod writer;
 

@@ -166,7 +166,7 @@ impl Store {
             .await
     }
 
-    /// Writes down what came of an attempt.
+    /// Writes down what came of an attempt. What was buried meanwhile stays dead, unless it got through.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -191,7 +191,7 @@ impl Store {
                         "update delivery set status = ?2, last_error = coalesce(?3, last_error),
                              next_attempt_at = coalesce(?4, next_attempt_at),
                              parts_done = coalesce(?5, parts_done), delivered_at = ?6, lease_until = null
-                         where id = ?1",
+                         where id = ?1 and (status = 'sending' or ?2 = 'delivered')",
                     )
                     .bind(id)
                     .bind(status)

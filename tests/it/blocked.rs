@@ -1,0 +1,154 @@
+//! A host that keeps programs out is told once, whichever watches ask it, and is never taken for news.
+
+use std::time::{Duration, Instant};
+
+use stakeout::model::Outcome;
+
+use crate::harness::{Harness, Page, minutes_after, number, until};
+
+const TWO: &str = r#"
+[alerting]
+fail_after = 1
+[watch.first]
+source = { kind = "json", url = "{origin}/first", pointer = "/n" }
+strategy = [{ kind = "threshold", above = 10 }]
+every = "1m"
+[watch.second]
+source = { kind = "json", url = "{origin}/second", pointer = "/n" }
+strategy = [{ kind = "threshold", above = 10 }]
+every = "1m"
+"#;
+
+fn robot_page() -> Page {
+    Page::html("<html><head><title>Are you a human?</title></head><body>Prove it.</body></html>")
+}
+
+async fn both(harness: &Harness, minute: i64) -> (Outcome, Outcome) {
+    let at = minutes_after("2026-11-20T10:00:00Z", minute);
+    let (first, second) = tokio::join!(harness.tick_at("first", at), harness.tick_at("second", at));
+    (first.outcome, second.outcome)
+}
+
+#[tokio::test]
+async fn two_watches_on_one_host_tell_once_that_it_blocks_us_and_once_that_it_lets_us_in_again() {
+    let mut harness = Harness::start(TWO).await;
+    harness.site().show("/first", number(11));
+    harness.site().show("/second", number(11));
+    both(&harness, 0).await;
+    assert_eq!(harness.messages().await.len(), 2);
+
+    harness.site().show("/first", Page::new("Too Many Requests").status(429));
+    harness.site().show("/second", robot_page());
+    for minute in 1..=4 {
+        assert_eq!(both(&harness, minute).await, (Outcome::Blocked, Outcome::Blocked));
+    }
+    let titles = harness.titles().await;
+    assert_eq!(titles[2..], ["127.0.0.1 blocks us"], "neither gone nor failing");
+
+    harness.settled().await;
+    harness.stop().await;
+    harness.boot().await;
+    both(&harness, 5).await;
+    assert_eq!(harness.messages().await.len(), 3, "nor again after a restart");
+
+    harness.site().show("/first", number(11));
+    harness.site().show("/second", number(11));
+    for minute in 6..=8 {
+        both(&harness, minute).await;
+    }
+    assert_eq!(harness.titles().await[3..], ["127.0.0.1 lets us in again after 5 min"]);
+}
+
+#[tokio::test]
+async fn a_host_that_blocks_us_again_is_told_again() {
+    let harness = Harness::start(TWO).await;
+    for (minute, page) in [(0, robot_page()), (1, number(9)), (2, robot_page()), (3, number(9))] {
+        harness.site().show("/first", page);
+        harness.tick_at("first", minutes_after("2026-11-20T10:00:00Z", minute)).await;
+    }
+    assert_eq!(
+        harness.titles().await,
+        [
+            "127.0.0.1 blocks us",
+            "127.0.0.1 lets us in again after 1 min",
+            "127.0.0.1 blocks us",
+            "127.0.0.1 lets us in again after 1 min"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_wall_changes_nothing_that_was_settled_on() {
+    let harness = Harness::start(TWO).await;
+    harness.site().show("/first", number(11));
+    harness.tick("first", "2026-11-20T10:00:00Z").await;
+    let states = "select strategy, subject, state from signal_state where watch_id > 0";
+    let before = harness.stage.rows::<(String, String, String)>(states).await;
+    harness.site().show("/first", robot_page());
+    harness.tick("first", "2026-11-20T10:01:00Z").await;
+    assert_eq!(harness.stage.rows::<(String, String, String)>(states).await, before);
+    assert_eq!(harness.stage.count("select count(*) from subject where present = 1").await, 1);
+}
+
+#[tokio::test]
+async fn a_host_that_names_a_time_is_not_asked_before_it() {
+    let harness = Harness::start(TWO).await;
+    harness.site().show("/first", Page::new("slow down").status(429).header("retry-after", "1"));
+    harness.site().show("/second", number(9));
+    let began = Instant::now();
+    harness.tick("first", "2026-11-20T10:00:00Z").await;
+    harness.site().show("/first", number(9));
+    for minute in 1..20 {
+        if began.elapsed() < Duration::from_millis(900) {
+            let outcome = both(&harness, minute).await;
+            if began.elapsed() < Duration::from_secs(1) {
+                assert_eq!(outcome, (Outcome::Blocked, Outcome::Blocked));
+            }
+        }
+    }
+    until("the host is asked again", async || {
+        let (first, second) = both(&harness, 30).await;
+        (first != Outcome::Blocked && second != Outcome::Blocked).then_some(())
+    })
+    .await;
+    let mut asked = harness.site().asked("/first");
+    asked.extend(harness.site().asked("/second"));
+    asked.sort_by_key(|asked| asked.at);
+    assert!(asked[1].at.duration_since(asked[0].at) >= Duration::from_secs(1), "neither watch asks before");
+    let titles = harness.titles().await;
+    assert_eq!(titles.len(), 2, "{titles:?}");
+    assert_eq!(titles[0], "127.0.0.1 blocks us");
+}
+
+#[tokio::test]
+async fn whoever_was_told_of_the_wall_is_told_of_its_end() {
+    let harness = Harness::start(
+        r#"
+[notify.one]
+kind = "webhook"
+url = "{origin}/hook/one"
+[notify.two]
+kind = "webhook"
+url = "{origin}/hook/two"
+[watch.first]
+source = { kind = "json", url = "{origin}/first", pointer = "/n" }
+every = "1m"
+notify = ["one"]
+[watch.second]
+source = { kind = "json", url = "{origin}/second", pointer = "/n" }
+every = "1m"
+notify = ["two"]
+"#,
+    )
+    .await;
+    harness.site().show("/first", robot_page());
+    harness.site().show("/second", number(9));
+    harness.tick("first", "2026-11-20T10:00:00Z").await;
+    harness.tick("second", "2026-11-20T10:01:00Z").await;
+    harness.settled().await;
+    let titles = |hook: &str| -> Vec<String> {
+        harness.site().posts(hook).iter().map(crate::harness::Post::title).collect()
+    };
+    assert_eq!(titles("one"), ["127.0.0.1 blocks us", "127.0.0.1 lets us in again after 1 min"]);
+    assert!(titles("two").is_empty());
+}

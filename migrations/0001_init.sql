@@ -7,11 +7,17 @@ create table watch (
     spec        text    not null,             -- the watch's own TOML table
     spec_hash   integer not null,
     enabled     integer not null default 1,
-    next_due_at integer,                      -- null: never due
     created_at  integer not null,
     removed_at  integer                       -- no longer in the watchlist; its history stays
 );
-create index watch_due on watch (next_due_at) where enabled = 1 and removed_at is null;
+
+-- When each watch is due next; none for one that never is. Apart from the watches, because every run
+-- writes it: the rows are small, so that many lie on one page.
+create table due (
+    watch_id    integer primary key references watch (id),
+    next_due_at integer not null
+);
+create index due_next on due (next_due_at);
 
 create table run (
     id           integer primary key,
@@ -27,7 +33,8 @@ create table run (
     alerts       integer not null default 0,
     verdicts     text                         -- JSON: what was decided about each signal, and why
 );
-create index run_watch on run (watch_id, started_at);
+-- Most runs find the same bytes as before; they are counted in bulk, never looked for one by one.
+create index run_watch on run (watch_id, started_at) where outcome <> 'unchanged';
 
 -- What is known of a request's last answer that was read and stored.
 create table http_cache (

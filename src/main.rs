@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Gives freed memory back to the system, which the usual allocator keeps after a start with many watches.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     stakeout::cli::main()

@@ -22,6 +22,9 @@ use crate::watchlist::{Roster, Told};
 /// a crash the next start gives everything back at once.
 const LEASE: Duration = Duration::from_secs(15 * 60);
 
+/// A delivery is not given up before so many attempts, however old it is.
+const FEWEST_ATTEMPTS: u32 = 5;
+
 /// A lane looks at least this often, whatever it was told.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
 
@@ -171,7 +174,8 @@ fn settle(
         Err(NotifyError::Refused { why }) => (Settlement::Dead { why: why.clone() }, Duration::ZERO, "dead"),
         Err(NotifyError::Transient { why, retry_after, parts_done }) => {
             let age = Duration::try_from(now.duration_since(claimed.created_at)).unwrap_or_default();
-            if age > retry.give_up_after.0 {
+            // One that was written long before its first attempt gets its attempts all the same.
+            if age > retry.give_up_after.0 && claimed.attempt >= FEWEST_ATTEMPTS {
                 let why = format!("{why} (given up after {} attempts)", claimed.attempt);
                 return (Settlement::Dead { why }, Duration::ZERO, "dead");
             }

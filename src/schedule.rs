@@ -46,7 +46,9 @@ pub async fn serve(
         if ready.is_empty() && now >= look_at && in_flight.len() < MOST_IN_FLIGHT {
             match look(&store, &in_flight, now).await {
                 Ok((due, next)) => {
-                    ready.extend(due);
+                    // Another program may have put a watch there that this one has not read yet.
+                    let known = Arc::clone(&roster.borrow());
+                    ready.extend(due.into_iter().filter(|(watch, _)| known.watches.contains_key(watch)));
                     look_at = next;
                 }
                 Err(error) => {
@@ -71,6 +73,8 @@ pub async fn serve(
             done = finished.recv() => {
                 let Some(done) = done else { return };
                 in_flight.remove(&done);
+                // It may be due again already.
+                look_at = look_at.min(Timestamp::now().checked_add(SHORTEST_NAP).unwrap_or(look_at));
                 while let Ok(done) = finished.try_recv() {
                     in_flight.remove(&done);
                 }
@@ -96,10 +100,6 @@ async fn look(
     let mut due = store.due_watches(now, BATCH.saturating_add(in_flight.len())).await?;
     due.retain(|(watch, _)| !in_flight.contains(watch));
     let soon = now.checked_add(SHORTEST_NAP).unwrap_or(now);
-    // A watch that is under way may be due again as soon as it has finished.
-    if !due.is_empty() || !in_flight.is_empty() {
-        return Ok((due, soon));
-    }
     let next = store.next_due_after(now).await?;
     let latest = now.checked_add(LONGEST_NAP).unwrap_or(now);
     Ok((due, next.map_or(latest, |next| next.clamp(soon, latest))))

@@ -14,7 +14,7 @@ use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use reqwest::header::{
     ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
@@ -235,6 +235,11 @@ impl Http {
         Ok(fetched)
     }
 
+    /// Leaves a host alone for so long, because its answer asked for it in its own words.
+    pub fn rest(&self, host: &str, wait: Duration) {
+        self.inner.gates.of(host).rest(Timestamp::now(), wait);
+    }
+
     /// One plain attempt at an address that the owner configured: no pace, no guard, no comparison. A
     /// redirect is an answer like any other: followed, a post would arrive as a `GET`, or somewhere else.
     ///
@@ -278,14 +283,16 @@ impl Http {
         if expected > max_body {
             return Err(HttpError::TooLarge(max_body));
         }
+        // Most bodies are the same as last time, so their parts are put together only when they are not.
         let mut hasher = Xxh3Default::new();
-        let mut body = BytesMut::with_capacity(expected);
-        while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error))? {
-            if body.len() + chunk.len() > max_body {
+        let (mut parts, mut length) = (Vec::new(), 0_usize);
+        while let Some(part) = response.chunk().await.map_err(|error| explain(&error))? {
+            length = length.saturating_add(part.len());
+            if length > max_body {
                 return Err(HttpError::TooLarge(max_body));
             }
-            hasher.update(&chunk);
-            body.extend_from_slice(&chunk);
+            hasher.update(&part);
+            parts.push(part);
         }
         let body_hash = hasher.digest128();
         let status = response.status().as_u16();
@@ -310,10 +317,21 @@ impl Http {
                 .iter()
                 .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
                 .collect(),
-            body: body.freeze(),
+            body: together(parts, length),
         };
         Ok(Fetched::New(reply, mark))
     }
+}
+
+fn together(mut parts: Vec<Bytes>, length: usize) -> Bytes {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let mut body = BytesMut::with_capacity(length);
+    for part in parts {
+        body.extend_from_slice(&part);
+    }
+    body.freeze()
 }
 
 fn client(settings: &Settings, guarded: bool) -> Result<reqwest::Client, String> {

@@ -402,6 +402,9 @@ async fn ask_one(
             subject => format!("{subject}: {error}"),
         })),
     };
+    if let Err(FetchError::Blocked { retry_after: Some(wait), .. }) = &result {
+        http.rest(request.host(), *wait);
+    }
     Answer { request, key, result }
 }
 

@@ -127,8 +127,8 @@ pub(super) async fn insert(
         runs.iter().filter_map(|run| Some((run.watch_id, millis(run.next_due_at?)))).collect();
     if !due.is_empty() {
         sqlx::query(
-            "update watch set next_due_at = due.value ->> 1
-             from json_each(?) due where watch.id = due.value ->> 0",
+            "update due set next_due_at = run.value ->> 1
+             from json_each(?) run where due.watch_id = run.value ->> 0",
         )
         .bind(super::json(&due)?)
         .execute(connection)

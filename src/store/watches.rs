@@ -75,8 +75,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(String, Timestamp)>, sqlx::Error> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
-            "select name, next_due_at from watch
-             where enabled = 1 and removed_at is null and next_due_at <= ? order by next_due_at limit ?",
+            "select watch.name, due.next_due_at from due join watch on watch.id = due.watch_id
+             where due.next_due_at <= ? order by due.next_due_at limit ?",
         )
         .bind(millis(now))
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -90,13 +90,10 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn next_due_after(&self, now: Timestamp) -> Result<Option<Timestamp>, sqlx::Error> {
-        let next: Option<i64> = sqlx::query_scalar(
-            "select min(next_due_at) from watch
-             where enabled = 1 and removed_at is null and next_due_at > ?",
-        )
-        .bind(millis(now))
-        .fetch_one(&self.read)
-        .await?;
+        let next: Option<i64> = sqlx::query_scalar("select min(next_due_at) from due where next_due_at > ?")
+            .bind(millis(now))
+            .fetch_one(&self.read)
+            .await?;
         Ok(next.map(time))
     }
 
@@ -131,7 +128,8 @@ async fn synchronise(
         }
     }
     let stored: Vec<Stored> = sqlx::query_as(
-        "select id, name, spec_hash, enabled and removed_at is null, next_due_at from watch
+        "select id, name, spec_hash, enabled and removed_at is null, next_due_at
+         from watch left join due on due.watch_id = watch.id
          where origin = 'file'",
     )
     .fetch_all(&mut *connection)
@@ -165,12 +163,11 @@ async fn synchronise(
     }
     if !rows.is_empty() {
         let ids: Vec<(String, i64)> = sqlx::query_as(
-            "insert into watch (name, origin, spec, spec_hash, enabled, next_due_at, created_at)
-             select value ->> 0, 'file', value ->> 1, value ->> 2, value ->> 3, value ->> 4, ?1
+            "insert into watch (name, origin, spec, spec_hash, enabled, created_at)
+             select value ->> 0, 'file', value ->> 1, value ->> 2, value ->> 3, ?1
              from json_each(?2) where true
              on conflict (name) do update set origin = 'file', spec = excluded.spec,
-                 spec_hash = excluded.spec_hash, enabled = excluded.enabled,
-                 next_due_at = excluded.next_due_at, removed_at = null
+                 spec_hash = excluded.spec_hash, enabled = excluded.enabled, removed_at = null
              returning name, id",
         )
         .bind(now)
@@ -178,6 +175,15 @@ async fn synchronise(
         .fetch_all(&mut *connection)
         .await?;
         synced.ids.extend(ids);
+        sqlx::query(
+            "insert or replace into due (watch_id, next_due_at)
+             select watch.id, spec.value ->> 4 from json_each(?) spec
+             join watch on watch.name = spec.value ->> 0
+             where spec.value ->> 3 and spec.value ->> 4 is not null",
+        )
+        .bind(super::json(&rows)?)
+        .execute(&mut *connection)
+        .await?;
     }
     if !reread.is_empty() {
         sqlx::query("delete from http_cache where watch_id in (select value from json_each(?))")
@@ -194,9 +200,15 @@ async fn synchronise(
         )
         .bind(now)
         .bind(super::json(&gone)?)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
         synced.removed = usize::try_from(removed.rows_affected()).unwrap_or(0);
     }
+    sqlx::query(
+        "delete from due where watch_id in
+             (select id from watch where enabled = 0 or removed_at is not null)",
+    )
+    .execute(connection)
+    .await?;
     Ok(synced)
 }

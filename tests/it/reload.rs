@@ -22,7 +22,7 @@ async fn a_bad_file_changes_nothing() {
     let harness = Harness::start(NUMBER).await;
     harness.site().show("/number", number(9));
     harness.tick("number", "2026-11-20T10:00:00Z").await;
-    let watches = "select name, spec_hash, next_due_at, removed_at from watch";
+    let watches = "select name, spec_hash, next_due_at, removed_at from watch left join due on watch_id = id";
     let before = harness.stage.rows::<(String, i64, i64, Option<i64>)>(watches).await;
     for bad in [
         "[watch.number]\nevery = \"1m\"\n".to_owned(),

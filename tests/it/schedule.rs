@@ -66,7 +66,7 @@ timezone = "America/New_York"
 "#;
     let mut harness = Harness::on(Stage::new(toml).await, Clock::Running).await;
     harness.site().show("/number", number(9));
-    let due = harness.stage.count("select next_due_at from watch").await;
+    let due = harness.stage.count("select next_due_at from due").await;
     let zone = jiff::tz::TimeZone::get("America/New_York").unwrap();
     let slot = Timestamp::from_millisecond(due).unwrap().to_zoned(zone);
     assert_eq!(slot.strftime("%a %H:%M:%S").to_string(), "Mon 09:30:00");
@@ -75,7 +75,7 @@ timezone = "America/New_York"
     assert!(harness.site().asked("/number").is_empty(), "it does not run before its slot");
 
     // The daemon was down for three Mondays.
-    harness.stage.change("update watch set next_due_at = next_due_at - 21 * 86400000").await;
+    harness.stage.change("update due set next_due_at = next_due_at - 21 * 86400000").await;
     harness.boot().await;
     let site = harness.site();
     until("it has run", async || (!site.asked("/number").is_empty()).then_some(())).await;
@@ -86,7 +86,7 @@ timezone = "America/New_York"
     harness.stop().await;
     let runs = harness.stage.rows::<(String, i64)>(r#"select "trigger", due_at from run"#).await;
     assert_eq!(runs, [("catch_up".to_owned(), due - 21 * 86_400_000)], "one run for all of them");
-    let next = harness.stage.count("select next_due_at from watch").await;
+    let next = harness.stage.count("select next_due_at from due").await;
     assert!(next > Timestamp::now().as_millisecond(), "then the next slot to come");
 }
 

@@ -84,10 +84,11 @@ pub(super) fn metadata(page: &str) -> Metadata {
                     _ => {}
                 }
             }
-            Piece::Open(tag) if tag.is("link") => {
-                if tag.attribute("rel").is_some_and(|rel| rel.eq_ignore_ascii_case("canonical")) {
-                    found.canonical = tag.attribute("href").map(std::borrow::Cow::into_owned);
-                }
+            Piece::Open(tag)
+                if tag.is("link")
+                    && tag.attribute("rel").is_some_and(|rel| rel.eq_ignore_ascii_case("canonical")) =>
+            {
+                found.canonical = tag.attribute("href").map(std::borrow::Cow::into_owned);
             }
             Piece::Open(tag) => {
                 raw = if tag.is("title") {

@@ -150,7 +150,8 @@ fn button(tree: &Html, sku: Option<&str>) -> Option<Availability> {
 fn is_evidence(element: ElementRef<'_>, said: Availability) -> bool {
     let hidden = element.attr("hidden").is_some() || element.attr("aria-hidden") == Some("true");
     let dead = element.attr("disabled").is_some() || element.attr("aria-disabled") == Some("true");
-    !hidden && !(dead && said == Availability::InStock)
+    let promises_in_vain = dead && said == Availability::InStock;
+    !(hidden || promises_in_vain)
 }
 
 fn last_segment(url: &Url) -> Option<String> {

@@ -34,7 +34,7 @@ impl From<sqlx::Error> for WriteError {
 }
 
 /// How long a run that found nothing new waits for others to be committed with.
-const LINGER: Duration = Duration::from_millis(20);
+const LINGER: Duration = Duration::from_millis(10);
 
 type Done = oneshot::Sender<Result<(), WriteError>>;
 type Pending<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;

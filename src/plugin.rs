@@ -140,6 +140,16 @@ pub struct Lookback {
     pub observations: usize,
     /// Everything observed in this span before now, and for each subject the one before it.
     pub span: Option<Duration>,
+    /// Of each subject the one that was so this long before now: far less to read than the span.
+    pub ago: Option<Duration>,
+}
+
+impl Lookback {
+    /// Whether what is seen can change by time alone.
+    #[must_use]
+    pub const fn moves_with_time(&self) -> bool {
+        self.span.is_some() || self.ago.is_some()
+    }
 }
 
 /// What a strategy sees.

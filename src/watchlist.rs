@@ -94,8 +94,8 @@ pub struct Watch {
     pub quiet_hours: Option<QuietHours>,
     /// Whom to tell.
     pub notify: Vec<String>,
-    /// What all its strategies together want to see of the past.
-    pub lookback: Lookback,
+    /// What each of its strategies wants to see of the past.
+    pub lookbacks: Vec<Lookback>,
 }
 
 /// A strategy of a watch.
@@ -109,6 +109,18 @@ pub struct Judge {
 }
 
 impl Watch {
+    /// How many closed bars its strategies want to see.
+    #[must_use]
+    pub fn bars(&self) -> usize {
+        self.lookbacks.iter().map(|lookback| lookback.bars).max().unwrap_or(0)
+    }
+
+    /// Whether a verdict can change by time alone.
+    #[must_use]
+    pub fn moves_with_time(&self) -> bool {
+        self.lookbacks.iter().any(Lookback::moves_with_time)
+    }
+
     /// A hash of its table.
     #[must_use]
     pub fn spec_hash(&self) -> u64 {
@@ -324,14 +336,7 @@ impl Builder<'_, '_> {
             after: keys.fail_after.unwrap_or(alerting.fail_after).max(1),
             ..self.policy(&keys, OnFirst::Notify, true)
         };
-        let lookback =
-            judges.iter().map(|judge| judge.strategy.lookback()).fold(Lookback::default(), |all, one| {
-                Lookback {
-                    bars: all.bars.max(one.bars),
-                    observations: all.observations.max(one.observations),
-                    span: all.span.max(one.span),
-                }
-            });
+        let lookbacks: Vec<Lookback> = judges.iter().map(|judge| judge.strategy.lookback()).collect();
         Some(Arc::new(Watch {
             name: entry.name.clone(),
             was: keys.was,
@@ -347,7 +352,7 @@ impl Builder<'_, '_> {
             stale_after: keys.stale_after.unwrap_or(alerting.stale_after),
             quiet_hours,
             notify,
-            lookback,
+            lookbacks,
         }))
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::warn;
@@ -98,7 +99,7 @@ async fn remember(store: &Store, watch: &Watch, slot: &Slot, view: &View) -> Res
         found.seen.push(seen.clone());
     }
     let again = view.again.iter().filter_map(|observation| view.last.get(&observation.subject));
-    if watch.lookback.span.is_some() {
+    if watch.moves_with_time() {
         // Strategies that look at a span of time count how often a value was seen.
         found.seen_again.extend(again.filter_map(|known| known.observation_id));
     }
@@ -129,18 +130,24 @@ async fn earlier(
 ) -> Result<Vec<Past>, sqlx::Error> {
     let subjects: Vec<&str> =
         current.iter().map(|seen| seen.subject.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
-    let mut earlier = match watch.lookback.span {
-        Some(span) if !subjects.is_empty() => {
-            store.observations_within(slot.watch_id, &subjects, slot.now, span).await?
-        }
-        _ => Vec::new(),
-    };
-    if watch.lookback.observations > 0 && !subjects.is_empty() {
-        let last = store.last_observations(slot.watch_id, &subjects, watch.lookback.observations).await?;
-        earlier.extend(last);
-        earlier.sort_by(|a, b| key(a).cmp(&key(b)));
-        earlier.dedup_by(|a, b| key(a) == key(b));
+    let mut earlier = Vec::new();
+    if subjects.is_empty() {
+        return Ok(earlier);
     }
+    let (id, now) = (slot.watch_id, slot.now);
+    let count = watch.lookbacks.iter().map(|lookback| lookback.observations).max().unwrap_or(0);
+    if count > 0 {
+        earlier.extend(store.last_observations(id, &subjects, count).await?);
+    }
+    if let Some(span) = watch.lookbacks.iter().filter_map(|lookback| lookback.span).max() {
+        earlier.extend(store.observations_within(id, &subjects, now, span).await?);
+    }
+    let moments: BTreeSet<Duration> = watch.lookbacks.iter().filter_map(|lookback| lookback.ago).collect();
+    for ago in moments {
+        earlier.extend(store.observations_ago(id, &subjects, now, ago).await?);
+    }
+    earlier.sort_by(|a, b| key(a).cmp(&key(b)));
+    earlier.dedup_by(|a, b| key(a) == key(b));
     // A run that is replayed at an earlier moment must not see what came after it.
     earlier.retain(|past| past.observation.observed_at <= slot.now);
     Ok(earlier)

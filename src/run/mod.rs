@@ -205,7 +205,7 @@ impl Runner {
 
     async fn prepare(&self, http: &Http, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Prepared> {
         let started = Instant::now();
-        let needs = Needs { now: slot.now, bars: watch.lookback.bars };
+        let needs = Needs { now: slot.now, bars: watch.bars() };
         let memory = self.recall(watch, slot.watch_id);
         // A bar that was open when it was read is closed now, though the answer may be the same.
         let again = memory.reread_at.is_some_and(|reread_at| slot.now >= reread_at);
@@ -229,7 +229,7 @@ impl Runner {
         };
         let nothing_new = unchanged
             && memory.settled
-            && watch.lookback.span.is_none()
+            && !watch.moves_with_time()
             && memory.stale_at.is_none_or(|stale_at| slot.now < stale_at)
             && !answers.iter().any(|answer| self.blocked.contains(answer.request.host()));
         if nothing_new {
@@ -309,8 +309,7 @@ impl Runner {
                     observation.observed_at = slot.now;
                 }
                 if let Reading::Candles { interval, candles } = &mut observation.reading {
-                    *candles =
-                        self.store.candles(slot.watch_id, subject, *interval, watch.lookback.bars).await?;
+                    *candles = self.store.candles(slot.watch_id, subject, *interval, watch.bars()).await?;
                 }
                 view.again.push(observation);
             } else if complete.contains(&known.request) {

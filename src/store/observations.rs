@@ -263,6 +263,33 @@ impl Store {
         rows.into_iter().map(past).collect()
     }
 
+    /// What was so of each subject this long before `now`: the last that was observed at or before then.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn observations_ago(
+        &self,
+        watch_id: i64,
+        subjects: &[&str],
+        now: Timestamp,
+        ago: Duration,
+    ) -> Result<Vec<Past>, sqlx::Error> {
+        let then = now.checked_sub(ago).map_or(i64::MIN, millis);
+        let rows: Vec<PastRow> = sqlx::query_as(
+            "select o.subject, o.observed_at, o.last_seen_at, o.times_seen, o.url, o.reading
+             from json_each(?) wanted join observation o on o.id =
+                 (select id from observation where watch_id = ? and subject = wanted.value
+                    and observed_at <= ? order by observed_at desc limit 1)
+             order by o.subject, o.observed_at",
+        )
+        .bind(super::json(&subjects)?)
+        .bind(watch_id)
+        .bind(then)
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().map(past).collect()
+    }
+
     /// The last `count` stored bars of one subject, oldest first.
     ///
     /// # Errors

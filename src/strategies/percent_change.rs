@@ -89,7 +89,7 @@ impl Strategy for PercentChange {
     }
 
     fn lookback(&self) -> Lookback {
-        Lookback { bars: 200, span: Some(self.window.0), ..Lookback::default() }
+        Lookback { bars: 200, ago: Some(self.window.0), ..Lookback::default() }
     }
 
     fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {

@@ -227,9 +227,9 @@ impl Strategy for PriceDrop {
     fn lookback(&self) -> Lookback {
         match self.baseline {
             // This price, the one before, and one to spare.
-            Baseline::Previous => Lookback { bars: 10, observations: 3, span: None },
+            Baseline::Previous => Lookback { bars: 10, observations: 3, ..Lookback::default() },
             Baseline::Lowest | Baseline::LastAlert => {
-                Lookback { bars: 300, observations: 3, span: Some(self.window.0) }
+                Lookback { bars: 300, observations: 3, span: Some(self.window.0), ..Lookback::default() }
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::store::{Retention, Store};
 use crate::watchlist::Roster;
 
 /// How many runs may be asked for and not yet finished.
-pub const MOST_IN_FLIGHT: usize = 512;
+pub const MOST_IN_FLIGHT: usize = 1_024;
 
 /// How many due watches are read at once.
 const BATCH: usize = 4_096;

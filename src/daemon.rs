@@ -81,6 +81,7 @@ pub async fn run(
     }
     info!("Stopping: runs and deliveries under way are finished first");
     daemon.stop().await;
+    info!("Stopped");
     Ok(())
 }
 
@@ -181,10 +182,12 @@ impl Daemon {
         let watchlist = match Watchlist::load(path) {
             Ok(watchlist) => watchlist,
             Err(mistakes) => {
+                error!(
+                    "The configuration was not reloaded; the old one goes on. What is wrong with the new one:"
+                );
                 for mistake in mistakes.iter() {
                     error!("{mistake}");
                 }
-                error!("The configuration was not reloaded; the old one goes on");
                 return false;
             }
         };
@@ -256,7 +259,12 @@ fn lock(data_dir: &Path) -> anyhow::Result<File> {
     let path = data_dir.join("stakeout.lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     if file.try_lock().is_err() {
-        bail!("another stakeout is running on the data directory {}", data_dir.display());
+        let folder = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
+        bail!(
+            "another stakeout is running on the data directory {}; stop it first, or give this one another \
+             `data_dir`",
+            folder.display()
+        );
     }
     Ok(file)
 }

@@ -1,7 +1,7 @@
 //! From the configuration to ready things: every plug-in built, every name resolved, or every mistake
 //! told. After it nothing is optional that must be there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use toml::de::{DeString, DeTable, DeValue};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::alerting::{Policy, QuietHours};
-use crate::config::{self, Alerting, Config, Entry, Environment, Mistakes, Stale, WatchKeys};
+use crate::config::{self, Alerting, Config, Entry, Environment, Fault, Mistakes, Stale, WatchKeys};
 use crate::http::{self, HostRules};
-use crate::model::{OnFirst, Period, did_you_mean};
+use crate::model::{OnFirst, Period, ReadingKind, did_you_mean, or_known};
 use crate::plugin::{self, Kind, Lookback, Notifier, Source, Strategy};
 use crate::timetable::Timetable;
 use crate::{notifiers, sources, strategies};
@@ -236,32 +236,42 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// Builds a plug-in; every unknown key is told, not only the first. `own` are the keys that stand in
-    /// the table itself, where some came from `[source.KIND]`, which may be in another file.
+    /// Builds a plug-in. A key that is wrong is told and left out, so that the mistakes of the others are
+    /// found too. A key of `shared` that is not among its `own` came from there, and is told there.
     fn plugin<T: ?Sized>(
         &mut self,
         kinds: &'static [Kind<T>],
         mut table: Spanned<DeTable<'_>>,
-        file: usize,
-        place: &str,
-        within: &std::ops::Range<usize>,
-        own: Option<&[std::ops::Range<usize>]>,
+        at: &Spot<'_>,
+        shared: Option<(&Entry<'_>, &[String])>,
     ) -> Option<(&'static Kind<T>, Box<T>)> {
+        let mut left_out = Vec::new();
         loop {
             let error = match plugin::build(kinds, table.clone()) {
-                Ok(built) => return Some(built),
+                Ok(built) => return if left_out.is_empty() { Some(built) } else { None },
                 Err(error) => error,
             };
-            let is_own = |span: &std::ops::Range<usize>| {
-                own.is_none_or(|own| own.iter().any(|key| key.contains(&span.start)))
-            };
-            let inside = error.span.filter(is_own);
-            let message = config::with_hint(&error.message);
-            self.mistakes.add(file, inside.or_else(|| Some(within.clone())), place, &message);
-            let unknown = config::unknown_field(&error.message).map(str::to_owned);
-            if unknown.is_none_or(|name| table.get_mut().remove(name.as_str()).is_none()) {
+            let fault = Fault::of(&error.message, error.span.clone(), table.get_ref());
+            if fault.is_missing(&left_out) {
                 return None;
             }
+            let elsewhere = fault.key.as_deref().and_then(|key| {
+                let (entry, own) = shared?;
+                let value = entry.table.get_ref().get(key)?;
+                (!own.iter().any(|name| name == key)).then(|| (entry, value.span()))
+            });
+            match elsewhere {
+                Some((entry, span)) => {
+                    let place = fault.place(&format!("source `{}`", entry.name));
+                    self.mistakes.add(entry.place.file, Some(span), &place, &fault.message);
+                }
+                None => {
+                    let span = error.span.filter(|span| !span.is_empty()).unwrap_or_else(|| at.span.clone());
+                    self.mistakes.add(at.file, Some(span), &fault.place(at.place), &fault.message);
+                }
+            }
+            // Without its kind nothing more can be said.
+            left_out.push(fault.leave_out(table.get_mut()).filter(|key| key != "kind")?);
         }
     }
 
@@ -269,19 +279,16 @@ impl Builder<'_, '_> {
         let mut built = BTreeMap::new();
         for entry in self.config.notifiers.values() {
             let place = format!("notify `{}`", entry.name);
-            let (file, span) = (entry.place.file, &entry.place.span);
-            if let Some((kind, notifier)) =
-                self.plugin(notifiers::KINDS, entry.table.clone(), file, &place, span, None)
-            {
+            let at = Spot { file: entry.place.file, span: entry.place.span.clone(), place: &place };
+            if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, entry.table.clone(), &at, None) {
                 let name = entry.name.clone();
                 built.insert(name.clone(), Arc::new(Told { name, kind: kind.name, notifier }));
             }
         }
         if self.config.notifiers.is_empty() {
             let table = Spanned::new(0..0, table_of("console"));
-            if let Some((kind, notifier)) =
-                self.plugin(notifiers::KINDS, table, 0, "notify `console`", &(0..0), None)
-            {
+            let at = Spot { file: 0, span: 0..0, place: "notify `console`" };
+            if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, table, &at, None) {
                 let name = "console".to_owned();
                 built.insert(name.clone(), Arc::new(Told { name, kind: kind.name, notifier }));
             }
@@ -314,15 +321,19 @@ impl Builder<'_, '_> {
         };
         let keys = keys?;
         let zone = match &keys.timezone {
-            Some(name) => self.zone(name, Some((file, &within, &place))),
+            Some(name) => {
+                let span = entry.table.get_ref().get("timezone").map_or(within.clone(), Spanned::span);
+                self.zone(name, Some((file, &span, &place)))
+            }
             None => self.zone(&self.config.daemon.timezone.clone(), None).or(Some(TimeZone::UTC)),
         };
-        let timetable = zone.as_ref().and_then(|zone| self.timetable(entry, &keys, zone, is_complete));
+        let timetable = self.timetable(entry, &keys, zone.as_ref().unwrap_or(&TimeZone::UTC), is_complete);
         let quiet = keys.quiet_hours.as_ref().unwrap_or(&self.config.alerting.quiet_hours);
         let quiet_hours = match QuietHours::parse(quiet) {
             Ok(hours) => hours.filter(|_| !keys.urgent),
             Err(why) => {
-                self.mistakes.add(file, Some(within.clone()), &format!("{place}: quiet_hours"), &why);
+                let span = entry.table.get_ref().get("quiet_hours").map_or(within.clone(), Spanned::span);
+                self.mistakes.add(file, Some(span), &format!("{place}: quiet_hours"), &why);
                 None
             }
         };
@@ -370,17 +381,19 @@ impl Builder<'_, '_> {
             self.mistakes.add(file, Some(span), &place, message);
             return None;
         };
-        let own: Vec<_> = table.iter().map(|(key, value)| key.span().start..value.span().end).collect();
+        let own: Vec<String> = table.keys().map(|key| key.get_ref().to_string()).collect();
         let kind = table.get("kind").and_then(|kind| kind.get_ref().as_str());
-        if let Some(shared) = kind.and_then(|kind| self.config.sources.get(kind)) {
+        let shared = kind.and_then(|kind| self.config.sources.get(kind));
+        if let Some(shared) = shared {
             for (key, value) in shared.table.get_ref() {
                 if !table.contains_key(key.get_ref().as_ref()) {
                     table.insert(key.clone(), value.clone());
                 }
             }
         }
-        let (kind, source) =
-            self.plugin(sources::KINDS, Spanned::new(span.clone(), table), file, &place, &span, Some(&own))?;
+        let at = Spot { file, span: span.clone(), place: &place };
+        let shared = shared.map(|entry| (entry, &*own));
+        let (kind, source) = self.plugin(sources::KINDS, Spanned::new(span, table), &at, shared)?;
         Some((kind.name, source))
     }
 
@@ -412,17 +425,16 @@ impl Builder<'_, '_> {
         for table in tables {
             let place = format!("{place}: strategy");
             let span = table.span();
-            let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, file, &place, within, None)
-            else {
-                continue;
-            };
+            let at = Spot { file, span: within.clone(), place: &place };
+            let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, &at, None) else { continue };
             if !strategy.reads().contains(&source.yields()) {
                 let reads: Vec<String> = strategy.reads().iter().map(ToString::to_string).collect();
                 let message = format!(
-                    "`{}` reads {}, but this source gives {}",
+                    "`{}` reads {}, but this source gives {given}; for {given} there are: {}",
                     kind.name,
                     reads.join(", "),
-                    source.yields()
+                    strategies_for(source.yields()).join(", "),
+                    given = source.yields()
                 );
                 self.mistakes.add(file, Some(span), &place, &message);
                 continue;
@@ -493,7 +505,8 @@ impl Builder<'_, '_> {
             // One that could not be built has its own mistake.
             if !notifiers.contains_key(name) && !self.config.notifiers.contains_key(name) {
                 let at = entry.table.get_ref().get("notify").map_or(entry.place.span.clone(), Spanned::span);
-                let hint = did_you_mean(name, notifiers.keys().map(String::as_str));
+                let known = notifiers.keys().chain(self.config.notifiers.keys()).collect::<BTreeSet<_>>();
+                let hint = or_known(name, known.iter().map(|name| name.as_str()));
                 let message = format!("no notifier named `{name}`{hint}");
                 let place = format!("watch `{}`: notify", entry.name);
                 self.mistakes.add(entry.place.file, Some(at), &place, &message);
@@ -529,6 +542,26 @@ impl Builder<'_, '_> {
             }
         }
     }
+}
+
+/// Where a plug-in's table stands, and what to call it.
+struct Spot<'a> {
+    file: usize,
+    span: std::ops::Range<usize>,
+    place: &'a str,
+}
+
+/// The strategies that understand a kind of reading.
+fn strategies_for(reading: ReadingKind) -> Vec<&'static str> {
+    let understands = |kind: &&Kind<dyn Strategy>| {
+        let table = DeTable::parse(kind.example).ok().map(|mut table| {
+            table.get_mut().extend(table_of(kind.name));
+            table
+        });
+        let built = table.and_then(|table| plugin::build(strategies::KINDS, table).ok());
+        built.is_some_and(|(_, strategy)| strategy.reads().contains(&reading))
+    };
+    strategies::KINDS.iter().filter(understands).map(|kind| kind.name).collect()
 }
 
 fn tables_in(value: Spanned<DeValue<'_>>) -> Option<Vec<Spanned<DeTable<'_>>>> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::Misuse;
-use crate::model::did_you_mean;
+use crate::model::or_known;
 use crate::plugin::Kind;
 use crate::{notifiers, sources, strategies};
 
@@ -23,7 +23,7 @@ pub(super) fn print(name: Option<&str>, as_json: bool) -> anyhow::Result<ExitCod
     rows.extend(strategies::KINDS.iter().map(|kind| row("strategy", kind)));
     rows.extend(notifiers::KINDS.iter().map(|kind| row("notifier", kind)));
     if let Some(name) = name {
-        let hint = did_you_mean(name, rows.iter().map(|row| row.name));
+        let hint = or_known(name, rows.iter().map(|row| row.name));
         rows.retain(|row| row.name == name);
         if rows.is_empty() {
             return Err(Misuse(format!("there is no kind `{name}`{hint}")).into());

@@ -92,7 +92,8 @@ impl Alerts {
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
         let watchlist = self.config.load()?;
         let store = open(&watchlist).await?;
-        let alerts = store.alerts(self.watch.as_deref(), self.since, self.limit).await?;
+        let mut alerts = store.alerts(self.watch.as_deref(), self.since, self.limit).await?;
+        alerts.reverse();
         store.close().await;
         let mut out = std::io::stdout().lock();
         match self.format {
@@ -112,7 +113,7 @@ impl Alerts {
             }
             Format::Table if alerts.is_empty() => writeln!(out, "Nothing was told since {}.", self.since)?,
             Format::Table => {
-                let rows: Vec<Vec<String>> = alerts.iter().rev().map(row_of).collect();
+                let rows: Vec<Vec<String>> = alerts.iter().map(row_of).collect();
                 let headings = ["TIME", "WATCH", "STRATEGY", "SUBJECT", "STATUS", "REASON", "TITLE"];
                 write!(out, "{}", table(&headings, &rows))?;
             }

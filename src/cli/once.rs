@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{ConfigFile, Misuse, moment};
 use crate::http::Http;
 use crate::model::{
-    Alert, AlertStatus, Observation, Outcome, Reading, Reason, Signal, Trigger, did_you_mean, money, shown,
+    Alert, AlertStatus, Observation, Outcome, Reading, Reason, Signal, Trigger, money, or_known, shown,
 };
 use crate::plugin::Message;
 use crate::run::{Report, Runner, Slot};
@@ -48,7 +48,7 @@ impl Once {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let watchlist = self.config.load()?;
         let Some(watch) = watchlist.watch(&self.watch).map(Arc::clone) else {
-            let hint = did_you_mean(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
+            let hint = or_known(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("there is no watch `{}`{hint}", self.watch)).into());
         };
         if self.json {
@@ -105,7 +105,7 @@ impl Once {
         runner.forget(slot.watch_id);
         let report = runner.run(&roster.http, watch, &slot).await?;
         if report.deliveries > 0 {
-            self.step(&format!("delivering {} messages", report.deliveries));
+            self.step(&format!("delivering {}", count(report.deliveries, "message")));
             outbox::drain(&store, &roster, PATIENCE).await?;
         }
         store.close().await;
@@ -142,12 +142,12 @@ fn describe(report: &Report) -> String {
     if let Some(error) = &report.error {
         let _ = write!(text, ": {error}");
     }
-    let _ = writeln!(text, "\n\n{} observations", report.observations.len());
+    let _ = writeln!(text, "\n\n{}", count(report.observations.len(), "observation"));
     for observation in report.observations.iter().take(MOST_LINES) {
         let _ = writeln!(text, "  {}", line_of(observation));
     }
     more(&mut text, report.observations.len());
-    let _ = writeln!(text, "\n{} signals", report.signals.len());
+    let _ = writeln!(text, "\n{}", count(report.signals.len(), "signal"));
     for (signal, verdict) in report.signals.iter().zip(&report.verdicts).take(MOST_LINES) {
         let firing = if signal.firing { "firing" } else { "quiet" };
         let about = if signal.subject.is_empty() { "" } else { " " };
@@ -158,7 +158,7 @@ fn describe(report: &Report) -> String {
         );
     }
     more(&mut text, report.signals.len());
-    let _ = writeln!(text, "\n{} alerts", report.alerts.len());
+    let _ = writeln!(text, "\n{}", count(report.alerts.len(), "alert"));
     for alert in &report.alerts {
         let _ = writeln!(text, "  {}", alert.title);
         for line in alert.body.lines() {
@@ -166,6 +166,10 @@ fn describe(report: &Report) -> String {
         }
     }
     text
+}
+
+fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
 fn more(text: &mut String, count: usize) {
@@ -180,8 +184,8 @@ pub(super) fn line_of(observation: &Observation) -> String {
     match &observation.reading {
         Reading::Candles { interval, candles } => match candles.last() {
             Some(last) => format!(
-                "{subject}: {} bars of {interval}, the last from {}: open {} high {} low {} close {} volume {}",
-                candles.len(),
+                "{subject}: {} of {interval}, the last from {}: open {} high {} low {} close {} volume {}",
+                count(candles.len(), "bar"),
                 last.open_time,
                 shown(last.open),
                 shown(last.high),
@@ -216,7 +220,7 @@ pub(super) fn line_of(observation: &Observation) -> String {
 pub(super) async fn notify_test(config: &ConfigFile, name: &str) -> anyhow::Result<ExitCode> {
     let watchlist = config.load()?;
     let Some(told) = watchlist.notifiers.get(name) else {
-        let hint = did_you_mean(name, watchlist.notifiers.keys().map(String::as_str));
+        let hint = or_known(name, watchlist.notifiers.keys().map(String::as_str));
         return Err(Misuse(format!("no notifier named `{name}`{hint}")).into());
     };
     let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;

@@ -40,6 +40,8 @@ pub struct Mistakes {
     found: Vec<Mistake>,
     /// Values that came from outside the files and must not be shown.
     hidden: Vec<String>,
+    /// Places whose value could not be had; what else is wrong there follows from that.
+    without_value: Vec<Place>,
 }
 
 impl Mistakes {
@@ -88,6 +90,12 @@ impl Mistakes {
 
     /// One more, at some bytes of a file.
     pub fn add(&mut self, file: usize, span: Option<Range<usize>>, place: &str, message: &str) {
+        let follows = |lost: &Place| {
+            lost.file == file && span.as_ref().is_some_and(|span| lost.span.contains(&span.start))
+        };
+        if self.without_value.iter().any(follows) {
+            return;
+        }
         let mut message = message.split_whitespace().collect::<Vec<_>>().join(" ");
         for value in &self.hidden {
             message = message.replace(value, "[secret]");
@@ -100,6 +108,12 @@ impl Mistakes {
         if !self.found.contains(&mistake) {
             self.found.push(mistake);
         }
+    }
+
+    /// A value could not be had; what else is wrong with it is not told.
+    pub(super) fn no_value(&mut self, file: usize, span: Range<usize>, place: &str, message: &str) {
+        self.add(file, Some(span.clone()), place, message);
+        self.without_value.push(Place { file, span });
     }
 
     /// Keeps a value out of every message.

@@ -266,7 +266,7 @@ impl Reader<'_, '_> {
                 self.mistakes.hide(&text);
                 *value.get_mut() = DeValue::String(DeString::Owned(text));
             }
-            Some(Err(message)) => self.mistakes.add(self.file, Some(span), place, &message),
+            Some(Err(message)) => self.mistakes.no_value(self.file, span, place, &message),
             None => {}
         }
     }
@@ -310,28 +310,96 @@ fn secret_file(table: &DeTable<'_>) -> Option<Result<PathBuf, String>> {
     }
 }
 
-/// Reads a table into its type; every unknown key is told, not only the first. What is left after them
-/// is read all the same, so that its own mistakes are found.
+/// Reads a table into its type. A key that is unknown or of another type is told and left out, so that
+/// the mistakes of the others are found too.
 pub fn deserialize<T: DeserializeOwned>(
     mut table: Spanned<DeTable<'_>>,
     file: usize,
     place: &str,
     mistakes: &mut Mistakes,
 ) -> Option<T> {
+    let mut left_out = Vec::new();
     loop {
         let value = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
         match T::deserialize(ValueDeserializer::from(value)) {
             Ok(read) => return Some(read),
             Err(error) => {
-                let span = error.span().or(Some(table.span()));
-                mistakes.add(file, span, place, &with_hint(error.message()));
-                let unknown = unknown_field(error.message()).map(str::to_owned);
-                if unknown.is_none_or(|name| table.get_mut().remove(name.as_str()).is_none()) {
+                let fault = Fault::of(error.message(), error.span(), table.get_ref());
+                if fault.is_missing(&left_out) {
                     return None;
                 }
+                let span = error.span().or(Some(table.span()));
+                mistakes.add(file, span, &fault.place(place), &fault.message);
+                left_out.push(fault.leave_out(table.get_mut())?);
             }
         }
     }
+}
+
+/// What serde says about a table, in the words of a person who edits it.
+pub struct Fault {
+    /// What is wrong.
+    pub message: String,
+    /// Which key it is about, where that is known.
+    pub key: Option<String>,
+    unknown: bool,
+}
+
+impl Fault {
+    /// Finds the key that `message`, about these bytes, is about.
+    #[must_use]
+    pub fn of(message: &str, span: Option<Range<usize>>, table: &DeTable<'_>) -> Self {
+        let unknown = unknown_field(message).map(str::to_owned);
+        let at = span.map(|span| span.start);
+        let holds = |(key, value): &(&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+            at.is_some_and(|at| key.span().contains(&at) || value.span().contains(&at))
+        };
+        let found = || table.iter().find(holds).map(|(key, _)| key.get_ref().to_string());
+        Self {
+            message: plainly(&with_hint(message)),
+            unknown: unknown.is_some(),
+            key: unknown.or_else(found),
+        }
+    }
+
+    /// The table's place, with the key where the message does not name it.
+    #[must_use]
+    pub fn place(&self, table: &str) -> String {
+        match &self.key {
+            Some(key) if !self.unknown => format!("{table}: {key}"),
+            _ => table.to_owned(),
+        }
+    }
+
+    /// Whether it only says that a key which was left out is missing.
+    #[must_use]
+    pub fn is_missing(&self, left_out: &[String]) -> bool {
+        let missing = self.message.split_once("missing field `").and_then(|(_, rest)| rest.split_once('`'));
+        missing.is_some_and(|(name, _)| left_out.iter().any(|key| key == name))
+    }
+
+    /// Takes its key out of the table; `None` when there is none to take.
+    #[must_use]
+    pub fn leave_out(self, table: &mut DeTable<'_>) -> Option<String> {
+        let key = self.key?;
+        table.remove(key.as_str()).map(|_| key)
+    }
+}
+
+/// Serde speaks of Rust's types.
+fn plainly(message: &str) -> String {
+    const WORDS: [(&str, &str); 9] = [
+        ("expected u32", "expected a whole number"),
+        ("expected u16", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected a nonzero usize", "expected a whole number from 1"),
+        ("expected f64", "expected a number"),
+        ("expected a string", "expected a text in quotes"),
+        ("expected a sequence", "expected a list in brackets"),
+        ("expected a map", "expected a table"),
+    ];
+    WORDS.iter().fold(message.to_owned(), |message, (theirs, ours)| message.replace(theirs, ours))
 }
 
 /// The name in serde's ``unknown field `x`, expected …``.

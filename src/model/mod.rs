@@ -10,7 +10,7 @@ mod secret;
 mod signal;
 
 pub use alert::{Alert, AlertStatus, Reason};
-pub use nearest::{did_you_mean, nearest};
+pub use nearest::{did_you_mean, nearest, or_known};
 pub use number::{money, plain, shown};
 pub use observation::{
     Availability, Candle, Interval, Listing, Observation, Past, Quote, Reading, ReadingKind,

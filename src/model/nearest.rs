@@ -16,3 +16,14 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     nearest(name, known).map_or(String::new(), |near| format!("; did you mean `{near}`?"))
 }
+
+/// [`did_you_mean`], or all names there are when none is near and they are few.
+#[must_use]
+pub fn or_known<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let near = did_you_mean(name, known.clone());
+    let all: Vec<String> = known.map(|name| format!("`{name}`")).collect();
+    if near.is_empty() && (1..=12).contains(&all.len()) {
+        return format!("; known: {}", all.join(", "));
+    }
+    near
+}

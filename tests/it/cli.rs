@@ -172,7 +172,7 @@ async fn history_and_alerts_print_what_was_seen_and_told() {
     let output = command(&stage, &["alerts", since[0], since[1], "--format", "json"]).await;
     let alerts = read(&output);
     let told: Vec<_> = alerts.as_array().unwrap().iter().map(|alert| alert["status"].clone()).collect();
-    assert_eq!(told, ["resolved", "firing"], "the newest first");
+    assert_eq!(told, ["firing", "resolved"], "the oldest first");
     let output = command(&stage, &["alerts", "number", since[0], since[1], "--format", "csv"]).await;
     let lines: Vec<String> = text(&output).lines().map(str::to_owned).collect();
     assert_eq!(lines[0], "created_at,watch,strategy,subject,status,reason,title");

@@ -40,7 +40,8 @@ struct Memory {
     stale_at: Option<Timestamp>,
     /// When the next bar closes, which the same answer may already hold.
     reread_at: Option<Timestamp>,
-    spec_hash: u64,
+    /// The table it was learned under.
+    spec_hash: Option<u64>,
 }
 
 /// A run up to its commit.
@@ -322,8 +323,9 @@ impl Runner {
     fn recall(&self, watch: &Watch, watch_id: i64) -> Memory {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let known = memory.get(&watch_id).cloned().unwrap_or_default();
-        // After a start, or when the rules changed, the last answers say nothing about being settled.
-        if known.spec_hash == watch.spec_hash() { known } else { Memory { settled: false, ..known } }
+        // Another table may ask for something else of the same answer. After a start there is none yet, and
+        // what the store knows is known under the present one.
+        if known.spec_hash.is_none_or(|hash| hash == watch.spec_hash()) { known } else { Memory::default() }
     }
 
     fn remember(&self, watch: &Watch, watch_id: i64, learned: Learned) {
@@ -333,7 +335,7 @@ impl Runner {
         known.settled = learned.settled;
         known.stale_at = learned.stale_at;
         known.reread_at = learned.reread_at;
-        known.spec_hash = watch.spec_hash();
+        known.spec_hash = Some(watch.spec_hash());
     }
 }
 

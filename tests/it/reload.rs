@@ -1,6 +1,6 @@
 //! A configuration that is read again takes the place of the old one, or changes nothing.
 
-use crate::harness::{Answer, Harness, Process, Stage, moment, number, until};
+use crate::harness::{Answer, Harness, Page, Process, Stage, moment, number, until};
 
 const NUMBER: &str = r#"
 [watch.number]
@@ -146,4 +146,14 @@ async fn the_process_reloads_when_its_file_changes_or_when_it_is_told() {
     .await;
     process.signal("TERM");
     assert!(process.exit().await.success());
+}
+
+#[tokio::test]
+async fn the_same_answer_is_read_anew_when_the_watch_asks_for_something_else_of_it() {
+    let harness = Harness::start(NUMBER).await;
+    harness.site().show("/number", Page::new(r#"{"n": 12, "m": 3}"#));
+    harness.tick("number", "2026-11-20T10:00:00Z").await;
+    assert!(harness.reload(&NUMBER.replace("\"/n\"", "\"/m\"")).await);
+    let report = harness.tick("number", "2026-11-20T10:01:00Z").await;
+    assert_eq!(report.observations.iter().map(|seen| seen.subject.as_str()).collect::<Vec<_>>(), ["m"]);
 }

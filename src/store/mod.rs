@@ -39,6 +39,9 @@ pub struct Store {
 /// the row.
 const ROW_BUFFER: usize = 1_024;
 
+/// Readers look up a few rows at a time, and the system caches the file anyway: 512 KiB each.
+const READER_CACHE: &str = "-512";
+
 /// The daemon itself, where a state belongs to no watch.
 pub const DAEMON: i64 = 0;
 
@@ -67,9 +70,9 @@ impl Store {
         let migrator = sqlx::migrate!();
         copy_before_migrating(&mut connection, &migrator, &path).await.with_context(opening)?;
         migrator.run(&mut connection).await.with_context(opening)?;
-        let read = SqlitePoolOptions::new()
-            .max_connections(3)
-            .connect_lazy_with(options.create_if_missing(false).read_only(true));
+        let read = SqlitePoolOptions::new().max_connections(3).connect_lazy_with(
+            options.create_if_missing(false).read_only(true).pragma("cache_size", READER_CACHE),
+        );
         Ok(Self { read, writer: Writer::start(connection) })
     }
 

@@ -137,6 +137,7 @@ async fn synchronise(
     let known: HashMap<&str, &Stored> = stored.iter().map(|row| (row.1.as_str(), row)).collect();
     let mut synced = Synced::default();
     let mut rows: Vec<Value> = Vec::new();
+    let mut due_at: HashMap<&str, i64> = HashMap::new();
     let mut reread: Vec<i64> = Vec::new();
     for spec in specs {
         let hash = spec.spec_hash.cast_signed();
@@ -159,7 +160,10 @@ async fn synchronise(
                 due.filter(|due| *due <= now).map(time).or(spec.next_due_at)
             }
         };
-        rows.push(json!([spec.name, spec.spec, hash, spec.enabled, due.map(millis)]));
+        rows.push(json!([spec.name, spec.spec, hash, spec.enabled]));
+        if let Some(due) = due.filter(|_| spec.enabled) {
+            due_at.insert(&spec.name, millis(due));
+        }
     }
     if !rows.is_empty() {
         let ids: Vec<(String, i64)> = sqlx::query_as(
@@ -174,14 +178,14 @@ async fn synchronise(
         .bind(super::json(&rows)?)
         .fetch_all(&mut *connection)
         .await?;
+        let due: Vec<(i64, i64)> =
+            ids.iter().filter_map(|(name, id)| Some((*id, *due_at.get(name.as_str())?))).collect();
         synced.ids.extend(ids);
         sqlx::query(
             "insert or replace into due (watch_id, next_due_at)
-             select watch.id, spec.value ->> 4 from json_each(?) spec
-             join watch on watch.name = spec.value ->> 0
-             where spec.value ->> 3 and spec.value ->> 4 is not null",
+             select value ->> 0, value ->> 1 from json_each(?)",
         )
-        .bind(super::json(&rows)?)
+        .bind(super::json(&due)?)
         .execute(&mut *connection)
         .await?;
     }

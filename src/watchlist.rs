@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
+use url::form_urlencoded::byte_serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::alerting::{Policy, QuietHours};
@@ -96,6 +97,8 @@ pub struct Watch {
     pub notify: Vec<String>,
     /// What each of its strategies wants to see of the past.
     pub lookbacks: Vec<Lookback>,
+    /// Values that came from the environment or from files, and are shown nowhere.
+    secrets: Arc<[String]>,
 }
 
 /// A strategy of a watch.
@@ -109,6 +112,18 @@ pub struct Judge {
 }
 
 impl Watch {
+    /// Whether a text holds a secret of the configuration, such as the key in an address.
+    #[must_use]
+    pub fn reveals(&self, text: &str) -> bool {
+        self.secrets.iter().any(|secret| text.contains(secret))
+    }
+
+    /// The text with every secret of the configuration left out.
+    #[must_use]
+    pub fn concealed(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
+    }
+
     /// How many closed bars its strategies want to see.
     #[must_use]
     pub fn bars(&self) -> usize {
@@ -152,7 +167,11 @@ impl Watchlist {
     pub fn build(files: &[config::File], environment: Environment<'_>) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::in_files(files);
         let config = config::parse(files, environment, &mut mistakes);
-        let built = Builder { config: &config, mistakes, crons: HashMap::new() }.build();
+        let plain = mistakes.secrets().iter().cloned();
+        // In an address they may stand escaped.
+        let escaped = mistakes.secrets().iter().map(|secret| byte_serialize(secret.as_bytes()).collect());
+        let secrets = plain.chain(escaped).collect();
+        let built = Builder { config: &config, mistakes, crons: HashMap::new(), secrets }.build();
         let (watchlist, mistakes) = built;
         if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
     }
@@ -169,6 +188,7 @@ struct Builder<'c, 'i> {
     mistakes: Mistakes,
     /// Timetables by line and zone: a parsed line is large, and many watches share one.
     crons: HashMap<(String, String), Timetable>,
+    secrets: Arc<[String]>,
 }
 
 impl Builder<'_, '_> {
@@ -364,6 +384,7 @@ impl Builder<'_, '_> {
             quiet_hours,
             notify,
             lookbacks,
+            secrets: Arc::clone(&self.secrets),
         }))
     }
 

@@ -116,6 +116,12 @@ impl Mistakes {
         self.without_value.push(Place { file, span });
     }
 
+    /// The values that came from outside the files.
+    #[must_use]
+    pub fn secrets(&self) -> &[String] {
+        &self.hidden
+    }
+
     /// Keeps a value out of every message.
     pub(super) fn hide(&mut self, value: &str) {
         if value.len() >= 4 && !self.hidden.iter().any(|hidden| hidden == value) {

@@ -239,7 +239,10 @@ impl Reader<'_, '_> {
     fn expand(&mut self, value: &mut Spanned<DeValue<'_>>, place: &str) {
         let span = value.span();
         let expanded = match value.get_mut() {
-            DeValue::String(text) if text.contains("${") => Some(self.expand_text(text)),
+            DeValue::String(text) if text.contains("${") => {
+                let text = text.to_string();
+                Some(self.expand_text(&text))
+            }
             DeValue::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
                     self.expand(item, &format!("{place}[{index}]"));
@@ -271,7 +274,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn expand_text(&self, text: &str) -> Result<String, String> {
+    fn expand_text(&mut self, text: &str) -> Result<String, String> {
         let mut expanded = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
@@ -282,6 +285,7 @@ impl Reader<'_, '_> {
                      read the value from a file"
                 )
             })?;
+            self.mistakes.hide(&value);
             expanded.push_str(before);
             expanded.push_str(&value);
             rest = after;
@@ -416,7 +420,11 @@ pub fn with_hint(message: &str) -> String {
     format!("{message}{}", did_you_mean(name, known.split('`').skip(1).step_by(2)))
 }
 
-/// A value as JSON, as it is written.
+/// Keys whose values are secrets even where they are written out.
+const SECRET_KEYS: [&str; 7] =
+    ["token", "app_token", "password", "secret", "secrets", "headers", "authorization"];
+
+/// A value as JSON, as it is written, but for secrets that are written out.
 fn written(value: &DeValue<'_>) -> serde_json::Value {
     match value {
         DeValue::String(text) => text.as_ref().into(),
@@ -427,7 +435,11 @@ fn written(value: &DeValue<'_>) -> serde_json::Value {
         DeValue::Array(items) => items.iter().map(|item| written(item.get_ref())).collect(),
         DeValue::Table(table) => table
             .iter()
-            .map(|(key, value)| (key.get_ref().to_string(), written(value.get_ref())))
+            .map(|(key, value)| {
+                let is_secret = SECRET_KEYS.contains(&key.get_ref().as_ref());
+                let value = if is_secret { "[secret]".into() } else { written(value.get_ref()) };
+                (key.get_ref().to_string(), value)
+            })
             .collect::<serde_json::Map<_, _>>()
             .into(),
     }

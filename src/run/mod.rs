@@ -390,7 +390,7 @@ async fn ask_one(
     let fetched = http.fetch(&request, marks.get(&key)).await;
     metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
         .record(begun.elapsed().as_secs_f64());
-    let result = match fetched {
+    let mut result = match fetched {
         Ok(Fetched::Unchanged) => Ok(None),
         Ok(Fetched::New(reply, mark)) => {
             read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
@@ -403,10 +403,28 @@ async fn ask_one(
             subject => format!("{subject}: {error}"),
         })),
     };
+    conceal(watch, &mut result);
     if let Err(FetchError::Blocked { retry_after: Some(wait), .. }) = &result {
         http.rest(request.host(), *wait);
     }
     Answer { request, key, result }
+}
+
+/// Keeps what came from the environment, such as a key in an address, out of everything that follows.
+fn conceal(watch: &Watch, result: &mut Result<Option<(Seen, Mark)>, FetchError>) {
+    match result {
+        Ok(Some((seen, _))) => {
+            for observation in &mut seen.observations {
+                observation.url.take_if(|url| watch.reveals(url));
+            }
+        }
+        Ok(None) => {}
+        Err(FetchError::Failed(why) | FetchError::Blocked { why, .. }) => {
+            if watch.reveals(why) {
+                *why = watch.concealed(why);
+            }
+        }
+    }
 }
 
 /// Reads an answer away from the async threads. A wall is known before the source sees it.

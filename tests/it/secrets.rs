@@ -36,6 +36,10 @@ source = { kind = "json", url = "{origin}/number", pointer = "/n", headers = { x
 strategy = [{ kind = "threshold", above = 10 }]
 every = "200ms"
 fail_after = 1
+[watch.paid]
+source = { kind = "json", url = "{origin}/paid?key=${JSON_KEY}", pointer = "/n" }
+strategy = [{ kind = "threshold", above = 10 }]
+every = "200ms"
 "#,
     )
     .await;
@@ -43,6 +47,7 @@ fail_after = 1
         "/quote",
         Page::new(r#"{"c": 11, "d": 0, "dp": 0, "h": 11, "l": 11, "o": 11, "pc": 11, "t": 1795000000}"#),
     );
+    stage.site.show("/paid", Page::new(r#"{"n": 11}"#));
     stage.site.show("/number", Page::html("no such key: {json-k}").status(401));
     // Receivers like to repeat what they were asked.
     let echo = "cannot POST /hook/discord/disc0rd-t0ken-e90f6b18";

@@ -131,4 +131,32 @@ mod tests {
             assert_eq!(sign(&reply(200, "https://shop.example/", body)), None, "{body}");
         }
     }
+
+    #[test]
+    fn the_captured_walls_are_known_and_no_captured_page_is_taken_for_one() {
+        let url = || Url::parse("https://shop.example/page").expect("a URL");
+        for (name, status, is_wall) in [
+            ("newegg/robot_check_2022-07.html", 200, true),
+            ("newegg/ban_notice_2020-11_text.txt", 403, true),
+            ("shops/adorama_2020-12_robot_check_perimeterx.html", 200, true),
+            ("shops/walmartca_2020-12_robot_check_recaptcha.html", 200, true),
+            ("yahoo/error_429_body.txt", 429, true),
+            ("yahoo/error_429_body_edge.txt", 429, true),
+            ("newegg/listing_2020-12_rtx3080_mixed.html", 200, false),
+            ("newegg/listing_2019-2020_grid_fragment.html", 200, false),
+            ("newegg/product_2020-12_in_stock_raw.html", 200, false),
+            ("newegg/product_2020-12_out_of_stock.html", 200, false),
+            ("newegg/combo_2020-12_in_stock_raw.html", 200, false),
+            ("newegg/combo_2020-12_out_of_stock_raw.html", 200, false),
+            ("shops/bestbuy_2020-12_in_stock.html", 200, false),
+            ("shops/bestbuy_2020-12_sold_out.html", 200, false),
+            ("shops/microcenter_2020-12_in_stock.html", 200, false),
+            ("shops/walmartca_2020-12_in_stock_microdata.html", 200, false),
+            ("shops/teslahunt_sold_out_jsonld_car.html", 200, false),
+            ("yahoo/error_404_not_found.json", 404, false),
+        ] {
+            let Some(body) = crate::testing::fixture(name) else { return };
+            assert_eq!(sign(&Reply::captured(status, url(), body)).is_some(), is_wall, "{name}");
+        }
+    }
 }

@@ -1,198 +1,31 @@
-//! From the configuration to ready things: every plug-in built, every name resolved, or every mistake
-//! told. After it nothing is optional that must be there.
+//! Builds the watchlist, table by table, and tells every mistake on the way.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
-use url::form_urlencoded::byte_serialize;
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::{Judge, Told, Watch, Watchlist};
 use crate::alerting::{Policy, QuietHours};
-use crate::config::{self, Alerting, Config, Entry, Environment, Fault, Mistakes, Stale, WatchKeys};
+use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, WatchKeys};
 use crate::http::{self, HostRules};
 use crate::model::{OnFirst, Period, ReadingKind, did_you_mean, or_known};
-use crate::plugin::{self, Kind, Lookback, Notifier, Source, Strategy};
+use crate::plugin::{self, Kind, Lookback, Source, Strategy};
 use crate::timetable::Timetable;
 use crate::{notifiers, sources, strategies};
 
-/// Everything the daemon works on.
-pub struct Watchlist {
-    /// `[daemon]`
-    pub daemon: config::Daemon,
-    /// `[web]`, where there is one.
-    pub web: Option<config::Web>,
-    /// What the HTTP client holds to.
-    pub http: http::Settings,
-    /// By name.
-    pub notifiers: BTreeMap<String, Arc<Told>>,
-    /// In the order of the files.
-    pub watches: Vec<Arc<Watch>>,
-}
-
-/// The watchlist as the daemon works on it; a reload puts another in its place.
-pub struct Roster {
-    /// What the configuration says.
-    pub watchlist: Watchlist,
-    /// The client that holds to its settings.
-    pub http: http::Http,
-    /// Each watch with its row, by name.
-    pub watches: HashMap<String, (i64, Arc<Watch>)>,
-}
-
-impl Roster {
-    /// Gives each watch its row.
-    #[must_use]
-    pub fn new(watchlist: Watchlist, http: http::Http, ids: &HashMap<String, i64>) -> Self {
-        let row =
-            |watch: &Arc<Watch>| Some((watch.name.clone(), (*ids.get(&watch.name)?, Arc::clone(watch))));
-        let watches = watchlist.watches.iter().filter_map(row).collect();
-        Self { watchlist, http, watches }
-    }
-}
-
-/// A notifier by its name.
-pub struct Told {
-    /// Its name.
-    pub name: String,
-    /// Its kind.
-    pub kind: &'static str,
-    /// The notifier.
-    pub notifier: Box<dyn Notifier>,
-}
-
-/// One watch, ready to run.
-pub struct Watch {
-    /// Its name.
-    pub name: String,
-    /// The name it had before.
-    pub was: Option<String>,
-    /// Its table as JSON, as it is written.
-    pub spec: String,
-    /// Free words that travel with its alerts.
-    pub labels: BTreeMap<String, String>,
-    /// Whether it is to be run.
-    pub enabled: bool,
-    /// When it is due.
-    pub timetable: Timetable,
-    /// For quiet hours and times in messages.
-    pub zone: TimeZone,
-    /// The source's kind.
-    pub source_kind: &'static str,
-    /// Where it looks.
-    pub source: Box<dyn Source>,
-    /// How it judges.
-    pub judges: Vec<Judge>,
-    /// For what the daemon says about its runs.
-    pub failing: Policy,
-    /// When the source's data are too old.
-    pub stale_after: Stale,
-    /// Hours in which messages wait.
-    pub quiet_hours: Option<QuietHours>,
-    /// Whom to tell.
-    pub notify: Vec<String>,
-    /// What each of its strategies wants to see of the past.
-    pub lookbacks: Vec<Lookback>,
-    /// Values that came from the environment or from files, and are shown nowhere.
-    secrets: Arc<[String]>,
-}
-
-/// A strategy of a watch.
-pub struct Judge {
-    /// Its kind, with a number where the watch has several of it.
-    pub name: String,
-    /// The strategy.
-    pub strategy: Box<dyn Strategy>,
-    /// What is news.
-    pub policy: Policy,
-}
-
-impl Watch {
-    /// Whether a text holds a secret of the configuration, such as the key in an address.
-    #[must_use]
-    pub fn reveals(&self, text: &str) -> bool {
-        self.secrets.iter().any(|secret| text.contains(secret))
-    }
-
-    /// The text with every secret of the configuration left out.
-    #[must_use]
-    pub fn concealed(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
-    }
-
-    /// How many closed bars its strategies want to see.
-    #[must_use]
-    pub fn bars(&self) -> usize {
-        self.lookbacks.iter().map(|lookback| lookback.bars).max().unwrap_or(0)
-    }
-
-    /// Whether a verdict can change by time alone.
-    #[must_use]
-    pub fn moves_with_time(&self) -> bool {
-        self.lookbacks.iter().any(Lookback::moves_with_time)
-    }
-
-    /// A hash of its table.
-    #[must_use]
-    pub fn spec_hash(&self) -> u64 {
-        xxh3_64(self.spec.as_bytes())
-    }
-}
-
-impl Watchlist {
-    /// Reads and builds a configuration.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn load(path: &Path) -> Result<Self, Mistakes> {
-        let files = config::read(path)?;
-        let environment = |name: &str| std::env::var(name).ok();
-        let mut this = Self::build(&files, &environment)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        this.daemon.data_dir = match std::env::var_os("STAKEOUT_DATA_DIR") {
-            Some(given) => PathBuf::from(given),
-            None => folder.join(&this.daemon.data_dir),
-        };
-        Ok(this)
-    }
-
-    /// Builds a configuration that was read.
-    ///
-    /// # Errors
-    /// Every mistake in it.
-    pub fn build(files: &[config::File], environment: Environment<'_>) -> Result<Self, Mistakes> {
-        let mut mistakes = Mistakes::in_files(files);
-        let config = config::parse(files, environment, &mut mistakes);
-        let plain = mistakes.secrets().iter().cloned();
-        // In an address they may stand escaped.
-        let escaped = mistakes.secrets().iter().map(|secret| byte_serialize(secret.as_bytes()).collect());
-        let secrets = plain.chain(escaped).collect();
-        let built = Builder { config: &config, mistakes, crons: HashMap::new(), secrets }.build();
-        let (watchlist, mistakes) = built;
-        if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
-    }
-
-    /// A watch by its name.
-    #[must_use]
-    pub fn watch(&self, name: &str) -> Option<&Arc<Watch>> {
-        self.watches.iter().find(|watch| watch.name == name)
-    }
-}
-
-struct Builder<'c, 'i> {
-    config: &'c Config<'i>,
-    mistakes: Mistakes,
+pub(super) struct Builder<'c, 'i> {
+    pub(super) config: &'c Config<'i>,
+    pub(super) mistakes: Mistakes,
     /// Timetables by line and zone: a parsed line is large, and many watches share one.
-    crons: HashMap<(String, String), Timetable>,
-    secrets: Arc<[String]>,
+    pub(super) crons: HashMap<(String, String), Timetable>,
+    pub(super) secrets: Arc<[String]>,
 }
 
 impl Builder<'_, '_> {
-    fn build(mut self) -> (Watchlist, Mistakes) {
+    pub(super) fn build(mut self) -> (Watchlist, Mistakes) {
         let config = self.config;
         let http = self.http_settings();
         self.zone(&config.daemon.timezone, None);
@@ -606,17 +439,4 @@ fn table_of(kind: &'static str) -> DeTable<'static> {
         Spanned::new(0..0, DeValue::String(DeString::Borrowed(kind))),
     );
     table
-}
-
-/// The moment from which the first slots of new watches are spread.
-#[must_use]
-pub fn first_due(watch: &Watch, now: Timestamp, new_watches: usize) -> Option<Timestamp> {
-    let first = watch.timetable.first_due(now)?;
-    let Timetable::Every { every, phase_ms } = &watch.timetable else { return Some(first) };
-    // A few watches start at once; very many start over a while, so that they do not come all together.
-    let window = every.as_millis().min(i64::try_from(new_watches).unwrap_or(i64::MAX).saturating_mul(5));
-    if new_watches <= 20 || window <= 0 {
-        return Some(first);
-    }
-    first.checked_add(std::time::Duration::from_millis((phase_ms % window).unsigned_abs())).ok()
 }

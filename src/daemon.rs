@@ -171,7 +171,7 @@ impl Daemon {
         let roster = Arc::clone(&self.roster.borrow());
         let Some((watch_id, watch)) = roster.watches.get(name) else { bail!("there is no watch `{name}`") };
         let slot = Slot { watch_id: *watch_id, due_at: now, trigger: Trigger::Manual, now };
-        let report = self.runner.run(&roster.http, watch, &slot).await?;
+        let report = self.runner.run(&roster, watch, &slot).await?;
         self.bell.ring();
         Ok(report)
     }

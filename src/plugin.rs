@@ -35,6 +35,12 @@ pub trait Source: Send + Sync {
     /// [`FetchError`] when the answer is not what the service should give.
     fn read(&self, request: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError>;
 
+    /// What to ask to fill a gap in the past, as bars of so many minutes or of its own length; `None`
+    /// where the service keeps no past. The answers are read by [`Source::read`].
+    fn backfill(&self, _gap: &Span) -> Option<Vec<Request>> {
+        None
+    }
+
     /// What to call a subject in a sentence: `gasoline in new_york_state`.
     fn describe(&self, subject: &str) -> String {
         subject.to_owned()
@@ -51,6 +57,15 @@ pub struct Needs {
     pub now: Timestamp,
     /// How many closed bars the strategies of the watch want to see, where the source gives bars.
     pub bars: usize,
+}
+
+/// A stretch of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its first moment.
+    pub from: Timestamp,
+    /// Its last moment.
+    pub until: Timestamp,
 }
 
 /// What one answer held.
@@ -124,6 +139,12 @@ pub trait Strategy: Send + Sync {
     /// # Errors
     /// [`EvaluateError`] when what was seen cannot be judged at all.
     fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError>;
+
+    /// How it came to its signal about one subject, step by step, in words with their numbers: what it
+    /// looked at, what it computed, which limits it held that against.
+    fn steps(&self, _view: &View<'_>, _subject: &str) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The words for what became news.
     fn tell(&self, story: &Story<'_>) -> Words {

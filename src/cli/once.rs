@@ -57,7 +57,7 @@ impl Once {
         self.step(&format!("asking through `{}`, as at {}", watch.source_kind, self.now()));
         let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
         let report = if self.dry_run {
-            self.dry(&watchlist, &http, &watch).await?
+            self.dry(watchlist, http, &watch).await?
         } else {
             self.stored(watchlist, http, &watch).await?
         };
@@ -81,7 +81,7 @@ impl Once {
     }
 
     /// Judged by what the database knows, where there is one, and nothing is written to it.
-    async fn dry(&self, watchlist: &Watchlist, http: &Http, watch: &Arc<Watch>) -> anyhow::Result<Report> {
+    async fn dry(&self, watchlist: Watchlist, http: Http, watch: &Arc<Watch>) -> anyhow::Result<Report> {
         let known = Store::open_existing(&watchlist.daemon.data_dir).await?;
         let temporary = Temporary::new()?;
         let store = match known {
@@ -91,7 +91,9 @@ impl Once {
         let row = store.watch(&watch.name).await?;
         let runner = Runner::new(store.clone()).await?;
         // A row that does not exist knows nothing.
-        let report = runner.dry_run(http, watch, &self.slot(row.map_or(-1, |row| row.id))).await;
+        let id = row.map_or(-1, |row| row.id);
+        let roster = Roster::new(watchlist, http, &[(watch.name.clone(), id)].into());
+        let report = runner.dry_run(&roster, watch, &self.slot(id)).await;
         store.close().await;
         report
     }
@@ -103,7 +105,7 @@ impl Once {
         let runner = Runner::new(store.clone()).await?;
         let slot = self.slot(synced.ids.get(&watch.name).copied().unwrap_or_default());
         runner.forget(slot.watch_id);
-        let report = runner.run(&roster.http, watch, &slot).await?;
+        let report = runner.run(&roster, watch, &slot).await?;
         if report.deliveries > 0 {
             self.step(&format!("delivering {}", count(report.deliveries, "message")));
             outbox::drain(&store, &roster, PATIENCE).await?;

@@ -306,8 +306,10 @@ pub struct WatchKeys {
     pub on_first: Option<OnFirst>,
     /// Whether the end is told.
     pub resolved: Option<bool>,
-    /// Whether it passes quiet hours.
+    /// Whether its messages wait for nothing: no quiet hours, no bundle, no budget.
     pub urgent: bool,
+    /// While one of these is failing, openings of this one are not told.
+    pub depends_on: Vec<String>,
     /// As in `[alerting]`.
     pub after: Option<u32>,
     /// As in `[alerting]`.

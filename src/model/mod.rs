@@ -8,6 +8,7 @@ mod period;
 mod run;
 mod secret;
 mod signal;
+mod silence;
 
 pub use alert::{Alert, AlertStatus, Reason};
 pub use nearest::{did_you_mean, nearest, or_known};
@@ -19,3 +20,4 @@ pub use period::Period;
 pub use run::{Outcome, RunRequest, Trigger};
 pub use secret::Secret;
 pub use signal::{OnFirst, PolicyDefaults, Severity, Signal, SignalState};
+pub use silence::{About, Matchers, Silence};

@@ -126,6 +126,9 @@ pub struct SignalState {
     pub last_told_value: Option<f64>,
     /// Readings in a row that contradict the settled state and do not yet count.
     pub streak: u32,
+    /// Whether there is news that waits: for a cooldown, a silence, or a watch that this one depends on.
+    #[serde(default)]
+    pub waits: bool,
 }
 
 /// What happens when a subject is seen for the first time.

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use tracing::warn;
 use uuid::Uuid;
 
+use super::around::Around;
 use super::{NamedSignal, NamedVerdict, Report, Slot, View};
-use crate::alerting::{Decision, Policy, Verdict, decide, is_pending};
+use crate::alerting::{Circumstances, Decision, Mute, Policy, Quiet, Verdict, decide, is_pending, reason};
 use crate::model::{
-    Alert, Candle, Interval, Observation, OnFirst, Outcome, Past, Reading, Reason, Signal, SignalState,
+    About, Alert, Candle, Interval, Observation, OnFirst, Outcome, Past, Reading, Reason, Signal,
+    SignalState, Silence,
 };
 use crate::plugin::{self, News, Story, Words};
 use crate::store::{Found, NewDelivery, Store};
@@ -35,7 +37,7 @@ pub(super) struct Judged {
     signals: Vec<NamedSignal>,
     verdicts: Vec<NamedVerdict>,
     found: Found,
-    not_before: Timestamp,
+    around: Around,
     now: Timestamp,
 }
 
@@ -46,6 +48,7 @@ pub(super) async fn judge(
     watch: &Arc<Watch>,
     slot: &Slot,
     view: View,
+    around: Around,
     answered: bool,
 ) -> Result<Judged, sqlx::Error> {
     let found = remember(store, watch, slot, &view).await?;
@@ -59,7 +62,7 @@ pub(super) async fn judge(
         signals: Vec::new(),
         verdicts: Vec::new(),
         found,
-        not_before: not_before(watch, slot.now),
+        around,
         now: slot.now,
     };
     if !answered {
@@ -201,25 +204,26 @@ async fn evaluate(
     }
 }
 
-fn not_before(watch: &Watch, now: Timestamp) -> Timestamp {
-    let held = watch.quiet_hours.and_then(|hours| hours.end_after(now, &watch.zone));
-    held.unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
 impl Judged {
     fn decide_all(&mut self, watch: &Watch, slot: &Slot, judge: &Judge, signals: &[Signal]) {
         let announced = self.known(&judge.name, ANNOUNCED).is_some();
         let announcing = judge.policy.on_first == OnFirst::Announce && !announced;
+        if announcing && let Some(why) = self.around.mute(&about(watch, &judge.name, ANNOUNCED)) {
+            // Nothing is settled on before it was announced, so that all of it is part of the announcement.
+            self.put_off(&judge.name, signals, why);
+            return;
+        }
         let on_first = match judge.policy.on_first {
             // What comes new after the announcement is told.
             OnFirst::Announce if announced => OnFirst::Notify,
             other => other,
         };
         let policy = Policy { on_first, ..judge.policy.clone() };
+        let topic = format!("{}/{}", watch.name, judge.name);
         let mut news = Vec::new();
         for signal in signals {
-            let decision = self.decide(slot.watch_id, &judge.name, signal, &policy);
-            if let Verdict::Alert(reason) = decision.verdict {
+            let decision = self.decide(watch, slot.watch_id, &judge.name, signal, &policy);
+            if let Some(reason) = decision.verdict.news() {
                 news.push(News { signal, reason, since: decision.since });
             }
         }
@@ -235,12 +239,14 @@ impl Judged {
         };
         if announcing {
             let words = judge.strategy.tell(&story(&[]));
+            let quietly = Circumstances::default();
             let signal = Signal::level(ANNOUNCED, "announced", false).summary(words.title.clone());
             let state =
-                decide(None, &signal, &Policy { on_first: OnFirst::Baseline, ..policy }, slot.now).next;
+                decide(None, &signal, &Policy { on_first: OnFirst::Baseline, ..policy }, quietly, slot.now)
+                    .next;
             let alert = alert(watch, &judge.name, &signal, Reason::First, slot.now, slot.now, words.clone());
             self.found.states.push((slot.watch_id, judge.name.clone(), ANNOUNCED.into(), state));
-            self.tell(&watch.notify, words, vec![alert]);
+            self.tell(watch, &topic, &watch.notify, words, vec![alert]);
         }
         if !news.is_empty() {
             let words = judge.strategy.tell(&story(&news));
@@ -251,7 +257,7 @@ impl Judged {
                     alert(watch, &judge.name, one.signal, one.reason, one.since, slot.now, words)
                 })
                 .collect();
-            self.tell(&watch.notify, words, alerts);
+            self.tell(watch, &topic, &watch.notify, words, alerts);
         }
         self.current = current;
     }
@@ -263,19 +269,39 @@ impl Judged {
     /// Decides about one signal, and keeps the verdict and what was settled on.
     pub(super) fn decide(
         &mut self,
+        watch: &Watch,
         watch_id: i64,
         strategy: &str,
         signal: &Signal,
         policy: &Policy,
     ) -> Decision {
+        let around = self.around.circumstances(&about(watch, strategy, &signal.subject));
+        self.decide_around(watch_id, strategy, signal, policy, around)
+    }
+
+    /// The same, in circumstances that the caller knows better.
+    pub(super) fn decide_around(
+        &mut self,
+        watch_id: i64,
+        strategy: &str,
+        signal: &Signal,
+        policy: &Policy,
+        around: Circumstances,
+    ) -> Decision {
         let known = self.known(strategy, &signal.subject);
-        let decision = decide(known, signal, policy, self.now);
+        let decision = decide(known, signal, policy, around, self.now);
+        let why = self.around.reason(&decision, reason(known, &decision, policy));
         let differs = known != Some(&decision.next);
         self.settled &= !is_pending(&decision.next, policy);
         if differs {
             let state = (watch_id, strategy.to_owned(), signal.subject.clone(), decision.next.clone());
             self.found.states.push(state);
         }
+        self.keep(strategy, signal, decision.verdict, why);
+        decision
+    }
+
+    fn keep(&mut self, strategy: &str, signal: &Signal, verdict: Verdict, why: String) {
         self.signals.push(NamedSignal {
             strategy: strategy.to_owned(),
             subject: signal.subject.clone(),
@@ -289,9 +315,33 @@ impl Judged {
             subject: signal.subject.clone(),
             state: signal.state.clone(),
             value: signal.value,
-            verdict: decision.verdict.as_str(),
+            verdict: verdict.as_str(),
+            why,
         });
-        decision
+    }
+
+    /// Keeps that nothing was decided yet.
+    fn put_off(&mut self, strategy: &str, signals: &[Signal], why: Mute) {
+        self.settled = false;
+        let verdict = Verdict::Quiet(match why {
+            Mute::Silenced => Quiet::Silenced,
+            Mute::Suppressed => Quiet::Suppressed,
+        });
+        for signal in signals {
+            self.keep(strategy, signal, verdict, "the announcement of what there is waits".into());
+        }
+    }
+
+    /// Whether a signal would be told.
+    pub(super) fn would_tell(&self, watch: &Watch, strategy: &str, signal: &Signal, policy: &Policy) -> bool {
+        let around = self.around.circumstances(&about(watch, strategy, &signal.subject));
+        let known = self.known(strategy, &signal.subject);
+        decide(known, signal, policy, around, self.now).verdict.news().is_some()
+    }
+
+    /// Whether it runs in quiet hours; nothing else keeps it quiet.
+    pub(super) const fn held(&self) -> Circumstances {
+        Circumstances { mute: None, held: self.around.held_until.is_some() }
     }
 
     /// Keeps what was settled on elsewhere.
@@ -299,8 +349,22 @@ impl Judged {
         self.found.states.push((watch_id, strategy.to_owned(), subject.to_owned(), state));
     }
 
-    /// Writes one delivery for each notifier, with these alerts.
-    pub(super) fn tell(&mut self, notifiers: &[String], words: Words, alerts: Vec<Alert>) {
+    /// Writes one delivery for each notifier, with these alerts, to be sent in the order of their topic.
+    pub(super) fn tell(
+        &mut self,
+        watch: &Watch,
+        topic: &str,
+        notifiers: &[String],
+        mut words: Words,
+        alerts: Vec<Alert>,
+    ) {
+        for ended in self.around.ended(&alerts) {
+            if !words.body.is_empty() {
+                words.body.push('\n');
+            }
+            words.body.push_str(&ended_silence(&ended, watch));
+            self.found.silences_told.push(ended.id);
+        }
         let alert_ids: Vec<String> = alerts.iter().map(|alert| alert.id.clone()).collect();
         self.found.deliveries.extend(notifiers.iter().map(|notifier| NewDelivery {
             id: Uuid::now_v7().to_string(),
@@ -309,8 +373,10 @@ impl Judged {
             body: words.body.clone(),
             url: words.url.clone(),
             alert_ids: alert_ids.clone(),
+            topic: topic.to_owned(),
+            urgent: watch.urgent,
             created_at: self.now,
-            not_before: self.not_before,
+            held_until: self.around.held_until,
         }));
         self.found.alerts.extend(alerts);
     }
@@ -340,6 +406,17 @@ fn verdicts_as_json(verdicts: &[NamedVerdict]) -> Option<String> {
     };
     let kept: Vec<_> = verdicts.iter().filter(telling).collect();
     if kept.is_empty() { None } else { serde_json::to_string(&kept).ok() }
+}
+
+/// What a silence, the announcement and a dependency go by.
+fn about<'a>(watch: &'a Watch, strategy: &'a str, subject: &'a str) -> About<'a> {
+    About { watch: &watch.name, strategy, subject, labels: &watch.labels }
+}
+
+fn ended_silence(silence: &Silence, watch: &Watch) -> String {
+    let at = silence.ends_at.to_zoned(watch.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
+    let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
+    format!("The silence of {} ended at {at}{comment}", silence.matchers)
 }
 
 /// An alert from its parts.

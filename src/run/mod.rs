@@ -1,5 +1,7 @@
 //! The path of one run: ask, read, remember, judge, decide, commit.
 
+mod around;
+mod hosts;
 mod judge;
 mod own;
 mod serve;
@@ -20,14 +22,17 @@ use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
 use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, Trigger};
 use crate::plugin::{FetchError, Needs, Seen};
 use crate::store::{LastSeen, Marks, RunCommit, SeenSubject, Store};
-use crate::watchlist::Watch;
+use crate::watchlist::{Roster, Watch};
+
+use around::Around;
+use hosts::{Hosts, Turned, silent_host, stances};
 
 /// Runs watches, one at a time each.
 pub struct Runner {
     store: Store,
     memory: Mutex<HashMap<i64, Memory>>,
-    /// Hosts of which we said that they block us.
-    blocked: own::BlockedHosts,
+    /// Hosts of which we said that they block us or do not answer.
+    hosts: Hosts,
 }
 
 /// What is kept of a watch between its runs; all of it can be had from the store again.
@@ -49,8 +54,8 @@ struct Prepared {
     report: Report,
     commit: RunCommit,
     learned: Option<Learned>,
-    /// Hosts of which this run says that they begin or cease to block us.
-    turned: Vec<(String, bool)>,
+    /// Hosts of which this run says something new.
+    turned: Turned,
 }
 
 /// What a run teaches about the next one.
@@ -125,8 +130,10 @@ pub struct NamedVerdict {
     pub state: String,
     /// The number that decided.
     pub value: Option<f64>,
-    /// Told or not, and why.
+    /// Told or not.
     pub verdict: &'static str,
+    /// Why, in a sentence; empty where there is nothing to say.
+    pub why: String,
 }
 
 /// How one request went.
@@ -134,6 +141,8 @@ struct Answer {
     request: Request,
     key: u64,
     result: Result<Option<(Seen, Mark)>, FetchError>,
+    /// Whether its host did not answer, or only with an error of its own.
+    unreachable: bool,
 }
 
 impl Runner {
@@ -147,18 +156,18 @@ impl Runner {
             .into_iter()
             .map(|(watch, marks)| (watch, Memory { marks: Arc::new(marks), ..Memory::default() }))
             .collect();
-        let blocked = own::BlockedHosts::load(&store).await?;
-        Ok(Self { store, memory: Mutex::new(memory), blocked })
+        let hosts = Hosts::load(&store).await?;
+        Ok(Self { store, memory: Mutex::new(memory), hosts })
     }
 
     /// Runs a watch and commits what it found.
     ///
     /// # Errors
     /// When the database refuses; a failure of the source is an outcome, not an error.
-    pub async fn run(&self, http: &Http, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
-        let Prepared { report, commit, learned, turned } = self.prepare(http, watch, slot).await?;
+    pub async fn run(&self, roster: &Roster, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
+        let Prepared { report, commit, learned, turned } = self.prepare(roster, watch, slot).await?;
         if let Err(error) = self.store.commit_run(commit).await {
-            self.blocked.take_back(&turned);
+            self.hosts.take_back(&turned);
             return Err(error.into());
         }
         metrics::counter!("stakeout_runs_total", "source" => watch.source_kind,
@@ -194,9 +203,9 @@ impl Runner {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn dry_run(&self, http: &Http, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
+    pub async fn dry_run(&self, roster: &Roster, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
         self.forget(slot.watch_id);
-        self.prepare(http, watch, slot).await.map(|prepared| prepared.report)
+        self.prepare(roster, watch, slot).await.map(|prepared| prepared.report)
     }
 
     /// Asks everything anew at the next run.
@@ -204,7 +213,7 @@ impl Runner {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(&watch_id);
     }
 
-    async fn prepare(&self, http: &Http, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Prepared> {
+    async fn prepare(&self, roster: &Roster, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Prepared> {
         let started = Instant::now();
         let needs = Needs { now: slot.now, bars: watch.bars() };
         let memory = self.recall(watch, slot.watch_id);
@@ -212,7 +221,7 @@ impl Runner {
         let again = memory.reread_at.is_some_and(|reread_at| slot.now >= reread_at);
         let nothing = HashMap::new();
         let marks = if again { &nothing } else { &*memory.marks };
-        let answers = ask(http, watch, &needs, marks).await;
+        let answers = ask(&roster.http, watch, &needs, marks).await;
         let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
         let finished_at = after(slot.now, started);
         let commit = |outcome, error, found| RunCommit {
@@ -232,7 +241,7 @@ impl Runner {
             && memory.settled
             && !watch.moves_with_time()
             && memory.stale_at.is_none_or(|stale_at| slot.now < stale_at)
-            && !answers.iter().any(|answer| self.blocked.contains(answer.request.host()));
+            && answers.iter().all(|answer| self.hosts.is_well(answer.request.host()));
         if nothing_new {
             return Ok(Prepared {
                 report: Report::empty(watch, Outcome::Unchanged),
@@ -245,16 +254,32 @@ impl Runner {
         let answered = answers.iter().any(|answer| answer.result.is_ok());
         let last = self.store.last_seen(slot.watch_id).await?;
         let seen = self.see(watch, slot, &answers, last).await?;
-        let mut judged = judge::judge(&self.store, watch, slot, seen, answered).await?;
+        let around = Around::look(&self.store, roster, watch, slot.now).await?;
+        let mut judged = judge::judge(&self.store, watch, slot, seen, around, answered).await?;
         if let Some(why) = judged.error.take() {
             outcome = Outcome::Failed;
             error = Some(error.map_or(why.clone(), |error| format!("{error}; {why}")));
         }
-        let hosts = own::hosts(&answers);
-        let turned = self.blocked.judge(&self.store, watch, slot, &hosts, &mut judged).await?;
+        let stances = stances(&answers);
+        let mut turned = self.hosts.judge(&self.store, watch, slot, &stances, &mut judged).await?;
         let stale_at =
             if answered { own::judge_age(&self.store, watch, slot, &mut judged).await? } else { None };
-        own::judge_run(watch, slot, outcome, error.as_deref(), &mut judged);
+        let silent = silent_host(&answers, &stances).filter(|_| outcome == Outcome::Failed);
+        let mut host_down = silent.as_ref().is_some_and(|(host, _)| self.hosts.is_down(host));
+        if let Some(silent) = silent.filter(|_| !host_down)
+            && own::would_tell(watch, outcome, error.as_deref(), &judged)
+        {
+            if self.hosts.is_silent_for_several(&silent.0) {
+                let told =
+                    self.hosts.tell_down(&self.store, roster, watch, slot, &silent, &mut judged).await?;
+                turned.extend(told);
+                host_down = true;
+            } else if self.hosts.is_silent_since_before(&silent.0, watch.failing.after) {
+                // Others that ask it will be heard before the next run.
+                host_down = roster.watches_asking(&silent.0, slot.now) > 1;
+            }
+        }
+        own::judge_run(watch, slot, outcome, error.as_deref(), host_down, &mut judged);
         // What failed in part works again even when the same answers come back.
         let settled = judged.settled && matches!(outcome, Outcome::Ok | Outcome::Unchanged);
         let requests: Vec<u64> = answers.iter().map(|answer| answer.key).collect();
@@ -390,9 +415,12 @@ async fn ask_one(
     let fetched = http.fetch(&request, marks.get(&key)).await;
     metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
         .record(begun.elapsed().as_secs_f64());
+    let mut unreachable =
+        matches!(fetched, Err(HttpError::Timeout(_) | HttpError::Connect(_) | HttpError::Broken(_)));
     let mut result = match fetched {
         Ok(Fetched::Unchanged) => Ok(None),
         Ok(Fetched::New(reply, mark)) => {
+            unreachable = reply.status >= 500;
             read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
         }
         Err(error @ HttpError::Resting { .. }) => {
@@ -407,7 +435,7 @@ async fn ask_one(
     if let Err(FetchError::Blocked { retry_after: Some(wait), .. }) = &result {
         http.rest(request.host(), *wait);
     }
-    Answer { request, key, result }
+    Answer { request, key, result, unreachable }
 }
 
 /// Keeps what came from the environment, such as a key in an address, out of everything that follows.

@@ -1,49 +1,47 @@
-//! What the daemon says about its own runs: a watch fails and works again, its data stand still, a host
-//! blocks us. These travel the same road as any other news.
+//! What the daemon says about its own runs: a watch fails and works again, its data stand still. These
+//! travel the same road as any other news.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Slot;
 use super::judge::{Judged, alert};
-use super::{Answer, Slot};
-use crate::alerting::{Policy, Verdict, decide};
+use crate::alerting::{Circumstances, Mute, Policy};
 use crate::config::Stale;
 use crate::model::{Observation, OnFirst, Outcome, Period, Reading, Reason, Severity, Signal};
-use crate::plugin::{FetchError, Words};
-use crate::store::{DAEMON, Store};
+use crate::plugin::Words;
+use crate::store::Store;
 use crate::watchlist::Watch;
 
 /// The strategy under which all of this is kept.
-const RUN: &str = "run";
+pub(super) const RUN: &str = "run";
 /// The subjects of a watch's own signals.
-const FAILING: &str = "";
-const STALE: &str = "stale";
+pub(super) const FAILING: &str = "";
+pub(super) const STALE: &str = "stale";
 
-/// A watch that fails so often in a row is told, and so is that it works again.
+/// A watch that fails so often in a row is told, and so is that it works again. `host_down` says that it
+/// fails because of a host, which is told once for all that ask it.
 pub(super) fn judge_run(
     watch: &Watch,
     slot: &Slot,
     outcome: Outcome,
     error: Option<&str>,
+    host_down: bool,
     judged: &mut Judged,
 ) {
-    let (state, firing) = match outcome {
-        Outcome::Ok | Outcome::Unchanged => ("ok", false),
-        Outcome::Failed => ("failing", true),
-        // Neither failing nor working: what was so stays so.
-        Outcome::Blocked => return,
-    };
-    let why = error.unwrap_or_default();
-    let signal = Signal::level(FAILING, state, firing).severity(Severity::Warning).summary(why);
-    if !firing && judged.known(RUN, FAILING).is_none() {
+    let Some(signal) = failing(outcome, error) else { return };
+    if !signal.firing && judged.known(RUN, FAILING).is_none() {
         return;
     }
-    let decision = judged.decide(slot.watch_id, RUN, &signal, &watch.failing);
-    let Verdict::Alert(reason) = decision.verdict else { return };
-    let name = &watch.name;
+    let decision = if host_down {
+        let around = Circumstances { mute: Some(Mute::Suppressed), ..judged.held() };
+        judged.decide_around(slot.watch_id, RUN, &signal, &watch.failing, around)
+    } else {
+        judged.decide(watch, slot.watch_id, RUN, &signal, &watch.failing)
+    };
+    let Some(reason) = decision.verdict.news() else { return };
+    let (name, why) = (&watch.name, &signal.summary);
     let title = match reason {
         Reason::Resolved => format!("{name} works again after {}", lasted(decision.since, slot.now)),
         Reason::Reminder => format!("{name} is still failing: {why}"),
@@ -51,7 +49,28 @@ pub(super) fn judge_run(
     };
     let words = Words { title, ..Words::default() };
     let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
-    judged.tell(&watch.notify, words, vec![alert]);
+    judged.tell(watch, &topic(watch), &watch.notify, words, vec![alert]);
+}
+
+/// Whether this run makes "failing" news.
+pub(super) fn would_tell(watch: &Watch, outcome: Outcome, error: Option<&str>, judged: &Judged) -> bool {
+    let Some(signal) = failing(outcome, error) else { return false };
+    signal.firing && judged.would_tell(watch, RUN, &signal, &watch.failing)
+}
+
+fn failing(outcome: Outcome, error: Option<&str>) -> Option<Signal> {
+    let (state, firing) = match outcome {
+        Outcome::Ok | Outcome::Unchanged => ("ok", false),
+        Outcome::Failed => ("failing", true),
+        // Neither failing nor working: what was so stays so.
+        Outcome::Blocked => return None,
+    };
+    let why = error.unwrap_or_default();
+    Some(Signal::level(FAILING, state, firing).severity(Severity::Warning).summary(why))
+}
+
+fn topic(watch: &Watch) -> String {
+    format!("{}/{RUN}", watch.name)
 }
 
 /// Data that stand still for too long are told, and so is that they move again. Answers from when on,
@@ -76,8 +95,8 @@ pub(super) async fn judge_age(
     let asked_for = matches!(watch.stale_after, Stale::After(_));
     let on_first = if asked_for { OnFirst::Notify } else { OnFirst::Baseline };
     let policy = Policy { after: 1, on_first, ..watch.failing.clone() };
-    let decision = judged.decide(slot.watch_id, RUN, &signal, &policy);
-    if let Verdict::Alert(reason) = decision.verdict {
+    let decision = judged.decide(watch, slot.watch_id, RUN, &signal, &policy);
+    if let Some(reason) = decision.verdict.news() {
         let name = &watch.name;
         let title = match reason {
             Reason::Resolved => {
@@ -87,7 +106,7 @@ pub(super) async fn judge_age(
         };
         let words = Words { title, ..Words::default() };
         let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
-        judged.tell(&watch.notify, words, vec![alert]);
+        judged.tell(watch, &topic(watch), &watch.notify, words, vec![alert]);
     }
     Ok(Some(stale_at))
 }
@@ -138,88 +157,6 @@ fn time_of_data(observation: &Observation) -> Option<Timestamp> {
     }
 }
 
-/// How each host that was asked answered: `Some(why)` where it blocks us.
-pub(super) fn hosts(answers: &[Answer]) -> BTreeMap<String, Option<String>> {
-    let mut hosts: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for answer in answers {
-        let why = match &answer.result {
-            Ok(_) => None,
-            Err(FetchError::Blocked { why, .. }) => Some(why.clone()),
-            // A failure says nothing about being let in.
-            Err(FetchError::Failed(_)) => continue,
-        };
-        let known = hosts.entry(answer.request.host().to_owned()).or_default();
-        *known = known.take().or(why);
-    }
-    hosts
-}
-
-/// The hosts of which we said that they block us; each is told once, whichever watches ask it.
-pub(super) struct BlockedHosts(Mutex<HashSet<String>>);
-
-impl BlockedHosts {
-    pub(super) async fn load(store: &Store) -> Result<Self, sqlx::Error> {
-        let states = store.signal_states(DAEMON).await?.remove(RUN).unwrap_or_default();
-        let blocked = states.into_iter().filter(|(_, state)| state.firing).map(|(host, _)| host);
-        Ok(Self(Mutex::new(blocked.collect())))
-    }
-
-    pub(super) fn contains(&self, host: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
-    }
-
-    /// Whether this is the first to hear of it.
-    fn turn(&self, host: &str, blocked: bool) -> bool {
-        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if blocked { hosts.insert(host.to_owned()) } else { hosts.remove(host) }
-    }
-
-    /// Takes back what a run that could not be stored has claimed to tell.
-    pub(super) fn take_back(&self, hosts: &[(String, bool)]) {
-        for (host, blocked) in hosts {
-            self.turn(host, !blocked);
-        }
-    }
-
-    /// Tells of hosts that begin or cease to block us. Answers which.
-    pub(super) async fn judge(
-        &self,
-        store: &Store,
-        watch: &Watch,
-        slot: &Slot,
-        hosts: &BTreeMap<String, Option<String>>,
-        judged: &mut Judged,
-    ) -> Result<Vec<(String, bool)>, sqlx::Error> {
-        let mut turned = Vec::new();
-        for (host, why) in hosts {
-            let blocked = why.is_some();
-            if !self.turn(host, blocked) {
-                continue;
-            }
-            turned.push((host.clone(), blocked));
-            let states = store.signal_states(DAEMON).await?.remove(RUN).unwrap_or_default();
-            let known = states.get(host);
-            let signal = Signal::level(host, if blocked { "blocked" } else { "open" }, blocked)
-                .severity(Severity::Warning)
-                .summary(why.clone().unwrap_or_default());
-            let decision = decide(known, &signal, &Policy::default(), slot.now);
-            judged.settle(DAEMON, RUN, host, decision.next);
-            let Verdict::Alert(reason) = decision.verdict else { continue };
-            let title = if blocked {
-                format!("{host} blocks us")
-            } else {
-                format!("{host} lets us in again after {}", lasted(decision.since, slot.now))
-            };
-            let words = Words { title, body: why.clone().unwrap_or_default(), url: None };
-            let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
-            let told = if blocked { Vec::new() } else { store.notifiers_told(RUN, host).await? };
-            let notifiers = if told.is_empty() { &watch.notify } else { &told };
-            judged.tell(notifiers, words, vec![alert]);
-        }
-        Ok(turned)
-    }
-}
-
-fn lasted(since: Timestamp, now: Timestamp) -> Period {
+pub(super) fn lasted(since: Timestamp, now: Timestamp) -> Period {
     Period(Duration::try_from(now.duration_since(since)).unwrap_or_default())
 }

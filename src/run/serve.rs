@@ -59,7 +59,7 @@ async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl 
     }
     let slot = Slot { watch_id: *watch_id, due_at: request.due_at, trigger: request.trigger, now };
     let span = info_span!("run", watch = %name);
-    let running = AssertUnwindSafe(runner.run(&roster.http, watch, &slot)).catch_unwind();
+    let running = AssertUnwindSafe(runner.run(roster, watch, &slot)).catch_unwind();
     match running.instrument(span).await {
         Ok(Ok(report)) => {
             if report.deliveries > 0 {

@@ -65,6 +65,27 @@ impl Store {
         Ok(states)
     }
 
+    /// What one strategy of a watch settled on about one subject.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn signal_state(
+        &self,
+        watch_id: i64,
+        strategy: &str,
+        subject: &str,
+    ) -> Result<Option<SignalState>, sqlx::Error> {
+        let state: Option<String> = sqlx::query_scalar(
+            "select state from signal_state where watch_id = ? and strategy = ? and subject = ?",
+        )
+        .bind(watch_id)
+        .bind(strategy)
+        .bind(subject)
+        .fetch_optional(&self.read)
+        .await?;
+        state.as_deref().map(from_json).transpose()
+    }
+
     /// The last alerts, newest first.
     ///
     /// # Errors

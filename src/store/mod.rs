@@ -6,6 +6,7 @@ mod observations;
 mod outbox;
 mod prune;
 mod runs;
+mod silences;
 #[cfg(test)]
 mod tests;
 mod watches;

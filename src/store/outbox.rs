@@ -24,10 +24,14 @@ pub struct NewDelivery {
     pub url: Option<String>,
     /// The alerts it carries.
     pub alert_ids: Vec<String>,
+    /// What is told of in order: no delivery overtakes an older one of its topic.
+    pub topic: String,
+    /// Whether it waits for nothing: no quiet hours, no bundle, no budget.
+    pub urgent: bool,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Not to be sent before.
-    pub not_before: Timestamp,
+    /// The end of the quiet hours it was written in: until then it is held, and told in a brief.
+    pub held_until: Option<Timestamp>,
 }
 
 /// A delivery that is ours to send until its lease runs out.
@@ -91,15 +95,20 @@ pub(super) async fn enqueue(
                 d.url,
                 d.alert_ids,
                 millis(d.created_at),
-                millis(d.not_before)
+                d.held_until.map_or(0, millis),
+                d.topic,
+                d.urgent,
+                d.held_until.is_some()
             ])
         })
         .collect();
     sqlx::query(
         "insert into delivery
-             (id, run_id, notifier, title, body, url, alert_ids, status, created_at, next_attempt_at)
+             (id, run_id, notifier, title, body, url, alert_ids, status, created_at, next_attempt_at, topic,
+              urgent, held)
          select value ->> 0, ?1, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value -> 5, 'pending',
-                value ->> 6, value ->> 7 from json_each(?2)",
+                value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+         from json_each(?2) order by key",
     )
     .bind(run_id)
     .bind(super::json(&rows)?)
@@ -132,7 +141,7 @@ impl Store {
                          where id = (select id from delivery
                                      where notifier = ?1 and next_attempt_at <= ?2
                                        and (status = 'pending' or (status = 'sending' and lease_until <= ?2))
-                                     order by next_attempt_at, created_at, id limit 1)
+                                     order by next_attempt_at, seq limit 1)
                          returning id, title, body, url, alert_ids, attempts, parts_done, created_at",
                     )
                     .bind(notifier)

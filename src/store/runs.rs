@@ -58,6 +58,8 @@ pub struct Found {
     pub alerts: Vec<Alert>,
     /// To whom.
     pub deliveries: Vec<NewDelivery>,
+    /// Silences of which a message says that they have ended.
+    pub silences_told: Vec<i64>,
 }
 
 /// One subject as an answer showed it.
@@ -224,5 +226,6 @@ async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Resu
         .await?;
     }
     super::alerts::insert(connection, run_id, run.watch_id, millis(run.started_at), &found.alerts).await?;
+    super::silences::mark_told(connection, &found.silences_told, millis(run.started_at)).await?;
     super::outbox::enqueue(connection, run_id, &found.deliveries).await
 }

@@ -115,7 +115,9 @@ fn delivery(id: &str, notifier: &str, created_at: Timestamp) -> NewDelivery {
         url: None,
         alert_ids: vec![format!("alert-of-{id}")],
         created_at,
-        not_before: Timestamp::UNIX_EPOCH,
+        topic: "w/s".into(),
+        urgent: false,
+        held_until: None,
     }
 }
 

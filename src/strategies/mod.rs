@@ -106,6 +106,7 @@ mod tests {
             last_told_at: None,
             last_told_value: None,
             streak: 0,
+            waits: false,
         }
     }
 

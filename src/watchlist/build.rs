@@ -191,6 +191,7 @@ impl Builder<'_, '_> {
             }
         };
         let notify = self.notify(entry, &keys, notifiers);
+        self.check_dependencies(entry, &keys);
         let (source_kind, source) = source?;
         let judges = self.judges(strategy, &*source, &keys, file, &place, &within);
         let alerting = &self.config.alerting;
@@ -215,6 +216,8 @@ impl Builder<'_, '_> {
             failing: Policy { resolve_after: 1, cooldown: Period::ZERO, ..failing },
             stale_after: keys.stale_after.unwrap_or(alerting.stale_after),
             quiet_hours,
+            urgent: keys.urgent,
+            depends_on: keys.depends_on,
             notify,
             lookbacks,
             secrets: Arc::clone(&self.secrets),
@@ -280,6 +283,7 @@ impl Builder<'_, '_> {
             let place = format!("{place}: strategy");
             let span = table.span();
             let at = Spot { file, span: within.clone(), place: &place };
+            let spec = spec_of(table.get_ref());
             let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, &at, None) else { continue };
             if !strategy.reads().contains(&source.yields()) {
                 let reads: Vec<String> = strategy.reads().iter().map(ToString::to_string).collect();
@@ -296,7 +300,7 @@ impl Builder<'_, '_> {
             let same = judges.iter().filter(|judge| judge.name.split('-').next() == Some(kind.name)).count();
             let name = if same == 0 { kind.name.to_owned() } else { format!("{}-{}", kind.name, same + 1) };
             let policy = self.policy(keys, kind.policy.on_first, kind.policy.resolved);
-            judges.push(Judge { name, strategy, policy });
+            judges.push(Judge { name, spec, strategy, policy });
         }
         judges
     }
@@ -369,6 +373,29 @@ impl Builder<'_, '_> {
         names.clone()
     }
 
+    fn check_dependencies(&mut self, entry: &Entry<'_>, keys: &WatchKeys) {
+        let watches = &self.config.watches;
+        for name in &keys.depends_on {
+            let message = if *name == entry.name {
+                "a watch cannot depend on itself".to_owned()
+            } else if watches.iter().any(|watch| watch.name == *name) {
+                continue;
+            } else {
+                format!(
+                    "no watch named `{name}`{}",
+                    or_known(name, watches.iter().map(|watch| watch.name.as_str()))
+                )
+            };
+            let at = entry.table.get_ref().get("depends_on").map_or(entry.place.span.clone(), Spanned::span);
+            self.mistakes.add(
+                entry.place.file,
+                Some(at),
+                &format!("watch `{}`: depends_on", entry.name),
+                &message,
+            );
+        }
+    }
+
     fn zone(
         &mut self,
         name: &str,
@@ -430,6 +457,31 @@ fn tables_in(value: Spanned<DeValue<'_>>) -> Option<Vec<Spanned<DeTable<'_>>>> {
             }
         })
         .collect()
+}
+
+/// A table as JSON, its keys in order, so that the same table reads the same however it is written.
+fn spec_of(table: &DeTable<'_>) -> String {
+    fn value_of(value: &DeValue<'_>) -> serde_json::Value {
+        match value {
+            DeValue::String(text) => text.as_ref().into(),
+            DeValue::Integer(number) => number.to_string().into(),
+            DeValue::Float(number) => number.to_string().into(),
+            DeValue::Boolean(truth) => (*truth).into(),
+            DeValue::Datetime(time) => time.to_string().into(),
+            DeValue::Array(items) => items.iter().map(|item| value_of(item.get_ref())).collect(),
+            DeValue::Table(table) => table_of(table),
+        }
+    }
+    fn table_of(table: &DeTable<'_>) -> serde_json::Value {
+        let sorted: BTreeMap<&str, serde_json::Value> =
+            table.iter().map(|(key, value)| (key.get_ref().as_ref(), value_of(value.get_ref()))).collect();
+        sorted
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+    table_of(table).to_string()
 }
 
 fn table_of(kind: &'static str) -> DeTable<'static> {

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Environment, Mistakes, Stale};
 use crate::http;
-use crate::plugin::{Lookback, Notifier, Source, Strategy};
+use crate::plugin::{Lookback, Needs, Notifier, Source, Strategy};
 use crate::timetable::Timetable;
 
 use build::Builder;
@@ -52,6 +52,16 @@ impl Roster {
             |watch: &Arc<Watch>| Some((watch.name.clone(), (*ids.get(&watch.name)?, Arc::clone(watch))));
         let watches = watchlist.watches.iter().filter_map(row).collect();
         Self { watchlist, http, watches }
+    }
+
+    /// How many watches ask a host.
+    #[must_use]
+    pub fn watches_asking(&self, host: &str, now: Timestamp) -> usize {
+        let asks = |watch: &Watch| {
+            let needs = Needs { now, bars: watch.bars() };
+            watch.source.requests(&needs).iter().any(|request| request.host() == host)
+        };
+        self.watches.values().filter(|(_, watch)| watch.enabled && asks(watch)).count()
     }
 }
 
@@ -93,6 +103,10 @@ pub struct Watch {
     pub stale_after: Stale,
     /// Hours in which messages wait.
     pub quiet_hours: Option<QuietHours>,
+    /// Whether its messages wait for nothing: no quiet hours, no bundle, no budget.
+    pub urgent: bool,
+    /// While one of these is failing, openings of this one are not told.
+    pub depends_on: Vec<String>,
     /// Whom to tell.
     pub notify: Vec<String>,
     /// What each of its strategies wants to see of the past.
@@ -105,6 +119,8 @@ pub struct Watch {
 pub struct Judge {
     /// Its kind, with a number where the watch has several of it.
     pub name: String,
+    /// Its own table as JSON: what it means.
+    pub spec: String,
     /// The strategy.
     pub strategy: Box<dyn Strategy>,
     /// What is news.

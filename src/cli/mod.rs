@@ -6,6 +6,7 @@ mod kinds;
 mod look;
 mod once;
 mod run;
+mod silence;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +51,9 @@ enum Command {
     History(look::History),
     /// What was told
     Alerts(look::Alerts),
+    /// Keep the beginnings of something quiet for a while
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
     /// Try a notifier
     #[command(subcommand)]
     Notify(NotifyCommand),
@@ -145,6 +149,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,
+        Command::Silence(silence) => silence.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),
     }

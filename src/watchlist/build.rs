@@ -283,7 +283,6 @@ impl Builder<'_, '_> {
             let place = format!("{place}: strategy");
             let span = table.span();
             let at = Spot { file, span: within.clone(), place: &place };
-            let spec = spec_of(table.get_ref());
             let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, &at, None) else { continue };
             if !strategy.reads().contains(&source.yields()) {
                 let reads: Vec<String> = strategy.reads().iter().map(ToString::to_string).collect();
@@ -300,7 +299,7 @@ impl Builder<'_, '_> {
             let same = judges.iter().filter(|judge| judge.name.split('-').next() == Some(kind.name)).count();
             let name = if same == 0 { kind.name.to_owned() } else { format!("{}-{}", kind.name, same + 1) };
             let policy = self.policy(keys, kind.policy.on_first, kind.policy.resolved);
-            judges.push(Judge { name, spec, strategy, policy });
+            judges.push(Judge { name, strategy, policy });
         }
         judges
     }
@@ -457,31 +456,6 @@ fn tables_in(value: Spanned<DeValue<'_>>) -> Option<Vec<Spanned<DeTable<'_>>>> {
             }
         })
         .collect()
-}
-
-/// A table as JSON, its keys in order, so that the same table reads the same however it is written.
-fn spec_of(table: &DeTable<'_>) -> String {
-    fn value_of(value: &DeValue<'_>) -> serde_json::Value {
-        match value {
-            DeValue::String(text) => text.as_ref().into(),
-            DeValue::Integer(number) => number.to_string().into(),
-            DeValue::Float(number) => number.to_string().into(),
-            DeValue::Boolean(truth) => (*truth).into(),
-            DeValue::Datetime(time) => time.to_string().into(),
-            DeValue::Array(items) => items.iter().map(|item| value_of(item.get_ref())).collect(),
-            DeValue::Table(table) => table_of(table),
-        }
-    }
-    fn table_of(table: &DeTable<'_>) -> serde_json::Value {
-        let sorted: BTreeMap<&str, serde_json::Value> =
-            table.iter().map(|(key, value)| (key.get_ref().as_ref(), value_of(value.get_ref()))).collect();
-        sorted
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    }
-    table_of(table).to_string()
 }
 
 fn table_of(kind: &'static str) -> DeTable<'static> {

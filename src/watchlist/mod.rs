@@ -119,8 +119,6 @@ pub struct Watch {
 pub struct Judge {
     /// Its kind, with a number where the watch has several of it.
     pub name: String,
-    /// Its own table as JSON: what it means.
-    pub spec: String,
     /// The strategy.
     pub strategy: Box<dyn Strategy>,
     /// What is news.

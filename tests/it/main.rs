@@ -10,6 +10,7 @@ mod failing;
 mod first_sight;
 mod harness;
 mod messages;
+mod muted;
 mod newegg;
 mod outbox;
 mod pages;

@@ -5,6 +5,7 @@
 
 mod blocked;
 mod cli;
+mod closing;
 mod crash;
 mod failing;
 mod first_sight;

@@ -203,7 +203,9 @@ impl Watchlist {
 #[must_use]
 pub fn first_due(watch: &Watch, now: Timestamp, new_watches: usize) -> Option<Timestamp> {
     let first = watch.timetable.first_due(now)?;
-    let Timetable::Every { every, phase_ms } = &watch.timetable else { return Some(first) };
+    let Some((every, phase_ms)) = watch.timetable.interval().filter(|_| first <= now) else {
+        return Some(first);
+    };
     // A few watches start at once; very many start over a while, so that they do not come all together.
     let window = every.as_millis().min(i64::try_from(new_watches).unwrap_or(i64::MAX).saturating_mul(5));
     if new_watches <= 20 || window <= 0 {

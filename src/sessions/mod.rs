@@ -50,8 +50,10 @@ struct Week {
 #[serde(deny_unknown_fields, default)]
 pub struct AdHoc {
     /// Days on which it does not open.
+    #[serde(deserialize_with = "parse::days")]
     pub extra_closed: BTreeSet<Date>,
     /// Days on which it closes at this time of its own zone.
+    #[serde(deserialize_with = "parse::closes")]
     pub early_close: BTreeMap<Date, Time>,
 }
 

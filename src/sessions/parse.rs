@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::exchanges::named;
 use super::{AdHoc, Hours, NAMED, Opening, Week};
@@ -72,6 +74,26 @@ impl AdHoc {
         week.early_close.extend(&self.early_close);
         Arc::new(week)
     }
+}
+
+/// Reads a list of days.
+pub(super) fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<Date>, D::Error> {
+    let days = Vec::<String>::deserialize(deserializer)?;
+    days.iter().map(|text| day(text).map_err(D::Error::custom)).collect()
+}
+
+/// Reads a table of days, each with a time.
+pub(super) fn closes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Date, Time>, D::Error> {
+    let days = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let close = |(text, at): (&String, &String)| {
+        let time = time(at).ok_or_else(|| format!("`{at}` is not a time; write it like \"13:00\""))?;
+        Ok((day(text)?, time))
+    };
+    days.iter().map(close).collect::<Result<_, String>>().map_err(D::Error::custom)
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a day; write it like \"2026-12-24\""))
 }
 
 /// Reads hours, days and perhaps a zone; without one they are in `zone`.

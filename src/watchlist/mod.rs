@@ -16,6 +16,7 @@ use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Environment, Mistakes, Stale};
 use crate::http;
 use crate::plugin::{Lookback, Needs, Notifier, Source, Strategy};
+use crate::sessions::{AdHoc, Hours};
 use crate::timetable::Timetable;
 
 use build::Builder;
@@ -89,6 +90,8 @@ pub struct Watch {
     pub enabled: bool,
     /// When it is due.
     pub timetable: Timetable,
+    /// When what it looks at is open: its own hours, or those that its source is known to have.
+    pub hours: Option<Hours>,
     /// For quiet hours and times in messages.
     pub zone: TimeZone,
     /// The source's kind.
@@ -187,7 +190,9 @@ impl Watchlist {
         // In an address they may stand escaped.
         let escaped = mistakes.secrets().iter().map(|secret| byte_serialize(secret.as_bytes()).collect());
         let secrets = plain.chain(escaped).collect();
-        let built = Builder { config: &config, mistakes, crons: HashMap::new(), secrets }.build();
+        let ad_hoc: HashMap<String, AdHoc> =
+            config.hours.iter().map(|(name, (days, _))| (name.clone(), days.clone())).collect();
+        let built = Builder { config: &config, mistakes, crons: HashMap::new(), ad_hoc, secrets }.build();
         let (watchlist, mistakes) = built;
         if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
     }

@@ -9,6 +9,7 @@ mod crash;
 mod failing;
 mod first_sight;
 mod harness;
+mod hours;
 mod messages;
 mod newegg;
 mod outbox;

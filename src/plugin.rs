@@ -46,6 +46,12 @@ pub trait Source: Send + Sync {
         subject.to_owned()
     }
 
+    /// When what it looks at is open, as it would stand after `hours =`: how old its data may grow is
+    /// counted in that time, where the watch does not say otherwise.
+    fn hours(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The strategies of a watch that names none, as the array that would stand after `strategy =`.
     fn usual_strategies(&self) -> &'static str;
 }

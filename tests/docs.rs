@@ -153,6 +153,7 @@ fn the_example_shows_every_key() {
         ("fetch.per_host", "[fetch]\nper_host = { ? }"),
         ("fetch.host", "[fetch]\nhost.\"a.example\" = { ? }"),
         ("alerting", "[alerting]\n?"),
+        ("hours", "[hours.NYSE]\n?"),
         ("watch", "[watch.a]\nevery = \"1m\"\nsource = { kind = \"yahoo\", symbols = \"A\" }\n?"),
     ] {
         let value = path.split('.').fold(&example, |value, key| &value[key]);

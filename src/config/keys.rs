@@ -265,7 +265,8 @@ impl<'de> Deserialize<'de> for Reminder {
 /// `"auto"`, `"never"`, or a length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// Three times the larger of the schedule's gap and the data's own rhythm.
+    /// Three times the larger of the schedule's gap and the data's own rhythm; for a market only where its
+    /// hours are known, and in open time.
     Auto,
     /// Not told.
     Never,
@@ -294,6 +295,8 @@ pub struct WatchKeys {
     pub cron: Option<String>,
     /// For the schedule, quiet hours and times in messages.
     pub timezone: Option<String>,
+    /// When it may be due: the name of an exchange, or hours, days and perhaps a zone.
+    pub hours: Option<String>,
     /// Whom to tell; every notifier when left out.
     pub notify: Option<Vec<String>>,
     /// Free words that travel with the alerts.

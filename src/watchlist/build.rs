@@ -13,6 +13,7 @@ use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, WatchKeys};
 use crate::http::{self, HostRules};
 use crate::model::{OnFirst, Period, ReadingKind, did_you_mean, or_known};
 use crate::plugin::{self, Kind, Lookback, Source, Strategy};
+use crate::sessions::{AdHoc, Hours};
 use crate::timetable::Timetable;
 use crate::{notifiers, sources, strategies};
 
@@ -21,6 +22,8 @@ pub(super) struct Builder<'c, 'i> {
     pub(super) mistakes: Mistakes,
     /// Timetables by line and zone: a parsed line is large, and many watches share one.
     pub(super) crons: HashMap<(String, String), Timetable>,
+    /// Days that exchanges announced late.
+    pub(super) ad_hoc: HashMap<String, AdHoc>,
     pub(super) secrets: Arc<[String]>,
 }
 
@@ -33,6 +36,11 @@ impl Builder<'_, '_> {
             self.mistakes.add(0, None, "[alerting]: quiet_hours", &why);
         }
         self.check_web();
+        for (name, (days, place)) in &config.hours {
+            if let Err(why) = days.check(name) {
+                self.mistakes.at(place, &format!("hours `{name}`"), &why);
+            }
+        }
         for entry in config.sources.values() {
             if !sources::KINDS.iter().any(|kind| kind.name == entry.name) {
                 let hint = did_you_mean(&entry.name, sources::KINDS.iter().map(|kind| kind.name));
@@ -180,7 +188,9 @@ impl Builder<'_, '_> {
             }
             None => self.zone(&self.config.daemon.timezone.clone(), None).or(Some(TimeZone::UTC)),
         };
-        let timetable = self.timetable(entry, &keys, zone.as_ref().unwrap_or(&TimeZone::UTC), is_complete);
+        let slots_zone = zone.clone().unwrap_or(TimeZone::UTC);
+        let timetable = self.timetable(entry, &keys, &slots_zone, is_complete);
+        let (timetable, hours) = self.hours(entry, &keys, &slots_zone, timetable);
         let quiet = keys.quiet_hours.as_ref().unwrap_or(&self.config.alerting.quiet_hours);
         let quiet_hours = match QuietHours::parse(quiet) {
             Ok(hours) => hours.filter(|_| !keys.urgent),
@@ -209,6 +219,7 @@ impl Builder<'_, '_> {
             labels: keys.labels,
             enabled: keys.enabled.unwrap_or(true),
             timetable: timetable?,
+            hours: hours.or_else(|| Hours::parse(source.hours()?, &TimeZone::UTC, &self.ad_hoc).ok()),
             zone: zone?,
             source_kind,
             source,
@@ -349,6 +360,27 @@ impl Builder<'_, '_> {
             self.mistakes.add(entry.place.file, Some(at), &format!("{place}: {key}"), &why);
         })
         .ok()
+    }
+
+    /// Keeps the watch to its hours.
+    fn hours(
+        &mut self,
+        entry: &Entry<'_>,
+        keys: &WatchKeys,
+        zone: &TimeZone,
+        timetable: Option<Timetable>,
+    ) -> (Option<Timetable>, Option<Hours>) {
+        let Some(text) = &keys.hours else { return (timetable, None) };
+        let hours = Hours::parse(text, zone, &self.ad_hoc);
+        let within = hours.and_then(|hours| {
+            let timetable = timetable.map(|all| all.within(Some(hours.clone()))).transpose()?;
+            Ok((timetable, Some(hours)))
+        });
+        within.unwrap_or_else(|why| {
+            let at = entry.table.get_ref().get("hours").map_or(entry.place.span.clone(), Spanned::span);
+            self.mistakes.add(entry.place.file, Some(at), &format!("watch `{}`: hours", entry.name), &why);
+            (None, None)
+        })
     }
 
     fn notify(

@@ -16,6 +16,7 @@ use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Environment, Mistakes, Stale};
 use crate::http;
 use crate::plugin::{Lookback, Needs, Notifier, Source, Strategy};
+use crate::sessions::{AdHoc, Hours};
 use crate::timetable::Timetable;
 
 use build::Builder;
@@ -89,6 +90,8 @@ pub struct Watch {
     pub enabled: bool,
     /// When it is due.
     pub timetable: Timetable,
+    /// When what it looks at is open: its own hours, or those that its source is known to have.
+    pub hours: Option<Hours>,
     /// For quiet hours and times in messages.
     pub zone: TimeZone,
     /// The source's kind.
@@ -185,7 +188,9 @@ impl Watchlist {
         // In an address they may stand escaped.
         let escaped = mistakes.secrets().iter().map(|secret| byte_serialize(secret.as_bytes()).collect());
         let secrets = plain.chain(escaped).collect();
-        let built = Builder { config: &config, mistakes, crons: HashMap::new(), secrets }.build();
+        let ad_hoc: HashMap<String, AdHoc> =
+            config.hours.iter().map(|(name, (days, _))| (name.clone(), days.clone())).collect();
+        let built = Builder { config: &config, mistakes, crons: HashMap::new(), ad_hoc, secrets }.build();
         let (watchlist, mistakes) = built;
         if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
     }
@@ -201,7 +206,9 @@ impl Watchlist {
 #[must_use]
 pub fn first_due(watch: &Watch, now: Timestamp, new_watches: usize) -> Option<Timestamp> {
     let first = watch.timetable.first_due(now)?;
-    let Timetable::Every { every, phase_ms } = &watch.timetable else { return Some(first) };
+    let Some((every, phase_ms)) = watch.timetable.interval().filter(|_| first <= now) else {
+        return Some(first);
+    };
     // A few watches start at once; very many start over a while, so that they do not come all together.
     let window = every.as_millis().min(i64::try_from(new_watches).unwrap_or(i64::MAX).saturating_mul(5));
     if new_watches <= 20 || window <= 0 {

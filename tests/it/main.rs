@@ -10,6 +10,7 @@ mod crash;
 mod failing;
 mod first_sight;
 mod harness;
+mod hours;
 mod messages;
 mod muted;
 mod newegg;

@@ -5,6 +5,7 @@ mod check;
 mod kinds;
 mod look;
 mod once;
+mod plan;
 mod run;
 mod silence;
 mod table;
@@ -45,6 +46,8 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// What a reload of the configuration would change
+    Plan(plan::Plan),
     /// Run one watch now and print what it sees
     Once(once::Once),
     /// What was seen
@@ -146,6 +149,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run { config } => run::run(&config).await,
         Command::Demo { seconds } => run::demo(seconds).await,
         Command::Check { config } => check::check(&config, Timestamp::now()),
+        Command::Plan(plan) => plan.run().await,
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,

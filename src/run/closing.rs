@@ -11,8 +11,7 @@ use uuid::Uuid;
 use super::own::{RUN, lasted};
 use crate::model::{Alert, AlertStatus, OnFirst, Reason, Signal, SignalState};
 use crate::store::{Affected, Closing, Fate, NewDelivery};
-use crate::strategies;
-use crate::watchlist::Watch;
+use crate::watchlist::{Watch, usual_policy};
 
 /// Lines of a note about many episodes.
 const MOST_LINES: usize = 20;
@@ -286,7 +285,7 @@ impl Closer {
 
 /// Whether a watch wanted the ends of a strategy told.
 fn ends_are_told(watch: &Map<String, Value>, strategy: &str) -> bool {
-    let usual = kind_of(strategy).is_some_and(|policy| policy.resolved);
+    let usual = usual_policy(strategy).is_some_and(|policy| policy.resolved);
     watch.get("resolved").and_then(Value::as_bool).unwrap_or(usual)
 }
 
@@ -294,13 +293,6 @@ fn ends_are_told(watch: &Map<String, Value>, strategy: &str) -> bool {
 fn is_announced(watch: &Map<String, Value>, strategy: &str) -> bool {
     match watch.get("on_first").and_then(Value::as_str) {
         Some(on_first) => on_first == "announce",
-        None => kind_of(strategy).is_some_and(|policy| policy.on_first == OnFirst::Announce),
+        None => usual_policy(strategy).is_some_and(|policy| policy.on_first == OnFirst::Announce),
     }
-}
-
-fn kind_of(strategy: &str) -> Option<crate::model::PolicyDefaults> {
-    let kind = strategy.rsplit_once('-').map_or(strategy, |(kind, number)| {
-        if number.bytes().all(|byte| byte.is_ascii_digit()) { kind } else { strategy }
-    });
-    strategies::KINDS.iter().find(|row| row.name == kind).map(|row| row.policy)
 }

@@ -97,6 +97,23 @@ pub struct WatchRow {
     pub name: String,
 }
 
+/// A watch as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredWatch {
+    /// Its name.
+    pub name: String,
+    /// Its table as JSON.
+    pub spec: String,
+    /// A hash of the table.
+    pub spec_hash: u64,
+    /// Whether it is run.
+    pub enabled: bool,
+    /// Whether it is no longer in the watchlist.
+    pub is_removed: bool,
+    /// How many of its alerts were told and are still so.
+    pub open_alerts: i64,
+}
+
 type Stored = (i64, String, i64, bool, Option<i64>);
 
 impl Store {
@@ -159,6 +176,25 @@ impl Store {
             .fetch_one(&self.read)
             .await?;
         Ok(next.map(time))
+    }
+
+    /// The watches of the file as they are stored, also those that are no longer there.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn stored_watches(&self) -> Result<Vec<StoredWatch>, sqlx::Error> {
+        let rows: Vec<(String, String, i64, bool, bool, i64)> = sqlx::query_as(
+            "select name, spec, spec_hash, enabled, removed_at is not null,
+                    (select count(*) from signal_state
+                     where watch_id = watch.id and state ->> 'firing' and state ->> 'told')
+             from watch where origin = 'file' order by id",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        let watch = |(name, spec, hash, enabled, is_removed, open_alerts): (_, _, i64, _, _, _)| {
+            StoredWatch { name, spec, spec_hash: hash.cast_unsigned(), enabled, is_removed, open_alerts }
+        };
+        Ok(rows.into_iter().map(watch).collect())
     }
 
     /// A watch by its name, also one that is no longer in the watchlist.

@@ -15,8 +15,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Environment, Mistakes, Stale};
 use crate::http;
+use crate::model::PolicyDefaults;
 use crate::plugin::{Lookback, Needs, Notifier, Source, Strategy};
 use crate::sessions::{AdHoc, Hours};
+use crate::strategies;
 use crate::timetable::Timetable;
 
 use build::Builder;
@@ -200,6 +202,16 @@ impl Watchlist {
     pub fn watch(&self, name: &str) -> Option<&Arc<Watch>> {
         self.watches.iter().find(|watch| watch.name == name)
     }
+}
+
+/// What the kind of a strategy wants told, by the name that the strategy goes by in a watch.
+#[must_use]
+pub fn usual_policy(strategy: &str) -> Option<PolicyDefaults> {
+    let kind = match strategy.rsplit_once('-') {
+        Some((kind, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => kind,
+        _ => strategy,
+    };
+    strategies::KINDS.iter().find(|row| row.name == kind).map(|row| row.policy)
 }
 
 /// The moment from which the first slots of new watches are spread.

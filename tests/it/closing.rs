@@ -140,3 +140,31 @@ async fn a_renamed_watch_keeps_its_open_episode() {
     tick(&harness, "uno", 1).await;
     assert_eq!(harness.titles().await[2..], ["n is no longer above 10: 9"]);
 }
+
+#[tokio::test]
+async fn the_plan_says_what_a_reload_would_do_and_does_nothing() {
+    let harness = both_told().await;
+    let plan = async || {
+        let output = crate::harness::command(&harness.stage, &["plan"]).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(plan().await, "Nothing would change: 2 watches stay as they are.\n");
+    harness.stage.write(
+        &TWO.replacen("above = 10", "above = 5", 1).replace("[watch.two]", "[watch.three]\nwas = \"two\"")
+            .replace("every = \"1m\"\n[watch.three]", "every = \"1m\"\n[watch.new]\nsource = { kind = \"page\", url = \"{origin}/p\" }\nevery = \"1h\"\n[watch.three]"),
+    );
+    let text = plan().await;
+    for line in [
+        "~  one    changed: strategy; begins anew: threshold; 1 open alert ends with a note",
+        "+  new    new",
+        ">  three  was `two`, keeps its history",
+        "A reload would add 1, change 1, rename 1, remove 0; 0 stay as they are.",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    harness.stage.write(&TWO[..TWO.find("[watch.two]").unwrap()]);
+    let text = plan().await;
+    assert!(text.contains("-  two    removed; its history stays; 1 open alert ends with a note"), "{text}");
+    assert_eq!(harness.messages().await.len(), 2, "nothing was done");
+}

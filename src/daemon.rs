@@ -293,7 +293,7 @@ pub async fn synchronise(store: &Store, watchlist: &Watchlist) -> anyhow::Result
         })
         .collect();
     let notifiers: Vec<String> = watchlist.notifiers.keys().cloned().collect();
-    let closer = Closer::new(watchlist.watches.clone(), notifiers.clone(), now);
+    let closer = Closer::new(watchlist, now);
     let synced = store.synchronise(specs, now, move |affected| closer.close(affected)).await?;
     let buried = store.bury_deliveries_without(notifiers).await?;
     if buried > 0 {

@@ -218,6 +218,10 @@ impl<'de> Deserialize<'de> for Size {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerting {
+    /// What happens at first sight; what each strategy wants when left out.
+    pub on_first: Option<OnFirst>,
+    /// Whether ends are told; what each strategy wants when left out.
+    pub resolved: Option<bool>,
     /// Firing readings in a row before it is news.
     pub after: u32,
     /// Quiet readings in a row before it is over.
@@ -237,6 +241,8 @@ pub struct Alerting {
 impl Default for Alerting {
     fn default() -> Self {
         Self {
+            on_first: None,
+            resolved: None,
             after: 1,
             resolve_after: 1,
             fail_after: 3,

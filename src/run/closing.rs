@@ -9,9 +9,10 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::own::{RUN, lasted};
+use crate::config::Alerting;
 use crate::model::{Alert, AlertStatus, OnFirst, Reason, Signal, SignalState};
 use crate::store::{Affected, Closing, Fate, NewDelivery};
-use crate::watchlist::{Watch, usual_policy};
+use crate::watchlist::{Watch, Watchlist, usual_policy};
 
 /// Lines of a note about many episodes.
 const MOST_LINES: usize = 20;
@@ -127,14 +128,20 @@ fn same(a: &Value, b: &Value) -> bool {
 pub struct Closer {
     watches: Vec<Arc<Watch>>,
     notifiers: Vec<String>,
+    alerting: Alerting,
     now: Timestamp,
 }
 
 impl Closer {
     /// With the watches and notifiers that there are from now on.
     #[must_use]
-    pub const fn new(watches: Vec<Arc<Watch>>, notifiers: Vec<String>, now: Timestamp) -> Self {
-        Self { watches, notifiers, now }
+    pub fn new(watchlist: &Watchlist, now: Timestamp) -> Self {
+        Self {
+            watches: watchlist.watches.clone(),
+            notifiers: watchlist.notifiers.keys().cloned().collect(),
+            alerting: watchlist.alerting.clone(),
+            now,
+        }
     }
 
     /// For all of them.
@@ -153,7 +160,7 @@ impl Closer {
             (Fate::Removed | Fate::Changed, _) => (None, "the watch was removed"),
         };
         let ends = |strategy: &str, state: &SignalState| {
-            state.firing && state.told && (strategy == RUN || ends_are_told(&old, strategy))
+            state.firing && state.told && (strategy == RUN || self.ends_are_told(&old, strategy))
         };
         let mut strategies: BTreeSet<&str> = BTreeSet::new();
         strategies.extend(affected.states.iter().map(|(strategy, ..)| strategy.as_str()));
@@ -169,7 +176,7 @@ impl Closer {
                     closing.forgotten.extend(forgotten);
                     continue;
                 }
-                None => (is_announced(&old, strategy), why),
+                None => (self.is_announced(&old, strategy), why),
             };
             let open = states.clone().filter(|(_, _, state)| ends(strategy, state));
             self.note(&mut closing, affected, &old, strategy, open.clone(), why);
@@ -281,18 +288,18 @@ impl Closer {
             None => self.notifiers.clone(),
         }
     }
-}
 
-/// Whether a watch wanted the ends of a strategy told.
-fn ends_are_told(watch: &Map<String, Value>, strategy: &str) -> bool {
-    let usual = usual_policy(strategy).is_some_and(|policy| policy.resolved);
-    watch.get("resolved").and_then(Value::as_bool).unwrap_or(usual)
-}
+    /// Whether a watch wanted the ends of a strategy told.
+    fn ends_are_told(&self, watch: &Map<String, Value>, strategy: &str) -> bool {
+        let own = watch.get("resolved").and_then(Value::as_bool);
+        let usual = || usual_policy(strategy).is_some_and(|policy| policy.resolved);
+        own.or(self.alerting.resolved).unwrap_or_else(usual)
+    }
 
-/// Whether a strategy announces what it finds, so that it must begin anew when it comes back.
-fn is_announced(watch: &Map<String, Value>, strategy: &str) -> bool {
-    match watch.get("on_first").and_then(Value::as_str) {
-        Some(on_first) => on_first == "announce",
-        None => usual_policy(strategy).is_some_and(|policy| policy.on_first == OnFirst::Announce),
+    /// Whether a strategy announces what it finds, so that it must begin anew when it comes back.
+    fn is_announced(&self, watch: &Map<String, Value>, strategy: &str) -> bool {
+        let own = watch.get("on_first").and_then(|word| serde_json::from_value(word.clone()).ok());
+        let usual = || usual_policy(strategy).map(|policy| policy.on_first);
+        own.or(self.alerting.on_first).or_else(usual) == Some(OnFirst::Announce)
     }
 }

@@ -51,8 +51,14 @@ impl Builder<'_, '_> {
         let notifiers = self.notifiers();
         let watches = config.watches.iter().filter_map(|entry| self.watch(entry, &notifiers)).collect();
         self.check_former_names();
-        let watchlist =
-            Watchlist { daemon: config.daemon.clone(), web: config.web.clone(), http, notifiers, watches };
+        let watchlist = Watchlist {
+            daemon: config.daemon.clone(),
+            alerting: config.alerting.clone(),
+            web: config.web.clone(),
+            http,
+            notifiers,
+            watches,
+        };
         (watchlist, self.mistakes)
     }
 
@@ -318,8 +324,8 @@ impl Builder<'_, '_> {
     fn policy(&self, keys: &WatchKeys, on_first: OnFirst, resolved: bool) -> Policy {
         let alerting: &Alerting = &self.config.alerting;
         Policy {
-            on_first: keys.on_first.unwrap_or(on_first),
-            resolved: keys.resolved.unwrap_or(resolved),
+            on_first: keys.on_first.or(alerting.on_first).unwrap_or(on_first),
+            resolved: keys.resolved.or(alerting.resolved).unwrap_or(resolved),
             after: keys.after.unwrap_or(alerting.after).max(1),
             resolve_after: keys.resolve_after.unwrap_or(alerting.resolve_after).max(1),
             cooldown: keys.cooldown.unwrap_or(alerting.cooldown),

@@ -27,6 +27,8 @@ use build::Builder;
 pub struct Watchlist {
     /// `[daemon]`
     pub daemon: config::Daemon,
+    /// `[alerting]`
+    pub alerting: config::Alerting,
     /// `[web]`, where there is one.
     pub web: Option<config::Web>,
     /// What the HTTP client holds to.

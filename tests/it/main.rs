@@ -21,4 +21,5 @@ mod schedule;
 mod secrets;
 mod shutdown;
 mod told_once;
+mod torture;
 mod web;

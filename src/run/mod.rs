@@ -3,6 +3,7 @@
 mod around;
 mod hosts;
 mod judge;
+mod news;
 mod own;
 mod serve;
 

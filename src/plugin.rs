@@ -202,6 +202,19 @@ impl<'a> View<'a> {
     pub fn history(&self, subject: &str) -> impl Iterator<Item = &'a Past> {
         self.earlier.iter().filter(move |past| past.observation.subject == subject)
     }
+
+    /// This run's observation of one subject; of a dated series the newest.
+    #[must_use]
+    pub fn seen(&self, subject: &str) -> Option<&'a Observation> {
+        let of_one = self.current.iter().filter(|seen| seen.subject == subject);
+        of_one.max_by_key(|seen| seen.observed_at)
+    }
+
+    /// The state that this strategy settled on before.
+    #[must_use]
+    pub fn settled(&self, subject: &str) -> Option<&'a str> {
+        self.known.get(subject).map(|known| known.state.as_str())
+    }
 }
 
 /// A strategy could not judge what was seen.

@@ -4,6 +4,7 @@ mod around;
 mod closing;
 mod hosts;
 mod judge;
+mod news;
 mod own;
 mod serve;
 

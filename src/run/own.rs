@@ -6,7 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Slot;
-use super::judge::{Judged, alert};
+use super::judge::Judged;
+use super::news::alert;
 use crate::alerting::{Circumstances, Mute, Policy};
 use crate::config::Stale;
 use crate::model::{Observation, OnFirst, Outcome, Period, Reading, ReadingKind, Reason, Severity, Signal};

@@ -292,6 +292,31 @@ impl Words {
     }
 }
 
+impl Words {
+    /// Every end says how long it was so, also where the words of the strategy do not.
+    #[must_use]
+    pub fn with_lengths(mut self, story: &Story<'_>) -> Self {
+        for news in story.news.iter().filter(|news| news.reason == Reason::Resolved) {
+            let lasted = Duration::try_from(story.now.duration_since(news.since)).unwrap_or_default();
+            let lasted = crate::model::Period(lasted).to_string();
+            if self.title.contains(&lasted) || self.body.contains(&lasted) {
+                continue;
+            }
+            if !self.body.is_empty() {
+                self.body.push('\n');
+            }
+            match story.news {
+                [_] => self.body.push_str(&format!("It was so for {lasted}.")),
+                _ => {
+                    let subject = story.source.describe(&news.signal.subject);
+                    self.body.push_str(&format!("{subject}: it was so for {lasted}."));
+                }
+            }
+        }
+        self
+    }
+}
+
 /// Tells someone. One attempt: trying again, waiting and counting belong to the outbox.
 #[async_trait]
 pub trait Notifier: Send + Sync {

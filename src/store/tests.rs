@@ -62,6 +62,7 @@ fn spec(name: &str, hash: u64) -> WatchSpec {
 
 fn run(watch_id: i64, started_at: Timestamp, found: Option<Found>) -> RunCommit {
     RunCommit {
+        spec_hash: 1,
         watch_id,
         trigger: Trigger::Schedule,
         due_at: started_at,

@@ -5,6 +5,7 @@ mod check;
 mod kinds;
 mod look;
 mod once;
+mod replay;
 mod run;
 mod table;
 
@@ -50,6 +51,8 @@ enum Command {
     History(look::History),
     /// What was told
     Alerts(look::Alerts),
+    /// What would have been told: the stored history through the strategies, without sending anything
+    Replay(replay::Replay),
     /// Try a notifier
     #[command(subcommand)]
     Notify(NotifyCommand),
@@ -90,6 +93,11 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn load(&self) -> anyhow::Result<Watchlist> {
+        self.load_trying(None)
+    }
+
+    /// With other strategies for one watch.
+    fn load_trying(&self, tried: Option<(&str, &str)>) -> anyhow::Result<Watchlist> {
         if !self.path.exists() {
             return Err(Misuse(format!(
                 "there is no configuration at {}; name it with -c FILE, or start from config.example.toml",
@@ -97,7 +105,7 @@ impl ConfigFile {
             ))
             .into());
         }
-        Ok(Watchlist::load(&self.path)?)
+        Ok(Watchlist::load_trying(&self.path, tried)?)
     }
 
     fn path(&self) -> &Path {
@@ -145,6 +153,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,
+        Command::Replay(replay) => replay.print().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),
     }

@@ -14,6 +14,7 @@ mod newegg;
 mod outbox;
 mod pages;
 mod reload;
+mod replay;
 mod schedule;
 mod secrets;
 mod shutdown;

@@ -2,6 +2,7 @@
 //! configuration or the call is wrong.
 
 mod check;
+mod explain;
 mod kinds;
 mod look;
 mod once;
@@ -51,6 +52,8 @@ enum Command {
     History(look::History),
     /// What was told
     Alerts(look::Alerts),
+    /// Why something was told or not: the last run of a watch, or the one at a moment, step by step
+    Explain(explain::Explain),
     /// What would have been told: the stored history through the strategies, without sending anything
     Replay(replay::Replay),
     /// Try a notifier
@@ -153,6 +156,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,
+        Command::Explain(explain) => explain.print().await,
         Command::Replay(replay) => replay.print().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),

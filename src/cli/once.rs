@@ -25,7 +25,7 @@ use crate::{daemon, notifiers, outbox};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Lines of observations and signals that are shown to a person.
-const MOST_LINES: usize = 40;
+pub(super) const MOST_LINES: usize = 40;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Once {

@@ -1,6 +1,7 @@
 //! The path of one run: ask, read, remember, judge, decide, commit.
 
 mod around;
+mod explain;
 mod hosts;
 mod judge;
 mod news;
@@ -9,6 +10,7 @@ mod past;
 mod replay;
 mod serve;
 
+pub use explain::{Explanation, Judgement, explain, subjects};
 pub use replay::{Replayed, Told, replay};
 pub use serve::serve;
 

@@ -6,6 +6,7 @@
 mod blocked;
 mod cli;
 mod crash;
+mod explain;
 mod failing;
 mod first_sight;
 mod harness;

@@ -1,6 +1,5 @@
 //! `stakeout replay`
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +15,10 @@ use crate::run::{self, Replayed, Told};
 
 /// How often a person is told how far it has come.
 const NOW_AND_THEN: Duration = Duration::from_millis(500);
+
+/// What is missing where a strategy is tried that looks at a span of time, and the watch's own do not.
+const NOT_COUNTED: &str = "how often a value was seen was not counted, as no strategy of the watch looks at a \
+                           span of time: each different reading counts once";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Replay {
@@ -66,7 +69,13 @@ impl Replay {
             eprint!("\r\x1b[K");
         }
         store.close().await;
-        let replayed = replayed?;
+        let mut replayed = replayed?;
+        if strategy.is_some() && watch.moves_with_time() {
+            let own = self.config.load()?;
+            if own.watch(&self.watch).is_some_and(|own| !own.moves_with_time()) {
+                replayed.remarks.push(NOT_COUNTED.into());
+            }
+        }
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&replayed)?)?;
@@ -89,9 +98,14 @@ fn describe(replayed: &Replayed) -> String {
     if !replayed.messages.is_empty() {
         text.push('\n');
     }
-    let reasons: BTreeMap<&str, usize> = replayed.reasons.clone();
-    let reasons: Vec<String> = reasons.iter().map(|(reason, times)| format!("{times} {reason}")).collect();
-    let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let alerts: usize = replayed.reasons.values().sum();
+    let reasons: Vec<String> =
+        replayed.reasons.iter().map(|(reason, times)| format!("{times} {reason}")).collect();
+    let reasons = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" with {} ({})", count(alerts, "alert"), reasons.join(", "))
+    };
     text.push_str(&format!(
         "{}: {}{reasons} between {:.0} and {:.0}; judged at {}. Nothing was sent.\n",
         replayed.watch,

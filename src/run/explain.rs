@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::around::Around;
-use super::judge::States;
+use super::judge::{MANY_VERDICTS, States};
 use super::own::{FAILING, RUN, STALE};
 use super::past::{Hindsight, Sight, Since};
 use super::{Needs, news};
@@ -153,8 +153,15 @@ pub async fn explain(
         run.verdicts.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let states = store.signal_states_before(watch_id, run.id).await?;
     let past = Hindsight::at(store, watch, watch_id, now, Since::Seen).await?;
-    let past = Room { watch, now, states, sight: past.sight(now), subject };
     let (seen_nothing, is_same) = (run.counts[0] == 0, run.outcome == "unchanged");
+    let is_complete = run.verdicts.is_some()
+        && usize::try_from(run.counts[1]).is_ok_and(|signals| signals <= MANY_VERDICTS);
+    let mut past = Room { watch, now, states, sight: past.sight(now), subject, is_complete };
+    if is_complete && matches!(run.outcome.as_str(), "failed" | "blocked") {
+        // What a part of the answers that was no good would have shown was not seen.
+        let judged: HashSet<&str> = stored.iter().map(|verdict| verdict.subject.as_str()).collect();
+        past.sight.current.retain(|seen| judged.contains(seen.subject.as_str()));
+    }
     let judged_anew = !stored.is_empty() && stored.iter().any(|verdict| verdict.strategy != RUN);
     let mut remarks = Vec::new();
     if run.verdicts.is_none() && is_same {
@@ -178,7 +185,7 @@ pub async fn explain(
         why: format!("{} (this strategy is no longer in the configuration)", verdict.why),
         ..Judgement::of(verdict)
     }));
-    if run.counts[1] > 0 && judgements.iter().any(|judgement| !judgement.stored) {
+    if !is_complete && run.counts[1] > 0 && judgements.iter().any(|judgement| !judgement.stored) {
         remarks.push(
             "of so many signals the quiet ones are not stored; their verdicts are found out now from what is \
              stored"
@@ -247,6 +254,8 @@ struct Room<'a> {
     sight: Sight,
     /// Only this one.
     subject: Option<&'a str>,
+    /// Whether every verdict of the run was stored.
+    is_complete: bool,
 }
 
 impl Room<'_> {
@@ -307,6 +316,11 @@ impl Room<'_> {
             let found = of_judge().find(|verdict| verdict.subject == signal.subject);
             let mut judgement = match found {
                 Some(verdict) => Judgement::of(verdict),
+                None if self.is_complete => Judgement {
+                    verdict: "not_judged".into(),
+                    why: "this run had nothing to say of it".into(),
+                    ..derived(judge, signal, before, self.now)
+                },
                 None => derived(judge, signal, before, self.now),
             };
             if found.is_some_and(|verdict| verdict.state != signal.state) {

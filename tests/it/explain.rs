@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use stakeout::model::{Matchers, Silence};
 
-use crate::harness::{Card, Harness, Page, Stage, chart, command, listing, minutes_after, moment, number};
+use crate::harness::{
+    Card, Harness, Page, Stage, chart, command, listing, minutes_after, moment, number, unknown_symbol,
+};
 
 const START: &str = "2026-11-20T10:00:00Z";
 
@@ -138,6 +140,11 @@ cron = "*/30 * * * *"
         assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
     }
     assert!(text.contains("    delivered at "), "{text}");
+    let tried = "insert into attempt (delivery_id, attempt, at, outcome, why)
+                 select id, 99, 1795168800000, 'retry', 'HTTP 503' from delivery";
+    harness.stage.change(tried).await;
+    let text = printed(&harness.stage, &["shares"]).await;
+    assert!(text.contains("    2026-11-20T10:00:00Z retry: HTTP 503"), "{text}");
 }
 
 #[tokio::test]
@@ -353,4 +360,30 @@ cron = "* * * * *"
         let remark = explained["remarks"][0].as_str().unwrap();
         assert!(remark.starts_with("of so many signals the quiet ones are not stored"), "{remark}");
     }
+}
+
+#[tokio::test]
+async fn what_a_part_of_the_answers_failed_to_show_is_not_explained_as_seen() {
+    let harness = Harness::start(
+        r#"
+[watch.shares]
+source = { kind = "yahoo", base_url = "{origin}", symbols = ["AAPL", "NOPE"] }
+cron = "*/30 * * * *"
+"#,
+    )
+    .await;
+    let closes: Vec<f64> = (0..60).map(|n| 300.0 - f64::from(n)).collect();
+    let page = |symbol| chart(symbol, moment("2026-11-20T09:30:00Z"), &closes);
+    harness.site().show("/v8/finance/chart/AAPL", page("AAPL"));
+    harness.site().show("/v8/finance/chart/NOPE", page("NOPE"));
+    harness.tick("shares", START).await;
+    harness.site().show("/v8/finance/chart/NOPE", unknown_symbol());
+    harness.tick("shares", "2026-11-20T10:30:00Z").await;
+    let explained = explain(&harness.stage, &["shares"]).await;
+    assert_eq!(explained["outcome"], "failed");
+    assert_eq!(explained["observations"].as_array().unwrap().len(), 1);
+    let judged = explained["judgements"].as_array().unwrap();
+    let judged: Vec<_> =
+        judged.iter().map(|one| (one["strategy"].as_str(), one["subject"].as_str())).collect();
+    assert_eq!(judged, [(Some("rsi"), Some("AAPL")), (Some("run"), Some(""))]);
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::harness::{
-    Card, Harness, Stage, chart, command, gasoline, listing, minutes_after, moment, number,
+    Card, Harness, Page, Stage, chart, command, gasoline, listing, minutes_after, moment, number,
 };
 
 type Message = (String, String);
@@ -107,7 +107,7 @@ async fn messages_of_quiet_hours_are_shown_as_held() {
         text.contains("2026-11-20T10:01:00Z  n is above 10: 11 (held until 2026-11-20T11:00:00Z)"),
         "{text}"
     );
-    assert!(text.contains("number: 1 message (1 first) between"), "{text}");
+    assert!(text.contains("number: 1 message with 1 alert (1 first) between"), "{text}");
     assert!(text.contains("what cannot be replayed"), "{text}");
 }
 
@@ -243,4 +243,38 @@ async fn a_strategy_that_cannot_be_is_explained() {
     assert!(error.contains("there is no watch `share`; did you mean `shares`?"), "{error}");
     let replayed = replay(&harness.stage, &["shares", "--since", "90d"]).await;
     assert_eq!(replayed["remarks"][0], "nothing is stored of it yet");
+}
+
+#[tokio::test]
+async fn slots_that_got_no_answer_are_left_out() {
+    let keys = "strategy = [{ kind = \"percent_change\", by = 5, window = \"10m\" }]\nresolved = true";
+    let harness = Harness::start(&watching_a_number(keys)).await;
+    for minute in 0..50 {
+        let page = match minute {
+            28..36 => Page::new("").status(404),
+            ..20 => number(100),
+            _ => number(160),
+        };
+        harness.site().show("/number", page);
+        harness.tick_at("number", minutes_after(START, minute)).await;
+    }
+    harness.settled().await;
+    let told = told(&harness.stage).await;
+    assert_eq!(told.last().unwrap(), &("2026-11-20T10:36:00Z".into(), "n is steady again".into()));
+    says_the_same(&harness.stage, "number", START, "2026-11-20T10:49:00Z", 2).await;
+}
+
+#[tokio::test]
+async fn a_run_that_comes_a_little_after_its_slot_stands_for_it() {
+    let keys = "strategy = [{ kind = \"threshold\", above = 10 }]\nafter = 2\nresolve_after = 3";
+    let harness = Harness::start(&watching_a_number(keys)).await;
+    let numbers = [9, 11, 9, 11, 12, 9, 8, 9, 7, 6, 11, 9, 12, 13, 14, 14, 14].map(f64::from);
+    for (minute, n) in (0..).zip(numbers) {
+        harness.site().show("/number", number(n));
+        let slot = minutes_after(START, minute);
+        harness.tick_at("number", slot + jiff::SignedDuration::from_millis(137)).await;
+    }
+    harness.settled().await;
+    harness.stage.change("update run set \"trigger\" = 'schedule', due_at = due_at - 137").await;
+    says_the_same(&harness.stage, "number", START, END, 3).await;
 }

@@ -46,6 +46,12 @@ pub trait Source: Send + Sync {
         subject.to_owned()
     }
 
+    /// When what it looks at is open, as it would stand after `hours =`: how old its data may grow is
+    /// counted in that time, where the watch does not say otherwise.
+    fn hours(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The strategies of a watch that names none, as the array that would stand after `strategy =`.
     fn usual_strategies(&self) -> &'static str;
 }
@@ -283,6 +289,31 @@ impl Words {
                 url,
             },
         }
+    }
+}
+
+impl Words {
+    /// Every end says how long it was so, also where the words of the strategy do not.
+    #[must_use]
+    pub fn with_lengths(mut self, story: &Story<'_>) -> Self {
+        for news in story.news.iter().filter(|news| news.reason == Reason::Resolved) {
+            let lasted = Duration::try_from(story.now.duration_since(news.since)).unwrap_or_default();
+            let lasted = crate::model::Period(lasted).to_string();
+            if self.title.contains(&lasted) || self.body.contains(&lasted) {
+                continue;
+            }
+            if !self.body.is_empty() {
+                self.body.push('\n');
+            }
+            match story.news {
+                [_] => self.body.push_str(&format!("It was so for {lasted}.")),
+                _ => {
+                    let subject = story.source.describe(&news.signal.subject);
+                    self.body.push_str(&format!("{subject}: it was so for {lasted}."));
+                }
+            }
+        }
+        self
     }
 }
 

@@ -6,8 +6,10 @@ mod explain;
 mod kinds;
 mod look;
 mod once;
+mod plan;
 mod replay;
 mod run;
+mod silence;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +48,8 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// What a reload of the configuration would change
+    Plan(plan::Plan),
     /// Run one watch now and print what it sees
     Once(once::Once),
     /// What was seen
@@ -56,6 +60,9 @@ enum Command {
     Explain(explain::Explain),
     /// What would have been told: the stored history through the strategies, without sending anything
     Replay(replay::Replay),
+    /// Keep the beginnings of something quiet for a while
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
     /// Try a notifier
     #[command(subcommand)]
     Notify(NotifyCommand),
@@ -153,11 +160,13 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run { config } => run::run(&config).await,
         Command::Demo { seconds } => run::demo(seconds).await,
         Command::Check { config } => check::check(&config, Timestamp::now()),
+        Command::Plan(plan) => plan.run().await,
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,
         Command::Explain(explain) => explain.print().await,
         Command::Replay(replay) => replay.print().await,
+        Command::Silence(silence) => silence.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::around::Around;
 use super::judge::{MANY_VERDICTS, States};
@@ -133,6 +133,26 @@ struct Stored {
     value: Option<f64>,
     verdict: String,
     why: String,
+    #[serde(default, deserialize_with = "present")]
+    before: Option<Option<SignalState>>,
+}
+
+/// Nothing is told apart from what is not there.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<SignalState>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+impl Stored {
+    /// Whether what was settled on before it is known to have been nothing.
+    fn is_first(&self) -> bool {
+        self.before == Some(None) || matches!(self.verdict.as_str(), "silenced" | "suppressed")
+    }
+
+    /// What was settled on before it; a change of the configuration may have ended that since.
+    fn settled(&self, known: Option<&SignalState>) -> Option<String> {
+        let forgotten = || (!self.is_first()).then(|| "something that is no longer kept".into());
+        known.map(settled).or_else(forgotten)
+    }
 }
 
 /// Explains the last run of a watch, or the one whose slot was the last at a moment; `None` when there is
@@ -331,7 +351,10 @@ impl Room<'_> {
             }
             judgement.summary.clone_from(&signal.summary);
             judgement.steps = steps;
-            judgement.settled = before.map(settled);
+            judgement.settled = match found {
+                Some(verdict) => verdict.settled(before),
+                None => before.map(settled),
+            };
             judgements.push(judgement);
         }
         // Stored, but nothing is left to judge it by again.
@@ -339,7 +362,7 @@ impl Room<'_> {
             .filter(|verdict| !seen.contains(verdict.subject.as_str()) && self.is_wanted(&verdict.subject));
         judgements.extend(others.map(|verdict| Judgement {
             steps: vec!["what it looked at is no longer stored".into()],
-            settled: known.get(&verdict.subject).map(settled),
+            settled: verdict.settled(known.get(&verdict.subject)),
             ..Judgement::of(verdict)
         }));
         judgements
@@ -353,7 +376,7 @@ impl Room<'_> {
             .iter()
             .filter(|verdict| verdict.strategy == RUN)
             .map(|verdict| Judgement {
-                settled: known.get(&verdict.subject).map(settled),
+                settled: verdict.settled(known.get(&verdict.subject)),
                 ..Judgement::of(verdict)
             })
             .collect();

@@ -1,6 +1,7 @@
 //! The path of one run: ask, read, remember, judge, decide, commit.
 
 mod around;
+mod closing;
 mod explain;
 mod hosts;
 mod judge;
@@ -10,6 +11,7 @@ mod past;
 mod replay;
 mod serve;
 
+pub use closing::{Closer, Meaning, meaning};
 pub use explain::{Explanation, Judgement, explain, subjects};
 pub use replay::{Replayed, Told, replay};
 pub use serve::serve;

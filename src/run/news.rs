@@ -92,7 +92,7 @@ pub(super) fn decide_all(bench: &Bench<'_>, signals: &[Signal]) -> Result<Decide
 
 impl Bench<'_> {
     fn tell(&self, signals: &[Signal], news: &[News<'_>]) -> Words {
-        self.judge.strategy.tell(&Story {
+        let story = Story {
             watch: &self.watch.name,
             news,
             signals,
@@ -100,7 +100,8 @@ impl Bench<'_> {
             now: self.now,
             zone: &self.watch.zone,
             source: &*self.watch.source,
-        })
+        };
+        self.judge.strategy.tell(&story).with_lengths(&story)
     }
 }
 

@@ -125,6 +125,10 @@ impl Source for Kraken {
         Ok(bars::seen(asked, None, interval, candles, needs.now))
     }
 
+    fn hours(&self) -> Option<&'static str> {
+        Some("crypto")
+    }
+
     fn usual_strategies(&self) -> &'static str {
         if self.interval.is_some() {
             "[{ kind = \"rsi\", period = 14, buy_below = 20, sell_above = 80 }]"

@@ -26,7 +26,7 @@ pub use outbox::{Claimed, NewDelivery, Settlement};
 pub use past::{DeliveryRow, GapRow, RunRow, SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, RunCommit, SeenSubject};
-pub use watches::{Synced, WatchRow, WatchSpec};
+pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 
 use writer::Writer;

@@ -5,12 +5,15 @@
 
 mod blocked;
 mod cli;
+mod closing;
 mod crash;
 mod explain;
 mod failing;
 mod first_sight;
 mod harness;
+mod hours;
 mod messages;
+mod muted;
 mod newegg;
 mod outbox;
 mod pages;
@@ -20,4 +23,5 @@ mod schedule;
 mod secrets;
 mod shutdown;
 mod told_once;
+mod torture;
 mod web;

@@ -83,3 +83,12 @@ create table memo (
     name  text primary key,
     value text not null
 ) without rowid;
+
+-- When it was first seen, for whoever looks back: a dated value after its date, a bar after it closed.
+-- Null for what an older program saw.
+alter table observation add column first_seen_at integer;
+-- When a complete answer no longer mentioned it.
+alter table observation add column gone_at integer;
+update observation set gone_at = last_seen_at + 1
+where id in (select observation_id from subject where present = 0);
+alter table candle add column seen_at integer;

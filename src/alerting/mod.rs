@@ -336,7 +336,7 @@ pub fn reason(known: Option<&SignalState>, decision: &Decision, policy: &Policy)
         }
         Verdict::Quiet(Quiet::Silenced) => "silenced; told when the silence ends, if it is still so".into(),
         Verdict::Quiet(Quiet::Suppressed) => {
-            "what it hangs on does not work; told when that works again, if it is still so".into()
+            "what it depends on is failing; told when that works again, if it is still so".into()
         }
         Verdict::Held(reason) => {
             format!("{}; quiet hours: told in one brief when they end", because(reason, policy))

@@ -2,10 +2,12 @@
 //! configuration or the call is wrong.
 
 mod check;
+mod explain;
 mod kinds;
 mod look;
 mod once;
 mod plan;
+mod replay;
 mod run;
 mod silence;
 mod table;
@@ -54,6 +56,10 @@ enum Command {
     History(look::History),
     /// What was told
     Alerts(look::Alerts),
+    /// Why something was told or not: the last run of a watch, or the one at a moment, step by step
+    Explain(explain::Explain),
+    /// What would have been told: the stored history through the strategies, without sending anything
+    Replay(replay::Replay),
     /// Keep the beginnings of something quiet for a while
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
@@ -97,6 +103,11 @@ struct ConfigFile {
 
 impl ConfigFile {
     fn load(&self) -> anyhow::Result<Watchlist> {
+        self.load_trying(None)
+    }
+
+    /// With other strategies for one watch.
+    fn load_trying(&self, tried: Option<(&str, &str)>) -> anyhow::Result<Watchlist> {
         if !self.path.exists() {
             return Err(Misuse(format!(
                 "there is no configuration at {}; name it with -c FILE, or start from config.example.toml",
@@ -104,7 +115,7 @@ impl ConfigFile {
             ))
             .into());
         }
-        Ok(Watchlist::load(&self.path)?)
+        Ok(Watchlist::load_trying(&self.path, tried)?)
     }
 
     fn path(&self) -> &Path {
@@ -153,6 +164,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,
+        Command::Explain(explain) => explain.print().await,
+        Command::Replay(replay) => replay.print().await,
         Command::Silence(silence) => silence.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),

@@ -25,7 +25,7 @@ use crate::{daemon, notifiers, outbox};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Lines of observations and signals that are shown to a person.
-const MOST_LINES: usize = 40;
+pub(super) const MOST_LINES: usize = 40;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Once {
@@ -171,7 +171,7 @@ fn describe(report: &Report) -> String {
     text
 }
 
-fn count(number: usize, thing: &str) -> String {
+pub(super) fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 

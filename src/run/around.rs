@@ -62,6 +62,12 @@ impl Around {
         })
     }
 
+    /// Only the quiet hours, for whoever looks back.
+    pub(super) fn quiet_hours_of(watch: &Watch, now: Timestamp) -> Self {
+        let held_until = watch.quiet_hours.and_then(|hours| hours.end_after(now, &watch.zone));
+        Self { silences: Vec::new(), failing: None, held_until, said: Arc::default(), now }
+    }
+
     /// What keeps openings quiet.
     pub(super) fn mute(&self, about: &About<'_>) -> Option<Mute> {
         if self.failing.is_some() {
@@ -100,6 +106,9 @@ impl Around {
     pub(super) fn reason(&self, decision: &Decision, reason: String) -> String {
         match (decision.verdict, &self.failing, self.held_until) {
             (Verdict::Quiet(Quiet::Suppressed), Some(watch), _) => format!("watch `{watch}`: {reason}"),
+            (Verdict::Quiet(Quiet::Suppressed), None, _) => {
+                "its host does not answer, which is told once for all that ask it".into()
+            }
             (Verdict::Held(_), _, Some(until)) => format!("{reason} ({until:.0})"),
             _ => reason,
         }

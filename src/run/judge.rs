@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::around::Around;
 use super::news::{self, ANNOUNCED, Bench, Decided, about, alert};
-use super::own::lasted;
+use super::own::{RUN, lasted};
 use super::{NamedSignal, NamedVerdict, Report, Slot, View};
 use crate::alerting::{Circumstances, Decision, Mute, Policy, Quiet, Verdict, decide, is_pending, reason};
 use crate::model::{
@@ -24,7 +24,7 @@ use crate::watchlist::{Judge, Watch};
 pub(super) type States = HashMap<String, HashMap<String, SignalState>>;
 
 /// Verdicts stored with a run when it has more signals than this: only those that say something.
-const MANY_VERDICTS: usize = 100;
+pub(super) const MANY_VERDICTS: usize = 100;
 
 /// What a run came to.
 pub(super) struct Judged {
@@ -93,7 +93,10 @@ async fn remember(store: &Store, watch: &Watch, slot: &Slot, view: &View) -> Res
             && known.hash == seen.hash
             && let Some(id) = known.observation_id
         {
-            found.seen_again.push(id);
+            // What was gone and is there again was not there in between.
+            if known.present {
+                found.seen_again.push(id);
+            }
             if known.present && known.request == seen.request {
                 continue;
             }
@@ -340,7 +343,10 @@ impl Judged {
     ) -> Decision {
         let known = self.known(strategy, &signal.subject);
         let decision = decide(known, signal, policy, around, self.now);
-        let why = self.around.reason(&decision, reason(known, &decision, policy));
+        let mut why = self.around.reason(&decision, reason(known, &decision, policy));
+        if strategy == RUN {
+            why = why.replace("`after`", "`fail_after`");
+        }
         self.note(watch_id, strategy, signal, decision.clone(), why, policy);
         decision
     }
@@ -356,13 +362,25 @@ impl Judged {
         policy: &Policy,
     ) {
         self.settled &= !is_pending(&decision.next, policy);
-        self.keep(strategy, signal, decision.verdict, why);
-        if self.known(strategy, &signal.subject) != Some(&decision.next) {
-            self.settle(watch_id, strategy, &signal.subject, decision.next);
+        let known = self.known(strategy, &signal.subject);
+        if known == Some(&decision.next) {
+            return self.keep(strategy, signal, decision.verdict, why, None);
         }
+        let same =
+            known.is_some_and(|known| SignalState { value: known.value, ..decision.next.clone() } == *known);
+        let before = (!same).then(|| known.cloned());
+        self.keep(strategy, signal, decision.verdict, why, before);
+        self.settle(watch_id, strategy, &signal.subject, decision.next);
     }
 
-    fn keep(&mut self, strategy: &str, signal: &Signal, verdict: Verdict, why: String) {
+    fn keep(
+        &mut self,
+        strategy: &str,
+        signal: &Signal,
+        verdict: Verdict,
+        why: String,
+        before: Option<Option<SignalState>>,
+    ) {
         self.signals.push(NamedSignal {
             strategy: strategy.to_owned(),
             subject: signal.subject.clone(),
@@ -378,6 +396,7 @@ impl Judged {
             value: signal.value,
             verdict: verdict.as_str(),
             why,
+            before,
         });
     }
 
@@ -389,7 +408,7 @@ impl Judged {
             Mute::Suppressed => Quiet::Suppressed,
         });
         for signal in signals {
-            self.keep(strategy, signal, verdict, "the announcement of what there is waits".into());
+            self.keep(strategy, signal, verdict, "the announcement of what there is waits".into(), None);
         }
     }
 
@@ -471,7 +490,9 @@ impl Judged {
 
 fn verdicts_as_json(verdicts: &[NamedVerdict]) -> Option<String> {
     let telling = |verdict: &&NamedVerdict| {
-        verdicts.len() <= MANY_VERDICTS || !matches!(verdict.verdict, "not_firing" | "unchanged")
+        verdicts.len() <= MANY_VERDICTS
+            || verdict.before.is_some()
+            || !matches!(verdict.verdict, "not_firing" | "unchanged")
     };
     let kept: Vec<_> = verdicts.iter().filter(telling).collect();
     if kept.is_empty() { None } else { serde_json::to_string(&kept).ok() }

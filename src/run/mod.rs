@@ -2,13 +2,18 @@
 
 mod around;
 mod closing;
+mod explain;
 mod hosts;
 mod judge;
 mod news;
 mod own;
+mod past;
+mod replay;
 mod serve;
 
 pub use closing::{Closer, Meaning, meaning};
+pub use explain::{Explanation, Judgement, explain, subjects};
+pub use replay::{Replayed, Told, replay};
 pub use serve::serve;
 
 use std::collections::{HashMap, HashSet};
@@ -23,7 +28,7 @@ use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
-use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, Trigger};
+use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, SignalState, Trigger};
 use crate::plugin::{FetchError, Needs, Seen};
 use crate::store::{LastSeen, Marks, RunCommit, SeenSubject, Store};
 use crate::watchlist::{Roster, Watch};
@@ -143,6 +148,9 @@ pub struct NamedVerdict {
     pub verdict: &'static str,
     /// Why, in a sentence; empty where there is nothing to say.
     pub why: String,
+    /// What was settled on before, where this changed more of it than the number: nothing at first sight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Option<SignalState>>,
 }
 
 /// How one request went.

@@ -4,6 +4,7 @@
 mod alerts;
 mod observations;
 mod outbox;
+mod past;
 mod prune;
 mod runs;
 mod silences;
@@ -22,6 +23,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 pub use alerts::StoredAlert;
 pub use observations::{HistoryRow, LastSeen};
 pub use outbox::{Claimed, NewDelivery, Settlement};
+pub use past::{DeliveryRow, GapRow, RunRow, SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, RunCommit, SeenSubject};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};

@@ -72,10 +72,13 @@ pub(super) async fn insert(
     if !history.is_empty() {
         // A dated value that was revised is an update of its date, never a new row.
         sqlx::query(
-            "insert into observation (watch_id, subject, observed_at, last_seen_at, url, reading)
-             select ?1, value ->> 0, value ->> 1, ?2, value ->> 2, value -> 3 from json_each(?3) where true
+            "insert into observation
+                 (watch_id, subject, observed_at, last_seen_at, first_seen_at, url, reading)
+             select ?1, value ->> 0, value ->> 1, ?2, ?2, value ->> 2, value -> 3
+             from json_each(?3) where true
              on conflict (watch_id, subject, observed_at) do update
-             set reading = excluded.reading, url = excluded.url, last_seen_at = excluded.last_seen_at",
+             set reading = excluded.reading, url = excluded.url, last_seen_at = excluded.last_seen_at,
+                 gone_at = null",
         )
         .bind(watch_id)
         .bind(seen_at)
@@ -122,6 +125,16 @@ pub(super) async fn insert(
     }
     if !found.gone.is_empty() {
         sqlx::query(
+            "update observation set gone_at = ? where id in
+                 (select observation_id from subject
+                  where watch_id = ? and subject in (select value from json_each(?)))",
+        )
+        .bind(seen_at)
+        .bind(watch_id)
+        .bind(super::json(&found.gone)?)
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query(
             "update subject set present = 0
              where watch_id = ? and subject in (select value from json_each(?))",
         )
@@ -148,12 +161,16 @@ pub(super) async fn insert(
             })
             .collect();
         sqlx::query(
-            "insert or replace into candle
-                 (watch_id, subject, interval, open_time, open, high, low, close, volume)
+            "insert into candle
+                 (watch_id, subject, interval, open_time, open, high, low, close, volume, seen_at)
              select ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-                    value ->> 6, value ->> 7 from json_each(?2)",
+                    value ->> 6, value ->> 7, ?2 from json_each(?3) where true
+             on conflict (watch_id, subject, interval, open_time) do update
+             set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+                 volume = excluded.volume",
         )
         .bind(watch_id)
+        .bind(seen_at)
         .bind(super::json(&rows)?)
         .execute(connection)
         .await?;

@@ -410,3 +410,50 @@ async fn a_database_is_opened_by_its_folder_and_not_made_for_looking() {
     assert!(matches!(closed, Err(WriteError::Closed)), "{closed:?}");
     assert!(Store::open_existing(&inner).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn when_something_was_first_seen_and_when_it_went_is_known_later() {
+    let (stage, id) = Stage::with_watch().await;
+    let interval = Interval::from_minutes(30).unwrap();
+    let bar = |open_time, close| {
+        let candle = Candle { open_time, open: 1.0, high: 2.0, low: 0.5, close, volume: 0.0 };
+        ("AAPL".to_owned(), interval, candle)
+    };
+    let first = Found {
+        seen: vec![value("gas", minutes(-120), 3.5), value("gas", minutes(-60), 3.4)],
+        candles: vec![bar(minutes(-60), 1.0), bar(minutes(-30), 2.0)],
+        ..Found::default()
+    };
+    stage.store.commit_run(run(id, minutes(0), Some(first))).await.unwrap();
+    let revised = Found {
+        seen: vec![value("gas", minutes(-60), 3.3), value("gas", minutes(0), 3.2)],
+        candles: vec![bar(minutes(-30), 2.5)],
+        ..Found::default()
+    };
+    stage.store.commit_run(run(id, minutes(9), Some(revised))).await.unwrap();
+    let gone = Found { gone: vec!["gas".into()], ..Found::default() };
+    stage.store.commit_run(run(id, minutes(12), Some(gone))).await.unwrap();
+
+    let subjects = ["gas".to_owned()];
+    let until = async |minute: i64, as_seen| {
+        let rows =
+            stage.store.observations_until(id, &subjects, minutes(minute), 5, minutes(minute), as_seen);
+        let minute = |time: Timestamp| time.duration_since(at(NOW)).as_mins();
+        let row = |row: SeenRow| {
+            (minute(row.past.observation.observed_at), row.first_seen_at.map(minute), row.was_old)
+        };
+        rows.await.unwrap().into_iter().map(row).collect::<Vec<_>>()
+    };
+    let rows = [(-120, Some(0), true), (-60, Some(0), false), (0, Some(9), false)];
+    assert_eq!(until(20, true).await, rows);
+    assert_eq!(until(5, true).await, rows[..2], "the third date was not seen yet");
+    assert_eq!(until(-90, false).await, rows[..1], "by its own date");
+    assert_eq!(until(-90, true).await, []);
+    let rows = stage.store.observations_between(id, &subjects, minutes(-60), minutes(0)).await.unwrap();
+    assert_eq!((rows.len(), rows[0].gone_at), (1, Some(minutes(12))));
+
+    let bars = stage.store.bars_until(id, "AAPL", interval, minutes(5), 9, true).await.unwrap();
+    let seen: Vec<_> = bars.iter().map(|bar| (bar.candle.close, bar.seen_at, bar.was_old)).collect();
+    assert_eq!(seen, [(1.0, Some(minutes(0)), true), (2.5, Some(minutes(0)), false)], "first seen, revised");
+    assert_eq!(stage.store.history_begins(id).await.unwrap(), Some(minutes(-120)));
+}

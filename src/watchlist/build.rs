@@ -25,6 +25,15 @@ pub(super) struct Builder<'c, 'i> {
     /// Days that exchanges announced late.
     pub(super) ad_hoc: HashMap<String, AdHoc>,
     pub(super) secrets: Arc<[String]>,
+    pub(super) tried: Option<Tried<'i>>,
+}
+
+/// Strategies that a watch is tried with, in the place of its own.
+pub(super) struct Tried<'i> {
+    pub(super) watch: &'i str,
+    pub(super) strategy: Spanned<DeValue<'i>>,
+    /// What stands for them in the list of files.
+    pub(super) file: usize,
 }
 
 impl Builder<'_, '_> {
@@ -209,6 +218,11 @@ impl Builder<'_, '_> {
         let notify = self.notify(entry, &keys, notifiers);
         self.check_dependencies(entry, &keys);
         let (source_kind, source) = source?;
+        let tried = self.tried.as_ref().filter(|tried| tried.watch == entry.name);
+        let (strategy, file, within) = match tried {
+            Some(tried) => (Some(tried.strategy.clone()), tried.file, 0..0),
+            None => (strategy, file, within),
+        };
         let judges = self.judges(strategy, &*source, &keys, file, &place, &within);
         let alerting = &self.config.alerting;
         let failing = Policy {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use toml::de::DeTable;
 use url::form_urlencoded::byte_serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,7 +23,7 @@ use crate::sessions::{AdHoc, Hours};
 use crate::strategies;
 use crate::timetable::Timetable;
 
-use build::Builder;
+use build::{Builder, Tried};
 
 /// Everything the daemon works on.
 pub struct Watchlist {
@@ -181,9 +182,18 @@ impl Watchlist {
     /// # Errors
     /// Every mistake in it.
     pub fn load(path: &Path) -> Result<Self, Mistakes> {
+        Self::load_trying(path, None)
+    }
+
+    /// The same, with other strategies for one watch: its name, and what would stand after `strategy =`,
+    /// or the table of a single one.
+    ///
+    /// # Errors
+    /// Every mistake in either.
+    pub fn load_trying(path: &Path, tried: Option<(&str, &str)>) -> Result<Self, Mistakes> {
         let files = config::read(path)?;
         let environment = |name: &str| std::env::var(name).ok();
-        let mut this = Self::build(&files, &environment)?;
+        let mut this = Self::build_trying(&files, &environment, tried)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         this.daemon.data_dir = match std::env::var_os("STAKEOUT_DATA_DIR") {
             Some(given) => PathBuf::from(given),
@@ -197,7 +207,30 @@ impl Watchlist {
     /// # Errors
     /// Every mistake in it.
     pub fn build(files: &[config::File], environment: Environment<'_>) -> Result<Self, Mistakes> {
-        let mut mistakes = Mistakes::in_files(files);
+        Self::build_trying(files, environment, None)
+    }
+
+    fn build_trying(
+        files: &[config::File],
+        environment: Environment<'_>,
+        tried: Option<(&str, &str)>,
+    ) -> Result<Self, Mistakes> {
+        let strategy = tried.map_or_else(String::new, |(_, text)| match text.trim_start().starts_with('{') {
+            true => format!("strategy = [{text}]"),
+            false => format!("strategy = {text}"),
+        });
+        let tried_file = config::File { path: "--strategy".into(), text: strategy.clone() };
+        let mut mistakes = Mistakes::in_files(&[files, &[tried_file]].concat());
+        let tried = tried.and_then(|(watch, _)| match DeTable::parse(&strategy) {
+            Ok(mut table) => {
+                let strategy = table.get_mut().remove("strategy")?;
+                Some(Tried { watch, strategy, file: files.len() })
+            }
+            Err(error) => {
+                mistakes.add(files.len(), error.span(), "", error.message());
+                None
+            }
+        });
         let config = config::parse(files, environment, &mut mistakes);
         let plain = mistakes.secrets().iter().cloned();
         // In an address they may stand escaped.
@@ -205,7 +238,8 @@ impl Watchlist {
         let secrets = plain.chain(escaped).collect();
         let ad_hoc: HashMap<String, AdHoc> =
             config.hours.iter().map(|(name, (days, _))| (name.clone(), days.clone())).collect();
-        let built = Builder { config: &config, mistakes, crons: HashMap::new(), ad_hoc, secrets }.build();
+        let built =
+            Builder { config: &config, mistakes, crons: HashMap::new(), ad_hoc, secrets, tried }.build();
         let (watchlist, mistakes) = built;
         if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
     }

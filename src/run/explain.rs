@@ -1,0 +1,520 @@
+//! Why something was told or not: one run of the past, step by step.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::around::Around;
+use super::judge::{MANY_VERDICTS, States};
+use super::own::{FAILING, RUN, STALE};
+use super::past::{Hindsight, Sight, Since};
+use super::{Needs, news};
+use crate::alerting::{Circumstances, Policy, decide, reason};
+use crate::model::{AlertStatus, Observation, Signal, SignalState, Silence};
+use crate::plugin;
+use crate::store::{DeliveryRow, RunRow, Store};
+use crate::watchlist::{Judge, Watch};
+
+/// One run, and why it told what it told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    /// The watch.
+    pub watch: String,
+    /// The slot.
+    pub due_at: Timestamp,
+    /// What asked for the run.
+    pub trigger: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long after its slot that was.
+    pub late_ms: i64,
+    /// How it ended.
+    pub outcome: String,
+    /// Why, where it failed or was blocked.
+    pub error: Option<String>,
+    /// When the answer was read that this run found unchanged.
+    pub same_as: Option<Timestamp>,
+    /// What it saw, as far as it is still stored.
+    pub observations: Vec<Observation>,
+    /// What a complete answer no longer mentioned.
+    pub absent: Vec<String>,
+    /// What each strategy made of each subject.
+    pub judgements: Vec<Judgement>,
+    /// The hosts that it asks and that were in trouble then, with what was said of them.
+    pub hosts: Vec<String>,
+    /// The silences that were in force then.
+    pub silences: Vec<Silence>,
+    /// The end of the quiet hours that it ran in.
+    pub quiet_until: Option<Timestamp>,
+    /// What was told.
+    pub alerts: Vec<Told>,
+    /// The messages it wrote.
+    pub deliveries: Vec<Delivered>,
+    /// What else is to be known.
+    pub remarks: Vec<String>,
+}
+
+/// What a strategy made of a subject, and what came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judgement {
+    /// The strategy; `run` for what the daemon says about its own runs.
+    pub strategy: String,
+    /// The subject.
+    pub subject: String,
+    /// The state that was judged.
+    pub state: String,
+    /// The number that decided.
+    pub value: Option<f64>,
+    /// One line.
+    pub summary: String,
+    /// How the strategy came to it.
+    pub steps: Vec<String>,
+    /// Told or not.
+    pub verdict: String,
+    /// Why.
+    pub why: String,
+    /// Whether that was stored with the run, rather than found out now.
+    pub stored: bool,
+    /// What had been settled on before.
+    pub settled: Option<String>,
+}
+
+/// An alert of the run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// UUID.
+    pub id: String,
+    /// The strategy.
+    pub strategy: String,
+    /// The subject.
+    pub subject: String,
+    /// Why it is told.
+    pub reason: crate::model::Reason,
+    /// One line.
+    pub title: String,
+}
+
+/// A message of the run, and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Delivered {
+    /// UUID.
+    pub id: String,
+    /// To whom.
+    pub notifier: String,
+    /// One line.
+    pub title: String,
+    /// `pending`, `sending`, `delivered` or `dead`.
+    pub status: String,
+    /// What became of it, or what it waits for, in a sentence.
+    pub fate: String,
+    /// Each attempt: when, what came of it, why.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One try to send a message.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// `delivered`, `retry` or `dead`.
+    pub outcome: String,
+    /// Why.
+    pub why: Option<String>,
+}
+
+/// A verdict as a run stores it.
+#[derive(Deserialize)]
+struct Stored {
+    strategy: String,
+    subject: String,
+    state: String,
+    value: Option<f64>,
+    verdict: String,
+    why: String,
+    #[serde(default, deserialize_with = "present")]
+    before: Option<Option<SignalState>>,
+}
+
+/// Nothing is told apart from what is not there.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<SignalState>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+impl Stored {
+    /// Whether what was settled on before it is known to have been nothing.
+    fn is_first(&self) -> bool {
+        self.before == Some(None) || matches!(self.verdict.as_str(), "silenced" | "suppressed")
+    }
+
+    /// What was settled on before it; a change of the configuration may have ended that since.
+    fn settled(&self, known: Option<&SignalState>) -> Option<String> {
+        let forgotten = || (!self.is_first()).then(|| "something that is no longer kept".into());
+        known.map(settled).or_else(forgotten)
+    }
+}
+
+/// Explains the last run of a watch, or the one whose slot was the last at a moment; `None` when there is
+/// none.
+///
+/// # Errors
+/// Any of SQLite's own.
+pub async fn explain(
+    store: &Store,
+    watch: &Arc<Watch>,
+    watch_id: i64,
+    at: Option<Timestamp>,
+    subject: Option<&str>,
+) -> Result<Option<Explanation>, sqlx::Error> {
+    let Some(run) = store.run_at(watch_id, at).await? else { return Ok(None) };
+    let now = run.started_at;
+    let stored: Vec<Stored> =
+        run.verdicts.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    let states = store.signal_states_before(watch_id, run.id).await?;
+    let past = Hindsight::at(store, watch, watch_id, now, Since::Seen).await?;
+    let (seen_nothing, is_same) = (run.counts[0] == 0, run.outcome == "unchanged");
+    let is_complete = run.verdicts.is_some()
+        && usize::try_from(run.counts[1]).is_ok_and(|signals| signals <= MANY_VERDICTS);
+    let mut past = Room { watch, now, states, sight: past.sight(now), subject, is_complete };
+    if is_complete && matches!(run.outcome.as_str(), "failed" | "blocked") {
+        // What a part of the answers that was no good would have shown was not seen.
+        let judged: HashSet<&str> = stored.iter().map(|verdict| verdict.subject.as_str()).collect();
+        past.sight.current.retain(|seen| judged.contains(seen.subject.as_str()));
+    }
+    let judged_anew = !stored.is_empty() && stored.iter().any(|verdict| verdict.strategy != RUN);
+    let mut remarks = Vec::new();
+    if run.verdicts.is_none() && is_same {
+        remarks.push("the same bytes as before: nothing was judged anew, what was settled on stands".into());
+    } else if seen_nothing && !is_same {
+        remarks.push(
+            "there was no good answer: nothing was judged, and what was settled on about its subjects stands"
+                .into(),
+        );
+    } else if !judged_anew && past.sight.current.is_empty() {
+        remarks.push("nothing was seen that could be judged".into());
+    }
+    let mut judgements = Vec::new();
+    for judge in &watch.judges {
+        judgements.extend(past.judgements(judge, &stored, seen_nothing && !is_same));
+    }
+    judgements.extend(past.own(&stored));
+    let known: HashSet<&str> = watch.judges.iter().map(|judge| judge.name.as_str()).collect();
+    let left = stored.iter().filter(|verdict| verdict.strategy != RUN && !known.contains(&*verdict.strategy));
+    judgements.extend(left.filter(|verdict| past.is_wanted(&verdict.subject)).map(|verdict| Judgement {
+        why: format!("{} (this strategy is no longer in the configuration)", verdict.why),
+        ..Judgement::of(verdict)
+    }));
+    if !is_complete && run.counts[1] > 0 && judgements.iter().any(|judgement| !judgement.stored) {
+        remarks.push(
+            "of so many signals the quiet ones are not stored; their verdicts are found out now from what is \
+             stored"
+                .into(),
+        );
+    }
+    if let Some(gap) = store.gaps_between(watch_id, now, at.unwrap_or(now)).await?.last() {
+        let why = gap.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        remarks.push(format!(
+            "the slots from {:.0} to {:.0} had no good run ({}{why})",
+            gap.first_due_at, gap.last_due_at, gap.outcome
+        ));
+    }
+    let same_as = if is_same { store.last_read_at(watch_id, &run).await? } else { None };
+    let wanted = |about: &str| past.is_wanted(about) || about.is_empty();
+    let alerts = store.alerts_of_run(watch_id, &run).await?;
+    let told: Vec<Told> = alerts
+        .iter()
+        .filter(|alert| alert.strategy == RUN || wanted(&alert.signal.subject))
+        .map(|alert| Told {
+            id: alert.id.clone(),
+            strategy: alert.strategy.clone(),
+            subject: alert.signal.subject.clone(),
+            reason: alert.reason,
+            title: alert.title.clone(),
+        })
+        .collect();
+    let deliveries = store.deliveries_of_run(run.id).await?;
+    let RunRow { due_at, trigger, outcome, error, .. } = run;
+    Ok(Some(Explanation {
+        watch: watch.name.clone(),
+        due_at,
+        trigger,
+        started_at: now,
+        late_ms: now.as_millisecond().saturating_sub(due_at.as_millisecond()).max(0),
+        outcome,
+        error,
+        same_as,
+        hosts: hosts(store, watch, now).await?,
+        silences: silences(store, watch, now, &past).await?,
+        quiet_until: Around::quiet_hours_of(watch, now).held_until,
+        absent: past.absent(),
+        observations: past.observations(seen_nothing && !is_same),
+        judgements,
+        alerts: told,
+        deliveries: deliveries.into_iter().map(delivered).collect(),
+        remarks,
+    }))
+}
+
+/// Every subject that is known of a watch.
+///
+/// # Errors
+/// Any of SQLite's own.
+pub async fn subjects(store: &Store, watch_id: i64) -> Result<Vec<String>, sqlx::Error> {
+    let mut subjects: Vec<String> = store.last_seen(watch_id).await?.into_keys().collect();
+    subjects.sort();
+    Ok(subjects)
+}
+
+/// What lay before a run.
+struct Room<'a> {
+    watch: &'a Watch,
+    now: Timestamp,
+    states: States,
+    sight: Sight,
+    /// Only this one.
+    subject: Option<&'a str>,
+    /// Whether every verdict of the run was stored.
+    is_complete: bool,
+}
+
+impl Room<'_> {
+    fn is_wanted(&self, subject: &str) -> bool {
+        self.subject.is_none_or(|wanted| wanted == subject)
+    }
+
+    fn observations(&self, nothing: bool) -> Vec<Observation> {
+        let seen = self.sight.current.iter().filter(|seen| !nothing && self.is_wanted(&seen.subject));
+        seen.cloned().collect()
+    }
+
+    fn absent(&self) -> Vec<String> {
+        let absent = self.sight.absent.iter().map(|seen| seen.subject.clone());
+        absent.filter(|subject| self.is_wanted(subject)).collect()
+    }
+
+    /// What one strategy made of it. `unanswered`: it was not asked, as there was nothing to judge.
+    fn judgements(&self, judge: &Judge, stored: &[Stored], unanswered: bool) -> Vec<Judgement> {
+        let none = HashMap::new();
+        let known = self.states.get(&judge.name).unwrap_or(&none);
+        if unanswered {
+            let standing = known.iter().filter(|(subject, _)| !subject.is_empty() && self.is_wanted(subject));
+            let mut standing: Vec<Judgement> = standing
+                .map(|(subject, state)| Judgement {
+                    strategy: judge.name.clone(),
+                    subject: subject.clone(),
+                    state: state.state.clone(),
+                    value: None,
+                    summary: String::new(),
+                    steps: Vec::new(),
+                    verdict: "not_judged".into(),
+                    why: "there was no good answer; missing is not changed".into(),
+                    stored: false,
+                    settled: Some(settled(state)),
+                })
+                .collect();
+            standing.sort_by(|a, b| a.subject.cmp(&b.subject));
+            return standing;
+        }
+        let view = plugin::View {
+            current: &self.sight.current,
+            earlier: &self.sight.earlier,
+            absent: &self.sight.absent,
+            known,
+            now: self.now,
+            zone: &self.watch.zone,
+            source: &*self.watch.source,
+        };
+        let signals = judge.strategy.evaluate(&view).unwrap_or_default();
+        let of_judge = || stored.iter().filter(|verdict| verdict.strategy == judge.name);
+        let mut seen = HashSet::new();
+        let mut judgements = Vec::new();
+        for signal in signals.iter().filter(|signal| self.is_wanted(&signal.subject)) {
+            seen.insert(signal.subject.as_str());
+            let steps = judge.strategy.steps(&view, &signal.subject);
+            let before = known.get(&signal.subject);
+            let found = of_judge().find(|verdict| verdict.subject == signal.subject);
+            let mut judgement = match found {
+                Some(verdict) => Judgement::of(verdict),
+                None if self.is_complete => Judgement {
+                    verdict: "not_judged".into(),
+                    why: "this run had nothing to say of it".into(),
+                    ..derived(judge, signal, before, self.now)
+                },
+                None => derived(judge, signal, before, self.now),
+            };
+            if found.is_some_and(|verdict| verdict.state != signal.state) {
+                judgement.why.push_str(&format!(
+                    " (from what is stored now it would be {}: values were revised, or the strategy has changed)",
+                    signal.state
+                ));
+            }
+            judgement.summary.clone_from(&signal.summary);
+            judgement.steps = steps;
+            judgement.settled = match found {
+                Some(verdict) => verdict.settled(before),
+                None => before.map(settled),
+            };
+            judgements.push(judgement);
+        }
+        // Stored, but nothing is left to judge it by again.
+        let others = of_judge()
+            .filter(|verdict| !seen.contains(verdict.subject.as_str()) && self.is_wanted(&verdict.subject));
+        judgements.extend(others.map(|verdict| Judgement {
+            steps: vec!["what it looked at is no longer stored".into()],
+            settled: verdict.settled(known.get(&verdict.subject)),
+            ..Judgement::of(verdict)
+        }));
+        judgements
+    }
+
+    /// What the daemon said about the run itself.
+    fn own(&self, stored: &[Stored]) -> Vec<Judgement> {
+        let none = HashMap::new();
+        let known = self.states.get(RUN).unwrap_or(&none);
+        let mut judgements: Vec<Judgement> = stored
+            .iter()
+            .filter(|verdict| verdict.strategy == RUN)
+            .map(|verdict| Judgement {
+                settled: verdict.settled(known.get(&verdict.subject)),
+                ..Judgement::of(verdict)
+            })
+            .collect();
+        for subject in [FAILING, STALE] {
+            let Some(state) = known.get(subject).filter(|state| state.firing) else { continue };
+            if judgements.iter().all(|judgement| judgement.subject != subject) {
+                judgements.push(Judgement {
+                    strategy: RUN.into(),
+                    subject: subject.into(),
+                    state: state.state.clone(),
+                    value: None,
+                    summary: String::new(),
+                    steps: Vec::new(),
+                    verdict: "not_judged".into(),
+                    why: "nothing was judged anew".into(),
+                    stored: false,
+                    settled: Some(settled(state)),
+                });
+            }
+        }
+        judgements
+    }
+}
+
+impl Judgement {
+    fn of(verdict: &Stored) -> Self {
+        Self {
+            strategy: verdict.strategy.clone(),
+            subject: verdict.subject.clone(),
+            state: verdict.state.clone(),
+            value: verdict.value,
+            summary: String::new(),
+            steps: Vec::new(),
+            verdict: verdict.verdict.clone(),
+            why: verdict.why.clone(),
+            stored: true,
+            settled: None,
+        }
+    }
+}
+
+/// What was decided where that is not stored: nothing was told, so nothing hindered it either.
+fn derived(judge: &Judge, signal: &Signal, known: Option<&SignalState>, now: Timestamp) -> Judgement {
+    let policy: &Policy = &judge.policy;
+    let decision = decide(known, signal, policy, Circumstances::default(), now);
+    Judgement {
+        strategy: judge.name.clone(),
+        subject: signal.subject.clone(),
+        state: signal.state.clone(),
+        value: signal.value,
+        summary: String::new(),
+        steps: Vec::new(),
+        verdict: decision.verdict.as_str().into(),
+        why: reason(known, &decision, policy),
+        stored: false,
+        settled: None,
+    }
+}
+
+/// `oversold since 2026-11-20T10:00:00Z, told at 2026-11-20T10:00:00Z`
+fn settled(state: &SignalState) -> String {
+    let told = match (state.firing, state.told, state.last_told_at) {
+        (true, true, Some(at)) => format!(", told at {at:.0}"),
+        (true, true, None) => ", announced".into(),
+        (true, false, _) => ", not told".into(),
+        (false, ..) => String::new(),
+    };
+    let streak = match state.streak {
+        0 => String::new(),
+        1 => ", with 1 reading against it".into(),
+        several => format!(", with {several} readings against it"),
+    };
+    let waits = if state.waits { ", with news that waits" } else { "" };
+    format!("{} since {:.0}{told}{streak}{waits}", state.state, state.since)
+}
+
+/// The hosts that it asks and that were in trouble.
+async fn hosts(store: &Store, watch: &Watch, now: Timestamp) -> Result<Vec<String>, sqlx::Error> {
+    let requests = watch.source.requests(&Needs { now, bars: watch.bars() });
+    let mut hosts: Vec<&str> = requests.iter().map(|request| request.authority()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let mut troubles = Vec::new();
+    for host in hosts {
+        let told = store.last_told(RUN, host, now).await?;
+        if let Some(alert) = told.filter(|alert| alert.status == AlertStatus::Firing) {
+            troubles.push(format!("{} (since {:.0})", alert.title, alert.starts_at));
+        }
+    }
+    Ok(troubles)
+}
+
+/// The silences that were in force and are about anything of this watch.
+async fn silences(
+    store: &Store,
+    watch: &Watch,
+    now: Timestamp,
+    past: &Room<'_>,
+) -> Result<Vec<Silence>, sqlx::Error> {
+    let mut silences = store.silences(now, true).await?;
+    let subjects: HashSet<&str> = past.sight.current.iter().map(|seen| seen.subject.as_str()).collect();
+    silences.retain(|silence| {
+        let matches = |strategy: &str, subject: &str| {
+            past.is_wanted(subject) && silence.matchers.matches(&news::about(watch, strategy, subject))
+        };
+        let strategies = || watch.judges.iter().map(|judge| judge.name.as_str()).chain([RUN]);
+        let about_something = || {
+            strategies().any(|strategy| subjects.iter().chain(&[""]).any(|about| matches(strategy, about)))
+        };
+        silence.starts_at <= now && now < silence.ends_at && about_something()
+    });
+    Ok(silences)
+}
+
+fn delivered(row: DeliveryRow) -> Delivered {
+    let fate = match (row.status.as_str(), &row.carried_by, row.delivered_at) {
+        (_, Some((_, title)), Some(at)) => format!("told at {at:.0} in \"{title}\""),
+        (_, Some((_, title)), None) => format!("waits to be told in \"{title}\""),
+        ("delivered", None, Some(at)) => format!("delivered at {at:.0}"),
+        ("dead", ..) => {
+            format!("given up: {}", row.last_error.as_deref().unwrap_or("no reason is known"))
+        }
+        ("sending", ..) => "being sent".into(),
+        _ if row.held => format!("held until the quiet hours end at {:.0}", row.next_attempt_at),
+        _ if row.attempts > 0 => format!(
+            "to be tried again at {:.0}: {}",
+            row.next_attempt_at,
+            row.last_error.as_deref().unwrap_or_default()
+        ),
+        _ => "waits to be sent".into(),
+    };
+    let attempts = row.tries.into_iter().map(|(at, outcome, why)| Attempt { at, outcome, why });
+    Delivered {
+        id: row.id,
+        notifier: row.notifier,
+        title: row.title,
+        status: row.status,
+        fate,
+        attempts: attempts.collect(),
+    }
+}

@@ -1,6 +1,7 @@
 //! The table of commands. A file a family of commands; exit codes: 0 done, 1 failed while running, 2 the
 //! configuration or the call is wrong.
 
+mod backup;
 mod check;
 mod kinds;
 mod look;
@@ -50,6 +51,8 @@ enum Command {
     History(look::History),
     /// What was told
     Alerts(look::Alerts),
+    /// Copy the database, also while the daemon runs
+    Backup(backup::Backup),
     /// Try a notifier
     #[command(subcommand)]
     Notify(NotifyCommand),
@@ -145,6 +148,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,
+        Command::Backup(backup) => backup.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),
     }

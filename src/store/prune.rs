@@ -1,8 +1,12 @@
-//! Every table has an age limit. Old rows go a few thousand at a time, so that no run waits long.
+//! Every table has an age limit. Old rows go a few thousand at a time, and the pages they leave are given
+//! back a few hundred at a time, so that no run waits long.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use sqlx::SqliteConnection;
+use tracing::{info, warn};
 
 use super::{Store, WriteError, millis};
 use crate::model::Period;
@@ -32,10 +36,18 @@ impl Default for Retention {
 pub struct Pruned {
     /// All tables together.
     pub rows: u64,
+    /// How many bytes the file is smaller.
+    pub bytes: u64,
 }
 
 /// How many rows one transaction takes.
 const STEP: i64 = 5_000;
+
+/// How many pages are given back at once.
+const PAGES: i64 = 500;
+
+/// So many free pages stay, for what is written next.
+const SPARE_PAGES: i64 = 256;
 
 /// Each deletes at most `?2` rows older than `?1`.
 const STATEMENTS: [&str; 5] = [
@@ -78,6 +90,53 @@ impl Store {
                 }
             }
         }
+        pruned.bytes = self.give_back().await?;
         Ok(pruned)
+    }
+
+    /// Makes the file smaller by the pages that nothing stands on. Answers by how many bytes.
+    async fn give_back(&self) -> Result<u64, WriteError> {
+        let mut given_back = 0_u64;
+        loop {
+            let bytes = self
+                .writer
+                .write(|connection| Box::pin(async move { give_back_some(connection).await }))
+                .await?;
+            if bytes == 0 {
+                return Ok(given_back);
+            }
+            given_back = given_back.saturating_add(bytes);
+        }
+    }
+}
+
+async fn give_back_some(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let free: i64 = sqlx::query_scalar("pragma freelist_count").fetch_one(&mut *connection).await?;
+    let pages = free.saturating_sub(SPARE_PAGES).min(PAGES);
+    if pages <= 0 {
+        return Ok(0);
+    }
+    let before: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut *connection).await?;
+    let vacuum = sqlx::AssertSqlSafe(format!("pragma incremental_vacuum({pages})"));
+    sqlx::query(vacuum).fetch_all(&mut *connection).await?;
+    let after: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut *connection).await?;
+    let page: i64 = sqlx::query_scalar("pragma page_size").fetch_one(connection).await?;
+    Ok(before.saturating_sub(after).saturating_mul(page).try_into().unwrap_or(0))
+}
+
+/// A database from before this was so is written anew once, since only then it can give pages back.
+pub(super) async fn let_it_shrink(connection: &mut SqliteConnection) {
+    const INCREMENTAL: i64 = 2;
+    let mode = sqlx::query_scalar::<_, i64>("pragma auto_vacuum").fetch_one(&mut *connection).await;
+    if mode.is_ok_and(|mode| mode == INCREMENTAL) {
+        return;
+    }
+    info!("Writing the database anew, once, so that it can shrink from now on");
+    let anew = async {
+        sqlx::query("pragma auto_vacuum = incremental").execute(&mut *connection).await?;
+        sqlx::query("vacuum").execute(&mut *connection).await
+    };
+    if let Err(error) = anew.await {
+        warn!(%error, "The database was not written anew: it will not shrink when old rows are deleted");
     }
 }

@@ -243,3 +243,129 @@ async fn prune(store: &Store, roster: &Roster) {
         Err(error) => error!(%error, "Pruning failed"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::config::File;
+    use crate::http::{Http, Settings};
+    use crate::pulse::{Pulse, Remedy};
+    use crate::store::WatchSpec;
+    use crate::testing::at;
+    use crate::watchlist::Watchlist;
+
+    #[test]
+    fn only_a_clock_that_is_set_back_by_much_is_noticed() {
+        let (wall, steady) = (at("2026-11-21T12:00:00Z"), Instant::now());
+        for (passed, shown, back) in [
+            (5, "2026-11-21T12:00:05Z", 0),
+            (5, "2026-11-21T11:59:50Z", 0),
+            (5, "2026-11-21T13:00:05Z", 0),
+            (5, "2026-11-21T11:00:05Z", 3_600),
+            (5, "2025-11-21T12:00:05Z", 365 * 86_400),
+        ] {
+            let mut clocks = Clocks { wall, steady };
+            let now = steady + Duration::from_secs(passed);
+            assert_eq!(clocks.set_back(at(shown), now), SignedDuration::from_secs(back), "{shown}");
+            assert_eq!(clocks.set_back(at(shown), now), SignedDuration::ZERO, "once");
+        }
+    }
+
+    /// A scheduler of one hourly watch, by a clock that the test sets. Every run is over at once.
+    struct Stage {
+        store: Store,
+        offset_secs: Arc<AtomicI64>,
+        asked: mpsc::Receiver<RunRequest>,
+        finished: mpsc::UnboundedSender<RunEnd>,
+        _folder: tempfile::TempDir,
+        _roster: watch::Sender<Arc<Roster>>,
+    }
+
+    impl Stage {
+        async fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path()).await.unwrap();
+            let text = "[watch.w]\nevery = \"1h\"\nsource = { kind = \"page\", url = \"http://a.example/\" }\n\
+                        [notify.hook]\nkind = \"console\"\n";
+            let file = File { path: "c.toml".into(), text: text.into() };
+            let watchlist =
+                Watchlist::build(&[file], &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            let spec = WatchSpec {
+                name: "w".into(),
+                was: None,
+                spec: "{}".into(),
+                spec_hash: 1,
+                enabled: true,
+                first_due_at: Some(Timestamp::now()),
+                next_due_at: None,
+            };
+            let synced = store.synchronise(vec![spec], Timestamp::now()).await.unwrap();
+            let http = Http::new(Settings::default()).unwrap();
+            let (roster, list) = watch::channel(Arc::new(Roster::new(watchlist, http, &synced.ids)));
+            let (requests, asked) = mpsc::channel(9);
+            let (finished, done) = mpsc::unbounded_channel();
+            let offset_secs = Arc::new(AtomicI64::new(0));
+            let offset = Arc::clone(&offset_secs);
+            let wall = move || Timestamp::now() + SignedDuration::from_secs(offset.load(Ordering::Relaxed));
+            let beat = Pulse::default().part("the scheduler", Remedy::Restart, PULSE);
+            let stop = CancellationToken::new();
+            tokio::spawn(serve(store.clone(), list, requests, done, beat, wall, stop));
+            Self { store, offset_secs, asked, finished, _folder: folder, _roster: roster }
+        }
+
+        async fn is_asked(&mut self) -> RunRequest {
+            let asking = tokio::time::timeout(Duration::from_secs(10), self.asked.recv());
+            asking.await.expect("a run is asked for").unwrap()
+        }
+
+        fn end(&self, stored: bool) {
+            self.finished.send(RunEnd { watch: "w".into(), stored }).unwrap();
+        }
+
+        async fn is_due(&self) -> Timestamp {
+            let due = self.store.due_watches(at("2099-01-01T00:00:00Z"), 9).await.unwrap();
+            due.first().unwrap().1
+        }
+    }
+
+    #[tokio::test]
+    async fn after_the_clock_was_set_back_a_watch_is_due_at_its_next_slot_and_that_is_told_once() {
+        let mut stage = Stage::start().await;
+        stage.is_asked().await;
+        // It was a day ahead; the watch is due tomorrow.
+        stage.offset_secs.store(-86_400, Ordering::Relaxed);
+        stage.end(true);
+        let waited = async {
+            while stage.store.delivery_counts().await.unwrap().0 == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waited).await.expect("it is told");
+        let yesterday = Timestamp::now() - SignedDuration::from_hours(24);
+        assert!(
+            stage.is_due().await <= yesterday + SignedDuration::from_hours(1),
+            "{}",
+            stage.is_due().await
+        );
+        stage.end(true);
+        let claimed = stage.store.claim_delivery("hook", Timestamp::now(), Duration::from_secs(9));
+        assert_eq!(claimed.await.unwrap().unwrap().title, "The clock was set back by 1 d");
+        assert_eq!(stage.store.delivery_counts().await.unwrap().0, 1, "once");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_could_not_be_stored_comes_again_when_the_database_writes_again() {
+        let mut stage = Stage::start().await;
+        let first = stage.is_asked().await;
+        // Something is refused for a reason that concerns every write.
+        stage.store.limit_size(Some(4_096)).await.unwrap();
+        stage.store.check_writing(true, Timestamp::now()).await.unwrap_err();
+        stage.end(false);
+        let soon = tokio::time::timeout(Duration::from_millis(300), stage.asked.recv()).await;
+        assert!(soon.is_err(), "an hourly watch is not asked for every moment: {soon:?}");
+        stage.store.trouble_is_over();
+        assert_eq!(stage.is_asked().await.due_at, first.due_at, "the same slot");
+    }
+}

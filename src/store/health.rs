@@ -115,3 +115,123 @@ impl Store {
         Ok(Tally { runs: last.saturating_add(1).saturating_sub(low), failed, delivered })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions as _, Connection as _};
+
+    use super::*;
+    use crate::store::RunCommit;
+    use crate::testing::at;
+
+    const NOW: &str = "2026-11-21T10:00:00Z";
+
+    async fn open() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        (folder, store)
+    }
+
+    async fn write(store: &Store, bytes: usize) -> Result<(), WriteError> {
+        store.remember_and_tell(Some(("page", "x".repeat(bytes))), None, at(NOW)).await
+    }
+
+    #[tokio::test]
+    async fn a_database_at_its_limit_says_so_and_writes_again_when_there_is_room() {
+        let (_folder, store) = open().await;
+        store.limit_size(Some(1 << 20)).await.unwrap();
+        write(&store, 10_000).await.unwrap();
+        assert_eq!(*store.trouble().borrow(), None);
+        for _ in 0..3 {
+            let refused = write(&store, 2_000_000).await.unwrap_err();
+            assert!(refused.to_string().contains("full"), "{refused}");
+        }
+        assert_eq!(store.trouble().borrow().as_deref(), Some("it has grown to `max_database`"));
+        assert_eq!(store.memo("page").await.unwrap().unwrap().len(), 10_000, "what was there stays");
+        store.check_writing(true, at(NOW)).await.unwrap();
+        store.trouble_is_over();
+        assert_eq!(*store.trouble().borrow(), None);
+        store.limit_size(None).await.unwrap();
+        write(&store, 2_000_000).await.unwrap();
+        // It is not made smaller than it is; and a row fits where one was, but nothing more.
+        store.limit_size(Some(4_096)).await.unwrap();
+        store.check_writing(false, at(NOW)).await.unwrap();
+        store.check_writing(true, at(NOW)).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_lock_is_waited_for_once_and_then_what_comes_is_refused_soon() {
+        let (folder, store) = open().await;
+        let options = SqliteConnectOptions::new().filename(Store::path_in(folder.path()));
+        let mut other = options.connect().await.unwrap();
+        sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+        write(&store, 1).await.unwrap_err();
+        assert_eq!(store.trouble().borrow().as_deref(), Some("another program holds it locked"));
+        let began = Instant::now();
+        for _ in 0..3 {
+            write(&store, 1).await.unwrap_err();
+        }
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+        other.close().await.unwrap();
+        write(&store, 1).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_write_that_cannot_be_stored_is_no_trouble_of_the_database() {
+        let (_folder, store) = open().await;
+        store.commit_run(run(404, NOW, "ok")).await.unwrap_err();
+        assert_eq!(*store.trouble().borrow(), None);
+    }
+
+    fn run(watch_id: i64, started_at: &str, outcome: &str) -> RunCommit {
+        use crate::model::{Outcome, Trigger};
+        let outcome = [Outcome::Ok, Outcome::Unchanged, Outcome::Failed]
+            .into_iter()
+            .find(|each| each.as_str() == outcome)
+            .unwrap();
+        RunCommit {
+            watch_id,
+            trigger: Trigger::Schedule,
+            due_at: at(started_at),
+            started_at: at(started_at),
+            finished_at: at(started_at),
+            outcome,
+            error: None,
+            next_due_at: None,
+            found: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_happened_is_counted_from_a_moment_on() {
+        let (folder, store) = open().await;
+        assert_eq!(store.tally(at(NOW)).await.unwrap(), Tally::default());
+        let mut raw =
+            SqliteConnectOptions::new().filename(Store::path_in(folder.path())).connect().await.unwrap();
+        let watch = "insert into watch (id, name, origin, spec, spec_hash, created_at)
+                     values (1, 'w', 'file', '{}', 0, 0)";
+        sqlx::query(watch).execute(&mut raw).await.unwrap();
+        raw.close().await.unwrap();
+        for (started_at, outcome) in [
+            ("2026-11-20T10:00:00Z", "failed"),
+            ("2026-11-20T11:00:00Z", "ok"),
+            ("2026-11-21T10:00:00Z", "ok"),
+            ("2026-11-21T11:00:00Z", "failed"),
+            ("2026-11-21T12:00:00Z", "unchanged"),
+        ] {
+            store.commit_run(run(1, started_at, outcome)).await.unwrap();
+        }
+        for (since, runs, failed) in [
+            ("2026-11-01T00:00:00Z", 5, 2),
+            (NOW, 3, 1),
+            ("2026-11-21T11:30:00Z", 1, 0),
+            ("2026-11-22T00:00:00Z", 0, 0),
+        ] {
+            let tally = store.tally(at(since)).await.unwrap();
+            assert_eq!((tally.runs, tally.failed, tally.delivered), (runs, failed, 0), "{since}");
+        }
+    }
+}

@@ -140,3 +140,61 @@ pub(super) async fn let_it_shrink(connection: &mut SqliteConnection) {
         warn!(%error, "The database was not written anew: it will not shrink when old rows are deleted");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions as _, Connection as _};
+
+    use super::*;
+    use crate::testing::at;
+
+    async fn raw(folder: &std::path::Path) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(Store::path_in(folder)).connect().await.unwrap()
+    }
+
+    async fn number(connection: &mut SqliteConnection, question: &'static str) -> i64 {
+        sqlx::query_scalar(question).fetch_one(connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn pruning_gives_the_room_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let mut connection = raw(folder.path()).await;
+        for statement in [
+            "insert into watch (id, name, origin, spec, spec_hash, created_at) values (1, 'w', 'file', '{}', 0, 0)",
+            "with recursive many (n) as (select 1 union all select n + 1 from many where n < 12000)
+             insert into run (watch_id, \"trigger\", due_at, started_at, finished_at, outcome, verdicts)
+             select 1, 'schedule', 0, 0, 0, 'ok', hex(zeroblob(500)) from many",
+        ] {
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+        }
+        let before = number(&mut connection, "pragma page_count").await;
+        let now = at("2026-11-21T10:00:00Z");
+        let pruned = store.prune(&Retention::default(), now).await.unwrap();
+        assert_eq!(pruned.rows, 12_000);
+        let after = number(&mut connection, "pragma page_count").await;
+        let spare = number(&mut connection, "pragma freelist_count").await;
+        assert!(before > 3_000 && after < 500, "{before} pages, then {after}");
+        assert!(spare <= SPARE_PAGES, "{spare}");
+        assert_eq!(i64::try_from(pruned.bytes).unwrap(), (before - after) * 4_096);
+        assert_eq!(store.prune(&Retention::default(), now).await.unwrap(), Pruned::default());
+    }
+
+    #[tokio::test]
+    async fn a_database_from_before_can_shrink_once_it_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        Store::open(folder.path()).await.unwrap().close().await;
+        let mut connection = raw(folder.path()).await;
+        assert_eq!(number(&mut connection, "pragma auto_vacuum").await, 2, "a new one can");
+        for statement in ["pragma auto_vacuum = none", "vacuum"] {
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+        }
+        assert_eq!(number(&mut connection, "pragma auto_vacuum").await, 0);
+        let_it_shrink(&mut connection).await;
+        assert_eq!(number(&mut connection, "pragma auto_vacuum").await, 2);
+        connection.close().await.unwrap();
+        Store::open(folder.path()).await.unwrap().close().await;
+    }
+}

@@ -90,18 +90,21 @@ pub async fn serve(
                 why.filter(|_| refused_anything)
             }
         };
+        if let Some(why) = refused.as_ref().filter(|_| !fever.is_on()) {
+            warn!("The database refuses to be written: {why}. The watches go on being tried");
+        }
         match fever.feel(refused, began, Instant::now(), &timings) {
             Change::None => {}
             Change::Tell(why) => {
-                error!("The database takes no writes: {why}. The watches go on being tried");
+                error!("The database still refuses to be written: {why}. Every notifier is told");
                 telling.begin(&why, &roster, &stop);
             }
             Change::Release => store.trouble_is_over(),
             Change::Over { lasted, told } => {
                 store.trouble_is_over();
                 let heard = telling.end().await;
+                info!("The database takes writes again after {lasted}");
                 if told {
-                    info!("The database takes writes again after {lasted}");
                     owed = Some((over(lasted), heard));
                 }
             }

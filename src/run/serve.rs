@@ -65,6 +65,7 @@ async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl 
             log(&report);
             true
         }
+        Ok(Err(_)) if runner.is_refused_everything() => false,
         Ok(Err(error)) => {
             error!(watch.name = %name, error = format!("{error:#}"), "A run of watch `{name}` could not be stored");
             false

@@ -52,6 +52,12 @@ impl Store {
         self.writer.trouble.subscribe()
     }
 
+    /// Whether it refused lately, and does not yet write again.
+    #[must_use]
+    pub fn is_in_trouble(&self) -> bool {
+        self.writer.trouble.borrow().is_some()
+    }
+
     /// It writes again: what was refused may be tried again.
     pub fn trouble_is_over(&self) {
         self.writer.trouble.send_replace(None);

@@ -18,6 +18,11 @@ pub(super) fn is_locked(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(BUSY | LOCKED | PROTOCOL))
 }
 
+/// Whether there is no room.
+pub(super) fn is_full(error: &sqlx::Error) -> bool {
+    code(error) == Some(FULL)
+}
+
 /// What is wrong with the whole database, in words for its owner; `None` where the error is about one
 /// write only.
 pub(super) async fn of(error: &sqlx::Error, connection: &mut SqliteConnection) -> Option<String> {

@@ -47,6 +47,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// The connection's own wait for a lock, a slice of that.
 const LOCK_SLICE: Duration = Duration::from_millis(250);
 
+/// The write-ahead log is cut to this size after it has grown beyond, as when the file was written anew.
+const LARGEST_LOG_BYTES: u128 = 16 << 20;
+
 type Done = oneshot::Sender<Result<(), WriteError>>;
 type Pending<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;
 type Work = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Pending<'c> + Send>;
@@ -66,8 +69,12 @@ pub(super) struct Writer {
 
 /// Makes a connection the writer's own.
 pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let wait = sqlx::AssertSqlSafe(format!("pragma busy_timeout = {}", LOCK_SLICE.as_millis()));
-    sqlx::query(wait).fetch_all(connection).await.map(drop)
+    for (name, value) in [("busy_timeout", LOCK_SLICE.as_millis()), ("journal_size_limit", LARGEST_LOG_BYTES)]
+    {
+        let pragma = sqlx::AssertSqlSafe(format!("pragma {name} = {value}"));
+        sqlx::query(pragma).fetch_all(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// What the task works with.
@@ -221,6 +228,10 @@ impl Hand {
             let why = trouble::of(error, &mut self.connection).await;
             // It may have been rolled back already, and then this fails.
             let _ = self.execute("rollback").await;
+            if trouble::is_full(error) {
+                // The write-ahead log may hold the same pages many times, and the disk has room without it.
+                let _ = self.execute("pragma wal_checkpoint(truncate)").await;
+            }
             if why.is_some() {
                 self.trouble.send_replace(why);
             }

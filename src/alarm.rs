@@ -110,21 +110,29 @@ pub async fn serve(
             }
         }
         if !fever.is_on()
-            && let Some((note, heard)) = owed.take()
-            && !heard.is_empty()
+            && let Some(end) = owed.take()
         {
-            match store.remember_and_tell(None, Some((note.clone(), heard.clone())), Timestamp::now()).await {
+            match store.remember_and_tell(None, Some(end.clone()), Timestamp::now()).await {
                 Ok(()) => told(),
-                Err(_) => owed = Some((note, heard)),
+                Err(_) => owed = Some(end),
             }
         }
         let nap = if fever.is_on() { timings.in_trouble } else { timings.every };
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             // A commit was refused: sooner than usual.
             Ok(()) = trouble.changed(), if !fever.is_on() => {}
             () = sleep(nap) => {}
         }
+    }
+    // What we said began, we say ended, if it can be written now; it is sent after the next start.
+    if let Some(lasted) = fever.told_since(Instant::now()) {
+        owed = Some((over(lasted), telling.end().await));
+    }
+    if owed.is_some()
+        && timeout(timings.patience, store.remember_and_tell(None, owed, Timestamp::now())).await.is_err()
+    {
+        warn!("The database still does not answer");
     }
 }
 
@@ -165,6 +173,12 @@ enum Change {
 impl Fever {
     const fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// How long it has gone on, where it was told.
+    fn told_since(&self, now: Instant) -> Option<Period> {
+        let refusals = self.0.as_ref().filter(|refusals| refusals.told)?;
+        Some(Period::from_secs(now.saturating_duration_since(refusals.since).as_secs().max(1)))
     }
 
     /// What follows from the last look, which began at `began`: why something was refused since the one

@@ -18,11 +18,6 @@ pub(super) fn is_locked(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(BUSY | LOCKED | PROTOCOL))
 }
 
-/// Whether there is no room.
-pub(super) fn is_full(error: &sqlx::Error) -> bool {
-    code(error) == Some(FULL)
-}
-
 /// What is wrong with the whole database, in words for its owner; `None` where the error is about one
 /// write only.
 pub(super) async fn of(error: &sqlx::Error, connection: &mut SqliteConnection) -> Option<String> {
@@ -31,10 +26,16 @@ pub(super) async fn of(error: &sqlx::Error, connection: &mut SqliteConnection) -
         FULL if is_at_its_limit(connection).await => "it has grown to `max_database`".into(),
         FULL => "the disk is full".into(),
         READONLY => "it is read-only".into(),
-        IOERR | CANTOPEN => format!("the disk fails ({error})"),
-        CORRUPT | NOTADB => format!("the file is damaged ({error})"),
+        IOERR | CANTOPEN => format!("the disk fails ({})", said(error)),
+        CORRUPT | NOTADB => format!("the file is damaged ({})", said(error)),
         _ => return None,
     })
+}
+
+/// SQLite's own words, with the code that says more.
+fn said(error: &sqlx::Error) -> String {
+    let Some(error) = error.as_database_error() else { return error.to_string() };
+    format!("{}, code {}", error.message(), error.code().unwrap_or_default())
 }
 
 fn code(error: &sqlx::Error) -> Option<u32> {

@@ -228,10 +228,6 @@ impl Hand {
             let why = trouble::of(error, &mut self.connection).await;
             // It may have been rolled back already, and then this fails.
             let _ = self.execute("rollback").await;
-            if trouble::is_full(error) {
-                // The write-ahead log may hold the same pages many times, and the disk has room without it.
-                let _ = self.execute("pragma wal_checkpoint(truncate)").await;
-            }
             if why.is_some() {
                 self.trouble.send_replace(why);
             }

@@ -139,3 +139,29 @@ async fn a_locked_database_stops_no_watch_is_told_and_passes() {
     harness.site().answer_always("two", Answer::status(204));
     recovers(&mut harness, "another program holds it locked", false).await;
 }
+
+#[tokio::test]
+async fn a_message_that_was_taken_while_the_database_was_locked_is_not_sent_again() {
+    let stage = Stage::new(NUMBERS).await;
+    stage.site.show("/numbers", numbers(9));
+    let mut harness = Harness::watched(stage, Clock::Stopped, QUICK).await;
+    harness.tick("numbers", "2026-11-20T10:00:00Z").await;
+    let slow = Answer::status(204).after(Duration::from_millis(300));
+    ["one", "two"].map(|hook| harness.site().answer_always(hook, slow.clone()));
+    harness.site().show("/numbers", numbers(11));
+    harness.tick("numbers", "2026-11-20T10:01:00Z").await;
+    until("it is being sent", async || {
+        ["one", "two"].iter().all(|hook| !harness.site().posts(hook).is_empty()).then_some(())
+    })
+    .await;
+    let lock = harness.stage.lock().await;
+    until("the database refuses", async || harness.daemon().store().is_in_trouble().then_some(())).await;
+    assert_eq!((news(&harness, "one"), news(&harness, "two")), (COUNT, COUNT), "it was taken");
+    lock.close().await.unwrap();
+    harness.settled().await;
+    let attempts =
+        "select count(*) from delivery where kind = 'news' and status = 'delivered' and attempts = 1";
+    assert_eq!(harness.stage.count(attempts).await, 2);
+    harness.stop().await;
+    assert_eq!((news(&harness, "one"), news(&harness, "two")), (COUNT, COUNT), "once");
+}

@@ -53,13 +53,17 @@ pub async fn feed_watchdog(pulse: Pulse, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let still = pulse.standing_still(Instant::now());
-        if !still.iter().any(|still| still.remedy == Remedy::Restart)
+        if is_fed(&pulse.standing_still(Instant::now()))
             && let Err(error) = sd_notify::notify(&[NotifyState::Watchdog])
         {
             warn!(%error, "systemd's watchdog could not be fed");
         }
     }
+}
+
+/// Not while something stands still that starting again would mend.
+fn is_fed(still: &[Still]) -> bool {
+    !still.iter().any(|still| still.remedy == Remedy::Restart)
 }
 
 /// Asks `heartbeat_url` every so often while all parts move.
@@ -111,5 +115,21 @@ async fn beat(roster: &Roster) {
         Ok(reply) if reply.is_success() => {}
         Ok(reply) => warn!(status = reply.status, "The heartbeat was not taken"),
         Err(error) => warn!(%error, "The heartbeat did not get through"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_starves_when_a_part_hangs_and_not_when_a_disk_is_full() {
+        let later = || Instant::now() + Duration::from_secs(60);
+        let pulse = Pulse::default();
+        assert!(is_fed(&pulse.standing_still(later())));
+        let _disk = pulse.part("writing the database", Remedy::Person, Duration::ZERO);
+        assert!(is_fed(&pulse.standing_still(later())), "starting again makes no room");
+        let _scheduler = pulse.part("the scheduler", Remedy::Restart, Duration::ZERO);
+        assert!(!is_fed(&pulse.standing_still(later())));
     }
 }

@@ -147,7 +147,9 @@ async fn a_message_that_was_taken_while_the_database_was_locked_is_not_sent_agai
     let mut harness = Harness::watched(stage, Clock::Stopped, QUICK).await;
     harness.tick("numbers", "2026-11-20T10:00:00Z").await;
     let slow = Answer::status(204).after(Duration::from_millis(300));
-    ["one", "two"].map(|hook| harness.site().answer_always(hook, slow.clone()));
+    for hook in ["one", "two"] {
+        harness.site().answer_always(hook, slow.clone());
+    }
     harness.site().show("/numbers", numbers(11));
     harness.tick("numbers", "2026-11-20T10:01:00Z").await;
     until("it is being sent", async || {

@@ -16,10 +16,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::alarm;
+use crate::chores;
 use crate::config;
+use crate::heartbeat::{self, Moment, tell_systemd};
 use crate::http::Http;
 use crate::model::Trigger;
 use crate::outbox::{self, Bell};
+use crate::pulse::{Pulse, Remedy};
 use crate::run::{self, Closer, Report, Runner, Slot};
 use crate::schedule;
 use crate::store::{Store, Synced, WatchSpec};
@@ -38,6 +42,7 @@ pub struct Daemon {
     runner: Arc<Runner>,
     roster: watch::Sender<Arc<Roster>>,
     bell: Bell,
+    pulse: Pulse,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     housekeeping: Option<schedule::Housekeeping>,
@@ -54,6 +59,21 @@ pub enum Clock {
     Stopped,
 }
 
+/// How closely the daemon watches itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vigilance {
+    /// Over the database.
+    pub alarm: alarm::Timings,
+    /// How often `heartbeat_url` is asked.
+    pub heartbeat: Duration,
+}
+
+impl Default for Vigilance {
+    fn default() -> Self {
+        Self { alarm: alarm::Timings::default(), heartbeat: heartbeat::EVERY }
+    }
+}
+
 /// Runs the daemon on a configuration file until `shutdown` ends.
 ///
 /// # Errors
@@ -68,6 +88,7 @@ pub async fn run(
     let _watcher = config.as_deref().and_then(|path| watch_files(path, Arc::clone(&changed)));
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let daemon = Daemon::start(watchlist, Clock::Running).await?;
+    tell_systemd(Moment::Ready);
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
@@ -76,9 +97,12 @@ pub async fn run(
             _ = hangup.recv() => info!("SIGHUP: reading the configuration again"),
         }
         if let Some(path) = &config {
+            tell_systemd(Moment::Reloading);
             daemon.reload(path).await;
+            tell_systemd(Moment::Ready);
         }
     }
+    tell_systemd(Moment::Stopping);
     info!("Stopping: runs and deliveries under way are finished first");
     daemon.stop().await;
     info!("Stopped");
@@ -91,13 +115,27 @@ impl Daemon {
     /// # Errors
     /// When the data directory is in use or cannot be used, or the web address is taken.
     pub async fn start(watchlist: Watchlist, clock: Clock) -> anyhow::Result<Self> {
+        Self::start_watched(watchlist, clock, Vigilance::default()).await
+    }
+
+    /// Starts every part, watched over as closely as is said.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub async fn start_watched(
+        watchlist: Watchlist,
+        clock: Clock,
+        vigilance: Vigilance,
+    ) -> anyhow::Result<Self> {
         web::collect_figures();
         let data_dir = watchlist.daemon.data_dir.clone();
         let store = Store::open(&data_dir).await?;
         let lock = lock(&data_dir)?;
         let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
         store.release_deliveries().await?;
+        store.release_deliveries_of_the_future(Timestamp::now()).await?;
         let synced = synchronise(&store, &watchlist).await?;
+        store.limit_size(watchlist.daemon.max_database.map(|size| size.0 as u64)).await?;
         let runner = Arc::new(Runner::new(store.clone()).await?);
         let (watches, web) = (watchlist.watches.len(), watchlist.web.clone());
         let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
@@ -108,6 +146,7 @@ impl Daemon {
             runner,
             roster,
             bell: Bell::default(),
+            pulse: Pulse::default(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
             housekeeping: None,
@@ -118,14 +157,16 @@ impl Daemon {
             daemon.store.clone(),
             list.clone(),
             daemon.bell.clone(),
+            daemon.pulse.clone(),
             daemon.stop.clone(),
         ));
+        daemon.watch_over(&list, vigilance);
         if clock == Clock::Running {
             daemon.start_clock(&list).await?;
         }
         if let Some(web) = web {
-            let serving =
-                web::serve(daemon.store.clone(), web.listen, web.token.clone(), daemon.stop.clone());
+            let (store, pulse) = (daemon.store.clone(), daemon.pulse.clone());
+            let serving = web::serve(store, pulse, web.listen, web.token.clone(), daemon.stop.clone());
             let (address, serving) =
                 serving.await.with_context(|| format!("cannot listen on {}", web.listen))?;
             daemon.tasks.spawn(serving);
@@ -140,6 +181,22 @@ impl Daemon {
             synced.removed
         );
         Ok(daemon)
+    }
+
+    /// What the daemon does about itself.
+    fn watch_over(&mut self, list: &watch::Receiver<Arc<Roster>>, vigilance: Vigilance) {
+        let (pulse, stop) = (self.pulse.clone(), self.stop.clone());
+        let bell = self.bell.clone();
+        self.tasks.spawn(alarm::serve(
+            self.store.clone(),
+            list.clone(),
+            pulse.clone(),
+            vigilance.alarm,
+            move || bell.ring(),
+            stop.clone(),
+        ));
+        self.tasks.spawn(heartbeat::feed_watchdog(pulse.clone(), stop.clone()));
+        self.tasks.spawn(heartbeat::serve(pulse, list.clone(), vigilance.heartbeat, stop));
     }
 
     async fn start_clock(&mut self, list: &watch::Receiver<Arc<Roster>>) -> anyhow::Result<()> {
@@ -159,6 +216,15 @@ impl Daemon {
             list.clone(),
             requests,
             done,
+            self.pulse.part("the scheduler", Remedy::Restart, schedule::PULSE),
+            Timestamp::now,
+            self.stop.clone(),
+        ));
+        let bell = self.bell.clone();
+        self.tasks.spawn(chores::serve(
+            self.store.clone(),
+            list.clone(),
+            move || bell.ring(),
             self.stop.clone(),
         ));
         self.housekeeping = Some(schedule::Housekeeping::start(self.store.clone(), list.clone()).await?);
@@ -221,6 +287,7 @@ impl Daemon {
         } else {
             Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?
         };
+        self.store.limit_size(watchlist.daemon.max_database.map(|size| size.0 as u64)).await?;
         self.runner.expect(u64::MAX);
         let synced = synchronise(&self.store, &watchlist).await;
         let synced = synced.inspect_err(|_| self.runner.expect(old.generation))?;

@@ -8,16 +8,20 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
+pub mod alarm;
 pub mod alerting;
+pub mod chores;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod heartbeat;
 pub mod http;
 pub mod model;
 pub mod notifiers;
 pub mod outbox;
 pub mod plugin;
+pub mod pulse;
 pub mod run;
 pub mod schedule;
 pub mod sessions;

@@ -15,7 +15,8 @@ use tracing::{error, info, warn};
 use crate::config::Retry;
 use crate::http::Http;
 use crate::plugin::{Message, NotifyError, Receipt};
-use crate::store::{Claimed, Settlement, Store};
+use crate::pulse::{Beat, Pulse, Remedy};
+use crate::store::{Claimed, Settlement, Store, WriteError};
 use crate::watchlist::{Roster, Told};
 
 /// How long a delivery is ours: longer than the slowest service takes for a message of many parts. After
@@ -25,8 +26,14 @@ const LEASE: Duration = Duration::from_secs(15 * 60);
 /// A delivery is not given up before so many attempts, however old it is.
 const FEWEST_ATTEMPTS: u32 = 5;
 
+/// When the database refuses, a lane tries again after so long.
+const REFUSED_WAIT: Duration = Duration::from_secs(1);
+
 /// A lane looks at least this often, whatever it was told.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
+
+/// A lane that naps comes by at least so often, also when the database is slow.
+const PULSE: Duration = Duration::from_secs(120);
 
 /// Rung when a run has written deliveries.
 #[derive(Clone, Debug)]
@@ -50,6 +57,7 @@ pub async fn serve(
     store: Store,
     mut roster: watch::Receiver<Arc<Roster>>,
     bell: Bell,
+    pulse: Pulse,
     stop: CancellationToken,
 ) {
     let mut lanes: HashMap<String, CancellationToken> = HashMap::new();
@@ -63,7 +71,12 @@ pub async fn serve(
             if !lanes.contains_key(&name) {
                 let lane = stop.child_token();
                 lanes.insert(name.clone(), lane.clone());
-                tasks.spawn(lane_of(name, store.clone(), roster.clone(), bell.0.subscribe(), lane));
+                let beat = pulse.part(&format!("the lane of notifier `{name}`"), Remedy::Restart, PULSE);
+                let (store, roster, bell) = (store.clone(), roster.clone(), bell.0.subscribe());
+                tasks.spawn(async move {
+                    lane_of(name, store, roster, bell, &beat, lane).await;
+                    beat.end();
+                });
             }
         }
         tokio::select! {
@@ -79,18 +92,22 @@ async fn lane_of(
     store: Store,
     mut roster: watch::Receiver<Arc<Roster>>,
     mut bell: watch::Receiver<()>,
+    beat: &Beat,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
+        // A message of many parts may take its time; a lease bounds it.
+        beat.again_within(LEASE.saturating_add(PULSE));
         bell.mark_unchanged();
         let (told, http, retry) = {
             let roster = roster.borrow_and_update();
             let Some(told) = roster.watchlist.notifiers.get(&name) else { return };
             (Arc::clone(told), roster.http.clone(), roster.watchlist.daemon.retry)
         };
-        let nap = match send_next(&store, &told, &http, &retry).await {
+        let nap = match send_next(&store, &told, &http, &retry, || beat.again_within(PULSE)).await {
             Ok(Some(Duration::ZERO)) => continue,
             Ok(Some(pause)) => {
+                beat.again_within(pause.saturating_add(PULSE));
                 // News does not end what the service asked for; another configuration may.
                 tokio::select! {
                     () = stop.cancelled() => return,
@@ -102,13 +119,15 @@ async fn lane_of(
             Ok(None) => match store.next_delivery_at(&name).await {
                 Ok(Some(next)) => until(next).clamp(Duration::from_millis(1), LONGEST_NAP),
                 Ok(None) => LONGEST_NAP,
-                Err(_) => Duration::from_secs(1),
+                Err(_) => REFUSED_WAIT,
             },
             Err(error) => {
-                error!(notifier = %name, %error, "The outbox cannot use the database");
-                Duration::from_secs(1)
+                // Said once by those who watch the database.
+                tracing::debug!(notifier = %name, %error, "The outbox cannot use the database");
+                REFUSED_WAIT
             }
         };
+        beat.again_within(nap.saturating_add(PULSE));
         tokio::select! {
             () = stop.cancelled() => return,
             rung = bell.changed() => if rung.is_err() { return },
@@ -123,7 +142,7 @@ pub async fn drain(store: &Store, roster: &Roster, patience: Duration) -> anyhow
     let retry = roster.watchlist.daemon.retry;
     let all = async {
         for told in roster.watchlist.notifiers.values() {
-            while let Some(pause) = send_next(store, told, &roster.http, &retry).await? {
+            while let Some(pause) = send_next(store, told, &roster.http, &retry, || {}).await? {
                 sleep(pause).await;
             }
         }
@@ -133,12 +152,13 @@ pub async fn drain(store: &Store, roster: &Roster, patience: Duration) -> anyhow
 }
 
 /// Sends the next due delivery of a notifier. Answers how long the service wants to be left alone, or
-/// that nothing was due.
+/// that nothing was due. Calls `moves` while it waits for the database.
 async fn send_next(
     store: &Store,
     told: &Told,
     http: &Http,
     retry: &Retry,
+    moves: impl Fn(),
 ) -> anyhow::Result<Option<Duration>> {
     let Some(claimed) = store.claim_delivery(&told.name, Timestamp::now(), LEASE).await? else {
         return Ok(None);
@@ -159,7 +179,14 @@ async fn send_next(
     log(told, &claimed, &settlement);
     metrics::counter!("stakeout_deliveries_total", "notifier" => told.kind, "outcome" => outcome)
         .increment(1);
-    store.settle_delivery(&claimed.id, settlement, now).await?;
+    // The service may have it: forgotten, it would be sent again. A full disk is waited for.
+    while let Err(error) = store.settle_delivery(&claimed.id, settlement.clone(), now).await {
+        if matches!(error, WriteError::Closed) {
+            return Err(error.into());
+        }
+        moves();
+        sleep(REFUSED_WAIT).await;
+    }
     Ok(Some(pause))
 }
 

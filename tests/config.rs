@@ -48,6 +48,18 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
             &["unknown field `data_dri`", "did you mean `data_dir`?"],
         ),
         (
+            "a proof of life at no time",
+            "[daemon]\nproof_of_life = 'weekly'",
+            "config.toml: [daemon]: proof_of_life:",
+            &["crontab's five are wanted"],
+        ),
+        (
+            "backups at no time",
+            "[daemon]\nbackup = { keep = 3, cron = '' }",
+            "config.toml: [daemon]: backup: cron:",
+            &["crontab's five are wanted"],
+        ),
+        (
             "unknown key of a watch",
             "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = '1m'\ncooldwon = '1h'",
             "config.toml:4:1: watch `a`:",

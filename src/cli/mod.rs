@@ -1,6 +1,7 @@
 //! The table of commands. A file a family of commands; exit codes: 0 done, 1 failed while running, 2 the
 //! configuration or the call is wrong.
 
+mod backup;
 mod check;
 mod explain;
 mod kinds;
@@ -63,6 +64,8 @@ enum Command {
     /// Keep the beginnings of something quiet for a while
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
+    /// Copy the database, also while the daemon runs
+    Backup(backup::Backup),
     /// Try a notifier
     #[command(subcommand)]
     Notify(NotifyCommand),
@@ -167,6 +170,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(explain) => explain.print().await,
         Command::Replay(replay) => replay.print().await,
         Command::Silence(silence) => silence.run().await,
+        Command::Backup(backup) => backup.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),
     }

@@ -28,6 +28,12 @@ pub struct Daemon {
     pub retention: Retention,
     /// Pinged every minute while all is well.
     pub heartbeat_url: Option<Secret>,
+    /// When it says that it is alive, as a crontab line; empty for never.
+    pub proof_of_life: String,
+    /// When the database is copied, and how many copies are kept.
+    pub backup: BackupKeys,
+    /// The database grows no larger.
+    pub max_database: Option<Size>,
     /// How deliveries are tried again.
     pub retry: Retry,
 }
@@ -42,6 +48,9 @@ impl Default for Daemon {
             max_concurrent_runs: 64,
             retention: Retention::default(),
             heartbeat_url: None,
+            proof_of_life: String::new(),
+            backup: BackupKeys::default(),
+            max_database: None,
             retry: Retry::default(),
         }
     }
@@ -78,6 +87,22 @@ const fn days(days: u64) -> Period {
 impl Default for Retention {
     fn default() -> Self {
         Self { observations: days(400), candles: days(400), runs: days(30), alerts: days(400) }
+    }
+}
+
+/// Copies of the database, in `backups` beside it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackupKeys {
+    /// How many are kept; none are made for 0.
+    pub keep: usize,
+    /// When, as a crontab line.
+    pub cron: String,
+}
+
+impl Default for BackupKeys {
+    fn default() -> Self {
+        Self { keep: 0, cron: "30 3 * * *".into() }
     }
 }
 
@@ -176,7 +201,7 @@ impl<'de> Deserialize<'de> for Proxy {
     }
 }
 
-/// A number of bytes: `"8MiB"`, `"512KiB"`, or a plain number.
+/// A number of bytes: `"1GiB"`, `"8MiB"`, `"512KiB"`, or a plain number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub usize);
 
@@ -193,6 +218,7 @@ impl FromStr for Size {
             "" | "B" => 1,
             "KiB" | "KB" | "kB" => 1 << 10,
             "MiB" | "MB" => 1 << 20,
+            "GiB" | "GB" => 1 << 30,
             _ => return Err(wrong()),
         };
         count.checked_mul(unit).map(Self).ok_or_else(wrong)

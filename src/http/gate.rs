@@ -60,7 +60,8 @@ pub(super) struct Gate {
 #[derive(Default)]
 struct Next {
     start: Option<Instant>,
-    rest_until: Option<Timestamp>,
+    /// By the clock that nobody sets, and by the one that people read.
+    rest_until: Option<(Instant, Timestamp)>,
 }
 
 impl Gate {
@@ -77,7 +78,7 @@ impl Gate {
         let permit = self.permits.acquire().await.ok();
         let start = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(until) = next.rest_until.filter(|until| *until > Timestamp::now()) {
+            if let Some((_, until)) = next.rest_until.filter(|(until, _)| *until > Instant::now()) {
                 return Err(HttpError::Resting { host: host.to_owned(), until });
             }
             next.rest_until = None;
@@ -95,7 +96,9 @@ impl Gate {
 
     /// Leaves the host alone for so long.
     pub(super) fn rest(&self, now: Timestamp, wait: Duration) {
-        let Ok(until) = now.checked_add(wait.min(LONGEST_REST)) else { return };
+        let wait = wait.min(LONGEST_REST);
+        let Ok(until) = now.checked_add(wait) else { return };
+        let until = (Instant::now() + wait, until);
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         next.rest_until = next.rest_until.max(Some(until));
     }

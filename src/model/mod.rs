@@ -17,7 +17,7 @@ pub use observation::{
     Availability, Candle, Interval, Listing, Observation, Past, Quote, Reading, ReadingKind,
 };
 pub use period::Period;
-pub use run::{Outcome, RunRequest, Trigger};
+pub use run::{Outcome, RunEnd, RunRequest, Trigger};
 pub use secret::Secret;
 pub use signal::{OnFirst, PolicyDefaults, Severity, Signal, SignalState};
 pub use silence::{About, Matchers, Silence};

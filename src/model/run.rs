@@ -16,6 +16,15 @@ pub struct RunRequest {
     pub trigger: Trigger,
 }
 
+/// A run that was asked for has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// The watch's name.
+    pub watch: String,
+    /// Whether it could be stored. If not, its slot is still due.
+    pub stored: bool,
+}
+
 /// What asked for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

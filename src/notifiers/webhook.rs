@@ -91,8 +91,14 @@ fn body(message: &Message<'_>) -> Value {
     first.insert("url".into(), message.url.into());
     first.insert("alerts".into(), alerts);
     let firing = message.alerts.iter().any(|alert| alert.status == AlertStatus::Firing);
+    let kind = match (message.alerts.is_empty(), firing) {
+        // The daemon speaks of itself.
+        (true, _) => "note",
+        (false, true) => "alert.firing",
+        (false, false) => "alert.resolved",
+    };
     json!({
-        "type": if firing { "alert.firing" } else { "alert.resolved" },
+        "type": kind,
         "timestamp": message.created_at,
         "data": first,
     })

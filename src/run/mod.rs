@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
@@ -273,6 +273,11 @@ impl Runner {
         Ok(is_told)
     }
 
+    /// Whether the database takes nothing at all, which is told of elsewhere.
+    pub(crate) fn is_refused_everything(&self) -> bool {
+        self.store.is_in_trouble()
+    }
+
     /// Asks everything anew at the next run.
     pub fn forget(&self, watch_id: i64) {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(&watch_id);
@@ -304,7 +309,7 @@ impl Runner {
             outcome,
             error,
             next_due_at: (slot.trigger != Trigger::Manual)
-                .then(|| watch.timetable.next_after(finished_at.max(slot.due_at)))
+                .then(|| watch.timetable.next_after(slot_done(slot.due_at, finished_at)))
                 .flatten(),
             found,
         };
@@ -621,6 +626,30 @@ fn next_close(watch: &Watch, current: &[Observation], now: Timestamp) -> Option<
     interval.floor(now).checked_add(interval.duration()).ok()
 }
 
+/// The moment after which the next slot lies. A clock that was set back a little must not bring the same slot
+/// again; one that was set back by much must not keep the watch waiting until the time comes again.
+fn slot_done(due_at: Timestamp, finished_at: Timestamp) -> Timestamp {
+    const LITTLE: SignedDuration = SignedDuration::from_secs(30);
+    if due_at.duration_since(finished_at) > LITTLE { finished_at } else { finished_at.max(due_at) }
+}
+
 fn after(now: Timestamp, started: Instant) -> Timestamp {
     now.checked_add(started.elapsed()).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slot_done;
+    use crate::testing::at;
+
+    #[test]
+    fn a_clock_set_back_during_a_run_neither_repeats_its_slot_nor_keeps_the_watch_waiting() {
+        for (finished, done) in [
+            ("2026-11-21T12:00:03Z", "2026-11-21T12:00:03Z"),
+            ("2026-11-21T11:59:58Z", "2026-11-21T12:00:00Z"),
+            ("2026-11-21T11:00:03Z", "2026-11-21T11:00:03Z"),
+        ] {
+            assert_eq!(slot_done(at("2026-11-21T12:00:00Z"), at(finished)), at(done));
+        }
+    }
 }

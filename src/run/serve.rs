@@ -12,11 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
 use super::{Report, Runner, Slot};
-use crate::model::{Outcome, RunRequest, Trigger};
+use crate::model::{Outcome, RunEnd, RunRequest, Trigger};
 use crate::watchlist::Roster;
-
-/// After a run that the database refused, its watch waits so long before it is asked for again.
-const REFUSED_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs what is asked for until it is stopped; then the runs under way are finished first. Every request
 /// is answered on `finished`; `told` is called when a run has written deliveries.
@@ -24,7 +21,7 @@ pub async fn serve(
     runner: Arc<Runner>,
     roster: watch::Receiver<Arc<Roster>>,
     mut requests: mpsc::Receiver<RunRequest>,
-    finished: mpsc::UnboundedSender<String>,
+    finished: mpsc::UnboundedSender<RunEnd>,
     told: impl Fn() + Clone + Send + 'static,
     stop: CancellationToken,
 ) {
@@ -41,17 +38,17 @@ pub async fn serve(
         let (runner, roster) = (Arc::clone(&runner), Arc::clone(&roster.borrow()));
         let (finished, told) = (finished.clone(), told.clone());
         tasks.spawn(async move {
-            let name = request.watch.clone();
-            run(&runner, &roster, &request, told).await;
-            let _ = finished.send(name);
+            let stored = run(&runner, &roster, &request, told).await;
+            let _ = finished.send(RunEnd { watch: request.watch, stored });
         });
     }
     while tasks.join_next().await.is_some() {}
 }
 
-async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl Fn()) {
+/// Answers whether the run could be stored.
+async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl Fn()) -> bool {
     let name = &request.watch;
-    let Some((watch_id, watch)) = roster.watches.get(name) else { return };
+    let Some((watch_id, watch)) = roster.watches.get(name) else { return true };
     let now = Timestamp::now();
     if request.trigger == Trigger::Schedule {
         let late = Duration::try_from(now.duration_since(request.due_at)).unwrap_or_default();
@@ -66,21 +63,25 @@ async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl 
                 told();
             }
             log(&report);
+            true
         }
+        Ok(Err(_)) if runner.is_refused_everything() => false,
         Ok(Err(error)) => {
             error!(watch.name = %name, error = format!("{error:#}"), "A run of watch `{name}` could not be stored");
-            tokio::time::sleep(REFUSED_WAIT).await;
+            false
         }
         Err(_) => {
             error!(watch.name = %name, "A run of watch `{name}` broke; the watch goes on");
-            match runner.commit_broken(roster, watch, &slot).await {
+            let stored = runner.commit_broken(roster, watch, &slot).await;
+            match &stored {
                 Ok(report) if report.deliveries > 0 => told(),
                 Ok(_) => {}
                 Err(error) => {
-                    error!(watch.name = %name, error = format!("{error:#}"), "The broken run could not be stored");
-                    tokio::time::sleep(REFUSED_WAIT).await;
+                    let error = format!("{error:#}");
+                    error!(watch.name = %name, error, "The broken run could not be stored");
                 }
             }
+            stored.is_ok()
         }
     }
 }

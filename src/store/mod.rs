@@ -2,6 +2,10 @@
 //! transaction, a small pool of readers. No transaction waits on the network.
 
 mod alerts;
+mod backup;
+mod clock;
+mod health;
+mod memo;
 mod observations;
 mod outbox;
 mod past;
@@ -10,6 +14,7 @@ mod runs;
 mod silences;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod watches;
 mod writer;
 
@@ -17,10 +22,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
+pub use backup::{Backup, back_up};
+pub use health::Tally;
+pub use memo::Note;
 pub use observations::{HistoryRow, LastSeen};
 pub use outbox::{Claimed, NewDelivery, Settlement};
 pub use past::{DeliveryRow, GapRow, RunRow, SeenBar, SeenRow};
@@ -69,10 +79,20 @@ impl Store {
             .busy_timeout(Duration::from_secs(10))
             .row_buffer_size(ROW_BUFFER)
             .disable_statement_logging();
-        let mut connection = options.connect().await.with_context(opening)?;
+        // To be able to shrink is said before the first table.
+        let first = if path.exists() {
+            options.clone()
+        } else {
+            options.clone().auto_vacuum(SqliteAutoVacuum::Incremental)
+        };
+        let mut connection = first.connect().await.with_context(opening)?;
         let migrator = sqlx::migrate!();
-        copy_before_migrating(&mut connection, &migrator, &path).await.with_context(opening)?;
+        let is_old = copy_before_migrating(&mut connection, &migrator, &path).await.with_context(opening)?;
         migrator.run(&mut connection).await.with_context(opening)?;
+        if is_old {
+            prune::let_it_shrink(&mut connection).await;
+        }
+        writer::prepare(&mut connection).await.with_context(opening)?;
         let read = SqlitePoolOptions::new().max_connections(3).connect_lazy_with(
             options.create_if_missing(false).read_only(true).pragma("cache_size", READER_CACHE),
         );
@@ -108,17 +128,18 @@ impl Store {
     }
 }
 
+/// Copies an old file; answers whether it is one that is migrated now.
 async fn copy_before_migrating(
     connection: &mut sqlx::SqliteConnection,
     migrator: &sqlx::migrate::Migrator,
     path: &Path,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let known: bool =
         sqlx::query_scalar("select exists (select 1 from sqlite_schema where name = '_sqlx_migrations')")
             .fetch_one(&mut *connection)
             .await?;
     if !known {
-        return Ok(());
+        return Ok(false);
     }
     let done: Option<i64> =
         sqlx::query_scalar("select max(version) from _sqlx_migrations").fetch_one(&mut *connection).await?;
@@ -132,7 +153,7 @@ async fn copy_before_migrating(
                 .await?;
         }
     }
-    Ok(())
+    Ok(done < newest)
 }
 
 /// The integer a time is stored as: milliseconds since the Unix epoch.

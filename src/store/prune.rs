@@ -1,8 +1,12 @@
-//! Every table has an age limit. Old rows go a few thousand at a time, so that no run waits long.
+//! Every table has an age limit. Old rows go a few thousand at a time, and the pages they leave are given
+//! back a few hundred at a time, so that no run waits long.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use sqlx::SqliteConnection;
+use tracing::{info, warn};
 
 use super::{Store, WriteError, millis};
 use crate::model::Period;
@@ -32,10 +36,18 @@ impl Default for Retention {
 pub struct Pruned {
     /// All tables together.
     pub rows: u64,
+    /// How many bytes the file is smaller.
+    pub bytes: u64,
 }
 
 /// How many rows one transaction takes.
 const STEP: i64 = 5_000;
+
+/// How many pages are given back at once.
+const PAGES: i64 = 500;
+
+/// So many free pages stay, for what is written next.
+const SPARE_PAGES: i64 = 256;
 
 /// Each deletes at most `?2` rows older than `?1`.
 const STATEMENTS: [&str; 5] = [
@@ -78,6 +90,111 @@ impl Store {
                 }
             }
         }
+        pruned.bytes = self.give_back().await?;
         Ok(pruned)
+    }
+
+    /// Makes the file smaller by the pages that nothing stands on. Answers by how many bytes.
+    async fn give_back(&self) -> Result<u64, WriteError> {
+        let mut given_back = 0_u64;
+        loop {
+            let bytes = self
+                .writer
+                .write(|connection| Box::pin(async move { give_back_some(connection).await }))
+                .await?;
+            if bytes == 0 {
+                return Ok(given_back);
+            }
+            given_back = given_back.saturating_add(bytes);
+        }
+    }
+}
+
+async fn give_back_some(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let free: i64 = sqlx::query_scalar("pragma freelist_count").fetch_one(&mut *connection).await?;
+    let pages = free.saturating_sub(SPARE_PAGES).min(PAGES);
+    if pages <= 0 {
+        return Ok(0);
+    }
+    let before: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut *connection).await?;
+    let vacuum = sqlx::AssertSqlSafe(format!("pragma incremental_vacuum({pages})"));
+    sqlx::query(vacuum).fetch_all(&mut *connection).await?;
+    let after: i64 = sqlx::query_scalar("pragma page_count").fetch_one(&mut *connection).await?;
+    let page: i64 = sqlx::query_scalar("pragma page_size").fetch_one(connection).await?;
+    Ok(before.saturating_sub(after).saturating_mul(page).try_into().unwrap_or(0))
+}
+
+/// A database from before this was so is written anew once, since only then it can give pages back.
+pub(super) async fn let_it_shrink(connection: &mut SqliteConnection) {
+    const INCREMENTAL: i64 = 2;
+    let mode = sqlx::query_scalar::<_, i64>("pragma auto_vacuum").fetch_one(&mut *connection).await;
+    if mode.is_ok_and(|mode| mode == INCREMENTAL) {
+        return;
+    }
+    info!("Writing the database anew, once, so that it can shrink from now on");
+    let anew = async {
+        sqlx::query("pragma auto_vacuum = incremental").execute(&mut *connection).await?;
+        sqlx::query("vacuum").execute(&mut *connection).await
+    };
+    if let Err(error) = anew.await {
+        warn!(%error, "The database was not written anew: it will not shrink when old rows are deleted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions as _, Connection as _};
+
+    use super::*;
+    use crate::testing::at;
+
+    async fn raw(folder: &std::path::Path) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(Store::path_in(folder)).connect().await.unwrap()
+    }
+
+    async fn number(connection: &mut SqliteConnection, question: &'static str) -> i64 {
+        sqlx::query_scalar(question).fetch_one(connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn pruning_gives_the_room_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let mut connection = raw(folder.path()).await;
+        for statement in [
+            "insert into watch (id, name, origin, spec, spec_hash, created_at) values (1, 'w', 'file', '{}', 0, 0)",
+            "with recursive many (n) as (select 1 union all select n + 1 from many where n < 12000)
+             insert into run (watch_id, \"trigger\", due_at, started_at, finished_at, outcome, verdicts)
+             select 1, 'schedule', 0, 0, 0, 'ok', hex(zeroblob(500)) from many",
+        ] {
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+        }
+        let before = number(&mut connection, "pragma page_count").await;
+        let now = at("2026-11-21T10:00:00Z");
+        let pruned = store.prune(&Retention::default(), now).await.unwrap();
+        assert_eq!(pruned.rows, 12_000);
+        let after = number(&mut connection, "pragma page_count").await;
+        let spare = number(&mut connection, "pragma freelist_count").await;
+        assert!(before > 3_000 && after < 500, "{before} pages, then {after}");
+        assert!(spare <= SPARE_PAGES, "{spare}");
+        assert_eq!(i64::try_from(pruned.bytes).unwrap(), (before - after) * 4_096);
+        assert_eq!(store.prune(&Retention::default(), now).await.unwrap(), Pruned::default());
+    }
+
+    #[tokio::test]
+    async fn a_database_from_before_can_shrink_once_it_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        Store::open(folder.path()).await.unwrap().close().await;
+        let mut connection = raw(folder.path()).await;
+        assert_eq!(number(&mut connection, "pragma auto_vacuum").await, 2, "a new one can");
+        for statement in ["pragma auto_vacuum = none", "vacuum"] {
+            sqlx::query(statement).execute(&mut connection).await.unwrap();
+        }
+        assert_eq!(number(&mut connection, "pragma auto_vacuum").await, 0);
+        let_it_shrink(&mut connection).await;
+        assert_eq!(number(&mut connection, "pragma auto_vacuum").await, 2);
+        connection.close().await.unwrap();
+        Store::open(folder.path()).await.unwrap().close().await;
     }
 }

@@ -363,6 +363,7 @@ async fn synchronise(
     let mut rows: Vec<Value> = Vec::new();
     let mut due_at: HashMap<&str, i64> = HashMap::new();
     let mut reread: Vec<i64> = Vec::new();
+    let mut pulled: Vec<(i64, i64)> = Vec::new();
     for spec in specs {
         let hash = spec.spec_hash.cast_signed();
         let row = known.get(spec.name.as_str());
@@ -375,6 +376,12 @@ async fn synchronise(
             Some((id, _, stored_hash, active, due)) => {
                 if *stored_hash == hash && *active == spec.enabled && (due.is_some() || !spec.enabled) {
                     synced.ids.insert(spec.name.clone(), *id);
+                    // Only a clock that was set back has left a slot further ahead than the next.
+                    if let (Some(due), Some(next)) = (due, spec.next_due_at.map(millis))
+                        && *due > next
+                    {
+                        pulled.push((*id, next));
+                    }
                     continue;
                 }
                 synced.changed += 1;
@@ -410,6 +417,15 @@ async fn synchronise(
              select value ->> 0, value ->> 1 from json_each(?)",
         )
         .bind(super::json(&due)?)
+        .execute(&mut *connection)
+        .await?;
+    }
+    if !pulled.is_empty() {
+        sqlx::query(
+            "update due set next_due_at = next.value ->> 1
+             from json_each(?) next where due.watch_id = next.value ->> 0",
+        )
+        .bind(super::json(&pulled)?)
         .execute(&mut *connection)
         .await?;
     }

@@ -1,17 +1,21 @@
 //! The one writer: a task that owns the only writing connection. Finished runs that arrive together
 //! are committed together; everything else has a transaction of its own.
+//!
+//! Transactions are begun and ended by plain statements: on a full disk SQLite rolls back by itself, and the
+//! library's own count of transactions would be wrong from then on.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::runs::{self, RunCommit};
+use super::trouble;
 
 /// How many runs one transaction takes at most.
 const LARGEST_BATCH: usize = 512;
@@ -36,6 +40,16 @@ impl From<sqlx::Error> for WriteError {
 /// How long a run that found nothing new waits for others to be committed with.
 const LINGER: Duration = Duration::from_millis(10);
 
+/// How long a lock that another program holds is waited for. After that, as long as it is held, what comes
+/// is refused soon: the watches go on being tried.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The connection's own wait for a lock, a slice of that.
+const LOCK_SLICE: Duration = Duration::from_millis(250);
+
+/// The write-ahead log is cut to this size after it has grown beyond, as when the file was written anew.
+const LARGEST_LOG_BYTES: u128 = 16 << 20;
+
 type Done = oneshot::Sender<Result<(), WriteError>>;
 type Pending<'c> = Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'c>>;
 type Work = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Pending<'c> + Send>;
@@ -49,13 +63,34 @@ enum Job {
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
+    /// Why it takes nothing, since it last refused for a reason that concerns every write.
+    pub(super) trouble: watch::Sender<Option<String>>,
+}
+
+/// Makes a connection the writer's own.
+pub(super) async fn prepare(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for (name, value) in [("busy_timeout", LOCK_SLICE.as_millis()), ("journal_size_limit", LARGEST_LOG_BYTES)]
+    {
+        let pragma = sqlx::AssertSqlSafe(format!("pragma {name} = {value}"));
+        sqlx::query(pragma).fetch_all(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// What the task works with.
+struct Hand {
+    connection: SqliteConnection,
+    trouble: watch::Sender<Option<String>>,
+    locked_since: Option<Instant>,
 }
 
 impl Writer {
     pub(super) fn start(connection: SqliteConnection) -> Self {
         let (jobs, receiver) = mpsc::channel(1_024);
-        tokio::spawn(write(connection, receiver));
-        Self { jobs }
+        let trouble = watch::Sender::new(None);
+        let hand = Hand { connection, trouble: trouble.clone(), locked_since: None };
+        tokio::spawn(write(hand, receiver));
+        Self { jobs, trouble }
     }
 
     pub(super) async fn commit_run(&self, run: RunCommit) -> Result<(), WriteError> {
@@ -96,7 +131,7 @@ impl Writer {
     }
 }
 
-async fn write(mut connection: SqliteConnection, mut jobs: mpsc::Receiver<Job>) {
+async fn write(mut hand: Hand, mut jobs: mpsc::Receiver<Job>) {
     let mut waiting = None;
     loop {
         let job = match waiting.take() {
@@ -110,13 +145,13 @@ async fn write(mut connection: SqliteConnection, mut jobs: mpsc::Receiver<Job>) 
             Job::Run(run, done) => {
                 let mut batch = vec![(run, done)];
                 waiting = gather(&mut jobs, &mut batch).await;
-                commit(&mut connection, batch).await;
+                hand.commit(batch).await;
             }
             Job::Other(work, done) => {
-                let _ = done.send(transact(&mut connection, work).await.map_err(WriteError::from));
+                let _ = done.send(hand.transact(work).await.map_err(WriteError::from));
             }
             Job::Stop(done) => {
-                if let Err(error) = connection.close().await {
+                if let Err(error) = hand.connection.close().await {
                     warn!(%error, "The database did not close cleanly");
                 }
                 let _ = done.send(());
@@ -152,35 +187,72 @@ async fn gather(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<(Box<RunCommit>,
     None
 }
 
-/// Commits a batch; when that fails, each run alone, so that one that cannot be stored spoils no other.
-async fn commit(connection: &mut SqliteConnection, batch: Vec<(Box<RunCommit>, Done)>) {
-    let (runs, done): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    match commit_together(connection, &runs).await {
-        Ok(()) => done.into_iter().for_each(|done| drop(done.send(Ok(())))),
-        Err(error) if runs.len() == 1 => {
-            let error = WriteError::from(error);
-            done.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
-        }
-        Err(_) => {
-            for (run, done) in runs.iter().zip(done) {
-                let alone = commit_together(connection, std::slice::from_ref(run)).await;
-                let _ = done.send(alone.map_err(WriteError::from));
+impl Hand {
+    /// Commits a batch; when that fails, each run alone, so that one that cannot be stored spoils no other.
+    async fn commit(&mut self, batch: Vec<(Box<RunCommit>, Done)>) {
+        let (runs, done): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let runs: Arc<[Box<RunCommit>]> = runs.into();
+        let together = Arc::clone(&runs);
+        let result =
+            self.transact(Box::new(move |c| Box::pin(async move { runs::insert(c, &together).await })));
+        match result.await {
+            Ok(()) => done.into_iter().for_each(|done| drop(done.send(Ok(())))),
+            // Where everything is refused, one alone is too.
+            Err(error) if runs.len() == 1 || self.trouble.borrow().is_some() => {
+                let error = WriteError::from(error);
+                done.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+            }
+            Err(_) => {
+                for (n, done) in done.into_iter().enumerate() {
+                    let runs = Arc::clone(&runs);
+                    let alone = self.transact(Box::new(move |c| {
+                        Box::pin(async move { runs::insert(c, runs.get(n..=n).unwrap_or_default()).await })
+                    }));
+                    let _ = done.send(alone.await.map_err(WriteError::from));
+                }
             }
         }
     }
-}
 
-async fn commit_together(
-    connection: &mut SqliteConnection,
-    runs: &[Box<RunCommit>],
-) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("begin immediate").await?;
-    runs::insert(&mut transaction, runs).await?;
-    transaction.commit().await
-}
+    /// Does `work` in one transaction, and remembers when the database refuses for a reason that concerns
+    /// every write.
+    async fn transact(&mut self, work: Work) -> Result<(), sqlx::Error> {
+        let result = match self.begin().await {
+            Ok(()) => match work(&mut self.connection).await {
+                Ok(()) => self.execute("commit").await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            let why = trouble::of(error, &mut self.connection).await;
+            // It may have been rolled back already, and then this fails.
+            let _ = self.execute("rollback").await;
+            if why.is_some() {
+                self.trouble.send_replace(why);
+            }
+        }
+        result
+    }
 
-async fn transact(connection: &mut SqliteConnection, work: Work) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("begin immediate").await?;
-    work(&mut transaction).await?;
-    transaction.commit().await
+    async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        loop {
+            match self.execute("begin immediate").await {
+                Err(error) if trouble::is_locked(&error) => {
+                    let since = *self.locked_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= LOCK_PATIENCE {
+                        return Err(error);
+                    }
+                }
+                result => {
+                    self.locked_since = None;
+                    return result;
+                }
+            }
+        }
+    }
+
+    async fn execute(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        sqlx::query(statement).execute(&mut self.connection).await.map(drop)
+    }
 }

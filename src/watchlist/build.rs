@@ -40,7 +40,10 @@ impl Builder<'_, '_> {
     pub(super) fn build(mut self) -> (Watchlist, Mistakes) {
         let config = self.config;
         let http = self.http_settings();
-        self.zone(&config.daemon.timezone, None);
+        let zone = self.zone(&config.daemon.timezone, None);
+        let (proof, backup) = (&config.daemon.proof_of_life, &config.daemon.backup);
+        let proof_of_life = self.chore(proof, !proof.trim().is_empty(), "proof_of_life", zone.as_ref());
+        let backup = self.chore(&backup.cron, backup.keep > 0, "backup: cron", zone.as_ref());
         if let Err(why) = QuietHours::parse(&config.alerting.quiet_hours) {
             self.mistakes.add(0, None, "[alerting]: quiet_hours", &why);
         }
@@ -65,10 +68,26 @@ impl Builder<'_, '_> {
             alerting: config.alerting.clone(),
             web: config.web.clone(),
             http,
+            proof_of_life,
+            backup,
             notifiers,
             watches,
         };
         (watchlist, self.mistakes)
+    }
+
+    /// When the daemon does something for itself, if it does. A line that is wrong is told all the same.
+    fn chore(&mut self, line: &str, wanted: bool, key: &str, zone: Option<&TimeZone>) -> Option<Timetable> {
+        if line.trim().is_empty() && !wanted {
+            return None;
+        }
+        match Timetable::cron(line, zone.cloned().unwrap_or(TimeZone::UTC)) {
+            Ok(timetable) => wanted.then_some(timetable),
+            Err(why) => {
+                self.mistakes.add(0, None, &format!("[daemon]: {key}"), &why);
+                None
+            }
+        }
     }
 
     fn http_settings(&self) -> http::Settings {

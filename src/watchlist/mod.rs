@@ -35,6 +35,10 @@ pub struct Watchlist {
     pub web: Option<config::Web>,
     /// What the HTTP client holds to.
     pub http: http::Settings,
+    /// When the daemon says that it is alive.
+    pub proof_of_life: Option<Timetable>,
+    /// When the database is copied.
+    pub backup: Option<Timetable>,
     /// By name.
     pub notifiers: BTreeMap<String, Arc<Told>>,
     /// In the order of the files.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::State;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::model::Secret;
+use crate::pulse::Pulse;
 use crate::store::Store;
 
 /// Upper bounds of the histograms, in seconds: fine where a schedule should be, coarse where it must not.
@@ -23,6 +25,7 @@ const SECONDS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.
 #[derive(Clone)]
 struct Shared {
     store: Store,
+    pulse: Pulse,
     token: Option<Secret>,
     figures: Option<PrometheusHandle>,
 }
@@ -51,13 +54,14 @@ pub fn collect_figures() -> Option<PrometheusHandle> {
 /// When the address cannot be listened on.
 pub async fn serve(
     store: Store,
+    pulse: Pulse,
     listen: SocketAddr,
     token: Option<Secret>,
     stop: CancellationToken,
 ) -> std::io::Result<(SocketAddr, impl Future<Output = ()> + Send)> {
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
-    let shared = Shared { store, token, figures: collect_figures() };
+    let shared = Shared { store, pulse, token, figures: collect_figures() };
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -73,13 +77,16 @@ pub async fn serve(
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
-    match shared.store.ping().await {
-        Ok(()) => "ready\n".into_response(),
-        Err(error) => {
-            warn!(%error, "Not ready: the database does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
-        }
+    let mut wrong: Vec<String> =
+        shared.pulse.standing_still(Instant::now()).iter().map(ToString::to_string).collect();
+    if let Err(error) = shared.store.ping().await {
+        warn!(%error, "Not ready: the database does not answer");
+        wrong.push("the database does not answer".into());
     }
+    if wrong.is_empty() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, wrong.join("\n") + "\n").into_response()
 }
 
 async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {

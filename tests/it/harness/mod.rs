@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use stakeout::daemon::{Clock, Daemon};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool};
+use stakeout::daemon::{Clock, Daemon, Vigilance};
 use stakeout::run::Report;
 use stakeout::store::Store;
 use stakeout::watchlist::Watchlist;
@@ -88,6 +89,14 @@ impl Stage {
         SqlitePool::connect_with(options.busy_timeout(PATIENCE)).await.unwrap()
     }
 
+    /// Keeps everyone else from writing until it is dropped.
+    pub(crate) async fn lock(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(Store::path_in(&self.data_dir()));
+        let mut connection = options.busy_timeout(PATIENCE).connect().await.unwrap();
+        sqlx::query("begin immediate").execute(&mut connection).await.unwrap();
+        connection
+    }
+
     /// The one number that a question is about.
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         self.rows::<(i64,)>(sql).await[0].0
@@ -99,6 +108,7 @@ pub(crate) struct Harness {
     pub(crate) stage: Stage,
     daemon: Option<Daemon>,
     clock: Clock,
+    vigilance: Vigilance,
 }
 
 impl Harness {
@@ -112,7 +122,12 @@ impl Harness {
     }
 
     pub(crate) async fn on(stage: Stage, clock: Clock) -> Self {
-        let mut this = Self { stage, daemon: None, clock };
+        Self::watched(stage, clock, Vigilance::default()).await
+    }
+
+    /// By its own schedule, and watching itself as closely as is said.
+    pub(crate) async fn watched(stage: Stage, clock: Clock, vigilance: Vigilance) -> Self {
+        let mut this = Self { stage, daemon: None, clock, vigilance };
         this.boot().await;
         this
     }
@@ -120,7 +135,7 @@ impl Harness {
     /// Starts again on the same directory.
     pub(crate) async fn boot(&mut self) {
         let watchlist = Watchlist::load(&self.stage.config()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        self.daemon = Some(Daemon::start(watchlist, self.clock).await.unwrap());
+        self.daemon = Some(Daemon::start_watched(watchlist, self.clock, self.vigilance).await.unwrap());
     }
 
     pub(crate) async fn stop(&mut self) {

@@ -1,0 +1,100 @@
+//! What the daemon remembers about itself, and what it says of itself: notes that no run makes.
+
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use super::{Store, WriteError, millis};
+
+/// A message about the daemon itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// One line.
+    pub title: String,
+    /// The rest.
+    pub body: String,
+    /// Whether it waits for nothing: no bundle, no budget.
+    pub urgent: bool,
+}
+
+/// What is told of in order.
+const TOPIC: &str = "stakeout";
+
+impl Store {
+    /// What is remembered under a name.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn memo(&self, name: &str) -> Result<Option<String>, sqlx::Error> {
+        sqlx::query_scalar("select value from memo where name = ?")
+            .bind(name)
+            .fetch_optional(&self.read)
+            .await
+    }
+
+    /// Remembers a value under a name, and writes a note to each of these notifiers: both, or neither.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn remember_and_tell(
+        &self,
+        memo: Option<(&str, String)>,
+        note: Option<(Note, Vec<String>)>,
+        now: Timestamp,
+    ) -> Result<(), WriteError> {
+        let memo = memo.map(|(name, value)| (name.to_owned(), value));
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    if let Some((name, value)) = memo {
+                        remember(connection, &name, &value).await?;
+                    }
+                    match note {
+                        Some((note, notifiers)) => tell(connection, &note, &notifiers, now).await,
+                        None => Ok(()),
+                    }
+                })
+            })
+            .await
+    }
+}
+
+pub(super) async fn remember(
+    connection: &mut SqliteConnection,
+    name: &str,
+    value: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("insert or replace into memo (name, value) values (?, ?)")
+        .bind(name)
+        .bind(value)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Writes a note as a delivery to each of these notifiers.
+pub(super) async fn tell(
+    connection: &mut SqliteConnection,
+    note: &Note,
+    notifiers: &[String],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let rows: Vec<_> = notifiers.iter().map(|name| json!([Uuid::now_v7().to_string(), name])).collect();
+    sqlx::query(
+        "insert into delivery
+             (id, run_id, notifier, kind, topic, title, body, alert_ids, status, urgent, created_at,
+              next_attempt_at)
+         select value ->> 0, 0, value ->> 1, 'note', ?1, ?2, ?3, '[]', 'pending', ?4, ?5, ?5
+         from json_each(?6) order by key",
+    )
+    .bind(TOPIC)
+    .bind(&note.title)
+    .bind(&note.body)
+    .bind(note.urgent)
+    .bind(millis(now))
+    .bind(super::json(&rows)?)
+    .execute(connection)
+    .await
+    .map(drop)
+}

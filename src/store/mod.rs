@@ -2,11 +2,13 @@
 //! transaction, a small pool of readers. No transaction waits on the network.
 
 mod alerts;
+mod gaps;
 mod observations;
 mod outbox;
 mod prune;
 mod runs;
 mod silences;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod watches;
@@ -20,6 +22,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
+pub use gaps::{Gap, GapChange, NewGap, Settled};
 pub use observations::{HistoryRow, LastSeen};
 pub use outbox::{Claimed, NewDelivery, Settlement};
 pub use prune::{Pruned, Retention};

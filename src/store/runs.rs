@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{NewDelivery, Store, WriteError, millis, observations};
+use super::{GapChange, NewDelivery, Store, WriteError, millis, observations};
 use crate::http::Mark;
 use crate::model::{Alert, Candle, Interval, Observation, Outcome, SignalState, Trigger};
 
@@ -58,6 +58,8 @@ pub struct Found {
     pub alerts: Vec<Alert>,
     /// To whom.
     pub deliveries: Vec<NewDelivery>,
+    /// What became of the slots that no good run stands for.
+    pub gap: Option<GapChange>,
     /// Silences of which a message says that they have ended.
     pub silences_told: Vec<i64>,
 }
@@ -224,6 +226,9 @@ async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Resu
         .bind(super::json(&rows)?)
         .execute(&mut *connection)
         .await?;
+    }
+    if let Some(change) = &found.gap {
+        super::gaps::write(connection, run.watch_id, change).await?;
     }
     super::alerts::insert(connection, run_id, run.watch_id, millis(run.started_at), &found.alerts).await?;
     super::silences::mark_told(connection, &found.silences_told, millis(run.started_at)).await?;

@@ -60,14 +60,6 @@ create table silence (
 );
 create index silence_ends on silence (ends_at);
 
--- What each strategy of a watch meant when its states were settled on.
-create table rule (
-    watch_id integer not null references watch (id),
-    strategy text    not null,
-    spec     text    not null,                -- JSON: its own table
-    primary key (watch_id, strategy)
-) without rowid;
-
 -- Slots of a watch that no good run stands for, one row for each stretch of them.
 create table gap (
     id              integer primary key,

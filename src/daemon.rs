@@ -20,7 +20,7 @@ use crate::config;
 use crate::http::Http;
 use crate::model::Trigger;
 use crate::outbox::{self, Bell};
-use crate::run::{self, Report, Runner, Slot};
+use crate::run::{self, Closer, Report, Runner, Slot};
 use crate::schedule;
 use crate::store::{Store, Synced, WatchSpec};
 use crate::watchlist::{Roster, Watchlist, first_due};
@@ -220,7 +220,11 @@ impl Daemon {
             Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?
         };
         let synced = synchronise(&self.store, &watchlist).await?;
+        for watch_id in &synced.unsettled {
+            self.runner.forget(*watch_id);
+        }
         self.roster.send_replace(Arc::new(Roster::new(watchlist, http, &synced.ids)));
+        self.bell.ring();
         Ok(synced)
     }
 
@@ -288,8 +292,10 @@ pub async fn synchronise(store: &Store, watchlist: &Watchlist) -> anyhow::Result
             next_due_at: watch.timetable.next_after(now),
         })
         .collect();
-    let synced = store.synchronise(specs, now).await?;
-    let buried = store.bury_deliveries_without(watchlist.notifiers.keys().cloned().collect()).await?;
+    let notifiers: Vec<String> = watchlist.notifiers.keys().cloned().collect();
+    let closer = Closer::new(watchlist, now);
+    let synced = store.synchronise(specs, now, move |affected| closer.close(affected)).await?;
+    let buried = store.bury_deliveries_without(notifiers).await?;
     if buried > 0 {
         warn!(deliveries = buried, "Messages for notifiers that are no longer configured will not be sent");
     }

@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod plugin;
 pub mod run;
 pub mod schedule;
+pub mod sessions;
 pub mod sources;
 pub mod store;
 pub mod strategies;

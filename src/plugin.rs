@@ -48,6 +48,12 @@ pub trait Source: Send + Sync {
         subject.to_owned()
     }
 
+    /// When what it looks at is open, as it would stand after `hours =`: how old its data may grow is
+    /// counted in that time, where the watch does not say otherwise.
+    fn hours(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The strategies of a watch that names none, as the array that would stand after `strategy =`.
     fn usual_strategies(&self) -> &'static str;
 }
@@ -207,6 +213,19 @@ impl<'a> View<'a> {
     pub fn history(&self, subject: &str) -> impl Iterator<Item = &'a Past> {
         self.earlier.iter().filter(move |past| past.observation.subject == subject)
     }
+
+    /// This run's observation of one subject; of a dated series the newest.
+    #[must_use]
+    pub fn seen(&self, subject: &str) -> Option<&'a Observation> {
+        let of_one = self.current.iter().filter(|seen| seen.subject == subject);
+        of_one.max_by_key(|seen| seen.observed_at)
+    }
+
+    /// The state that this strategy settled on before.
+    #[must_use]
+    pub fn settled(&self, subject: &str) -> Option<&'a str> {
+        self.known.get(subject).map(|known| known.state.as_str())
+    }
 }
 
 /// A strategy could not judge what was seen.
@@ -281,6 +300,31 @@ impl Words {
                 url,
             },
         }
+    }
+}
+
+impl Words {
+    /// Every end says how long it was so, also where the words of the strategy do not.
+    #[must_use]
+    pub fn with_lengths(mut self, story: &Story<'_>) -> Self {
+        for news in story.news.iter().filter(|news| news.reason == Reason::Resolved) {
+            let lasted = Duration::try_from(story.now.duration_since(news.since)).unwrap_or_default();
+            let lasted = crate::model::Period(lasted).to_string();
+            if self.title.contains(&lasted) || self.body.contains(&lasted) {
+                continue;
+            }
+            if !self.body.is_empty() {
+                self.body.push('\n');
+            }
+            match story.news {
+                [_] => self.body.push_str(&format!("It was so for {lasted}.")),
+                _ => {
+                    let subject = story.source.describe(&news.signal.subject);
+                    self.body.push_str(&format!("{subject}: it was so for {lasted}."));
+                }
+            }
+        }
+        self
     }
 }
 

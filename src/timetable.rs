@@ -1,6 +1,7 @@
-//! When a watch is due: crontab's five fields in a zone, or every so often. The only module that names
-//! the cron library.
+//! When a watch is due: crontab's five fields in a zone, or every so often; and of these slots, where it
+//! has hours, those within them. The only module that names the cron library.
 
+use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use jiff::tz::TimeZone;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::Period;
+use crate::sessions::{Hours, Session};
+
+/// Slots of which none lies within the hours for so long are taken for such as never do.
+const TWO_YEARS: Duration = Duration::from_secs(731 * 86_400);
 
 /// When a watch is due.
 #[derive(Clone, Debug)]
@@ -26,6 +31,8 @@ pub enum Timetable {
         /// The offset in milliseconds, less than the interval.
         phase_ms: i64,
     },
+    /// Those slots of another that lie within these hours, the close included.
+    Within(Arc<Self>, Hours),
 }
 
 impl Timetable {
@@ -70,6 +77,25 @@ impl Timetable {
         Ok(Self::Every { every, phase_ms })
     }
 
+    /// Leaves only the slots within these hours; all of them where there are none.
+    ///
+    /// # Errors
+    /// A sentence, when so few slots lie within the hours that whole sessions may have none.
+    pub fn within(self, hours: Option<Hours>) -> Result<Self, String> {
+        let Some(hours) = hours.filter(|hours| !hours.always_open()) else { return Ok(self) };
+        let session = hours.next_session(Timestamp::UNIX_EPOCH);
+        let lasts = session.map_or(Duration::ZERO, |session| length(session.opens, session.closes));
+        if let Some((every, _)) = self.interval().filter(|(every, _)| every.0 > lasts) {
+            let lasts = Period(lasts);
+            return Err(format!("they last {lasts}, less than `every` ({every}): say when, with `cron`"));
+        }
+        let this = Self::Within(Arc::new(self), hours);
+        match this.next_after(Timestamp::UNIX_EPOCH) {
+            Some(_) => Ok(this),
+            None => Err("the watch is never due within them".into()),
+        }
+    }
+
     /// The first slot after `time`; `None` when there is none.
     #[must_use]
     pub fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
@@ -84,13 +110,39 @@ impl Timetable {
                 let next = since.div_euclid(length).checked_add(1)?.checked_mul(length)?;
                 Timestamp::from_millisecond(next.checked_add(*phase_ms)?).ok()
             }
+            Self::Within(slots, hours) => {
+                let latest = time.checked_add(TWO_YEARS).ok()?;
+                let mut slot = slots.next_after(time)?;
+                while slot <= latest {
+                    let session = hours.next_session(slot)?;
+                    if session.opens <= slot {
+                        return Some(slot);
+                    }
+                    // Over the night in one step.
+                    slot = slots.next_from(session.opens)?;
+                }
+                None
+            }
+        }
+    }
+
+    /// The first slot at `time` or after it.
+    fn next_from(&self, time: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Cron(cron, zone) => cron
+                .find_next_occurrence(&time.to_zoned(zone.clone()), true)
+                .ok()
+                .map(|next| next.timestamp()),
+            Self::Every { .. } | Self::Within(..) => {
+                self.next_after(time.checked_sub(Duration::from_millis(1)).ok()?)
+            }
         }
     }
 
     /// The next `count` slots after `time`.
     #[must_use]
     pub fn next(&self, time: Timestamp, count: usize) -> Vec<Timestamp> {
-        std::iter::successors(self.next_after(time), |slot| self.next_after(*slot)).take(count).collect()
+        successors(self.next_after(time), |slot| self.next_after(*slot)).take(count).collect()
     }
 
     /// When a watch that has never run is first due: at once for an interval, at its next slot otherwise.
@@ -99,6 +151,19 @@ impl Timetable {
         match self {
             Self::Cron(..) => self.next_after(now),
             Self::Every { .. } => Some(now),
+            Self::Within(slots, hours) => {
+                slots.first_due(now).filter(|due| hours.is_open(*due)).or_else(|| self.next_after(now))
+            }
+        }
+    }
+
+    /// The interval and its phase in milliseconds, where it is one.
+    #[must_use]
+    pub fn interval(&self) -> Option<(Period, i64)> {
+        match self {
+            Self::Cron(..) => None,
+            Self::Every { every, phase_ms } => Some((*every, *phase_ms)),
+            Self::Within(slots, _) => slots.interval(),
         }
     }
 
@@ -107,21 +172,43 @@ impl Timetable {
     pub fn gap(&self, now: Timestamp) -> Duration {
         match self {
             Self::Every { every, .. } => every.0,
-            Self::Cron(..) => {
-                let slots = self.next(now, 8);
-                slots
-                    .iter()
-                    .zip(slots.iter().skip(1))
-                    .filter_map(|(a, b)| Duration::try_from(b.duration_since(*a)).ok())
-                    .max()
-                    .unwrap_or(Duration::from_secs(86_400))
+            Self::Cron(..) => self.longest(now, length),
+            Self::Within(_, hours) => {
+                let reopens = |session: &Session| hours.next_session(self.next_after(session.closes)?);
+                let sessions = successors(hours.next_session(now), reopens).take(8);
+                let closed = sessions.filter_map(|session| {
+                    let slot = self.next_after(session.closes)?;
+                    Some(length(session.closes, slot))
+                });
+                closed.max().unwrap_or_default().saturating_add(self.open_gap(now, hours))
             }
         }
     }
+
+    /// For how long these hours may be open between two slots around `now`.
+    #[must_use]
+    pub fn open_gap(&self, now: Timestamp, hours: &Hours) -> Duration {
+        match self {
+            Self::Every { every, .. } => every.0,
+            Self::Cron(..) | Self::Within(..) => self.longest(now, |a, b| hours.open_between(a, b)),
+        }
+    }
+
+    fn longest(&self, now: Timestamp, between: impl Fn(Timestamp, Timestamp) -> Duration) -> Duration {
+        let slots = self.next(now, 8);
+        let gaps = slots.iter().zip(slots.iter().skip(1)).map(|(a, b)| between(*a, *b));
+        gaps.max().unwrap_or(Duration::from_secs(86_400))
+    }
+}
+
+fn length(from: Timestamp, until: Timestamp) -> Duration {
+    Duration::try_from(until.duration_since(from)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::testing::at;
 
@@ -172,5 +259,70 @@ mod tests {
             seconds.insert(first.as_second() % 60);
         }
         assert!(seconds.len() > 50, "{}", seconds.len());
+    }
+
+    fn within(line: &str, hours: &str) -> Timetable {
+        let zone = TimeZone::get("America/New_York").unwrap();
+        let hours = Hours::parse(hours, &zone, &HashMap::new()).unwrap();
+        Timetable::cron(line, zone).unwrap().within(Some(hours)).unwrap()
+    }
+
+    fn shown(timetable: &Timetable, from: &str, count: usize) -> Vec<String> {
+        let zone = TimeZone::get("America/New_York").unwrap();
+        let next = timetable.next(at(from), count);
+        next.iter().map(|slot| slot.to_zoned(zone.clone()).strftime("%a %d %H:%M").to_string()).collect()
+    }
+
+    #[test]
+    fn slots_outside_the_hours_do_not_come() {
+        let half_hours = within("*/30 * * * *", "NYSE");
+        // From an afternoon over Good Friday and the weekend; the slot at the close is the day's last.
+        let slots = shown(&half_hours, "2026-04-02T19:29:59Z", 4);
+        assert_eq!(slots, ["Thu 02 15:30", "Thu 02 16:00", "Mon 06 09:30", "Mon 06 10:00"]);
+        // The day after Thanksgiving ends at one.
+        let slots = shown(&half_hours, "2026-11-27T17:30:00Z", 2);
+        assert_eq!(slots, ["Fri 27 13:00", "Mon 30 09:30"]);
+        // New York's clocks changed on Sunday.
+        assert_eq!(shown(&half_hours, "2026-03-06T21:00:00Z", 1), ["Mon 09 09:30"]);
+        let nights = within("0 */2 * * *", "22:00-02:00 FRI,SAT");
+        let slots = shown(&nights, "2026-07-10T12:00:00Z", 7);
+        let weekend = ["Fri 10 22:00", "Sat 11 00:00", "Sat 11 02:00"];
+        assert_eq!(slots[..3], weekend);
+        assert_eq!(slots[3..], ["Sat 11 22:00", "Sun 12 00:00", "Sun 12 02:00", "Fri 17 22:00"]);
+    }
+
+    #[test]
+    fn an_interval_goes_on_in_its_phase_when_the_hours_begin() {
+        let nyse = Hours::parse("NYSE", &TimeZone::UTC, &HashMap::new()).unwrap();
+        let all = Timetable::every(Period::from_secs(300), "quotes").unwrap();
+        let open = all.clone().within(Some(nyse.clone())).unwrap();
+        let night = at("2026-07-10T20:00:01Z");
+        let first = open.next_after(night).unwrap();
+        assert!(first >= at("2026-07-13T13:30:00Z") && first < at("2026-07-13T13:35:00Z"), "{first}");
+        assert_eq!(all.next_after(first.checked_sub(Duration::from_millis(1)).unwrap()), Some(first));
+        // A new watch looks at once while it is open, and waits for the opening otherwise.
+        assert_eq!(open.first_due(at("2026-07-10T15:00:00Z")), Some(at("2026-07-10T15:00:00Z")));
+        assert_eq!(open.first_due(night), Some(first));
+        // A weekend lies between two slots, but in open time no more than the interval.
+        let weekend = Duration::from_secs((2 * 24 + 17) * 3_600 + 1_800);
+        let gap = open.gap(at("2026-07-08T15:00:00Z"));
+        assert!(gap >= weekend && gap <= weekend + Duration::from_secs(600), "{gap:?}");
+        assert_eq!(open.open_gap(at("2026-07-10T19:45:00Z"), &nyse), Duration::from_secs(300));
+    }
+
+    #[test]
+    fn hours_that_leave_no_slots_are_explained() {
+        let hours = |text: &str| Some(Hours::parse(text, &TimeZone::UTC, &HashMap::new()).unwrap());
+        let night = Timetable::cron("0 3 * * *", TimeZone::UTC).unwrap();
+        assert_eq!(night.clone().within(hours("NYSE")).unwrap_err(), "the watch is never due within them");
+        let daily = Timetable::every(Period::from_secs(86_400), "daily").unwrap();
+        assert_eq!(
+            daily.clone().within(hours("LSE")).unwrap_err(),
+            "they last 8 h 30 min, less than `every` (1 d): say when, with `cron`"
+        );
+        for always in [hours("crypto"), None] {
+            assert!(matches!(night.clone().within(always.clone()), Ok(Timetable::Cron(..))));
+            assert!(matches!(daily.clone().within(always), Ok(Timetable::Every { .. })));
+        }
     }
 }

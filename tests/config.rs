@@ -132,6 +132,60 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
             "watch `a`: timezone:",
             &["`Mars/Olympus` is no time zone"],
         ),
+        (
+            "hours of no exchange",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = '1m'\nhours = 'NYES'",
+            "config.toml:4:9: watch `a`: hours:",
+            &["\"09:30-16:00 MON-FRI America/New_York\"", "did you mean `NYSE`?"],
+        ),
+        (
+            "hours without a slot",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\ncron = '0 3 * * *'\nhours = 'XETRA'",
+            "config.toml:4:9: watch `a`: hours:",
+            &["the watch is never due within them"],
+        ),
+        (
+            "hours shorter than the interval",
+            "[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = '1d'\nhours = 'LSE'",
+            "config.toml:4:9: watch `a`: hours:",
+            &["they last 8 h 30 min, less than `every` (1 d): say when, with `cron`"],
+        ),
+        (
+            "days of no exchange",
+            "[hours.LES]\nextra_closed = ['2026-05-08']",
+            "config.toml:1:8: hours `LES`:",
+            &["there is no exchange of this name", "did you mean `LSE`?"],
+        ),
+        (
+            "a close outside the hours",
+            "[hours.LSE]\nearly_close = { '2026-05-08' = '18:00' }",
+            "config.toml:1:8: hours `LSE`:",
+            &["early_close: 18:00 on 2026-05-08 is not within 08:00-16:30"],
+        ),
+        (
+            "a day that is none",
+            "[hours.LSE]\nextra_closed = ['8 May']",
+            "config.toml:2:16: hours `LSE`: extra_closed:",
+            &["`8 May` is not a day; write it like \"2026-12-24\""],
+        ),
+        (
+            "a time that is none",
+            "[hours.LSE]\nearly_close = { '2026-05-08' = 'noon' }",
+            "config.toml:2:15: hours `LSE`: early_close:",
+            &["`noon` is not a time; write it like \"13:00\""],
+        ),
+        (
+            "a day without quotes",
+            "[hours.LSE]\nextra_closed = [2026-05-08]",
+            "config.toml:2:17: hours `LSE`: extra_closed:",
+            &["in quotes"],
+        ),
+        (
+            "unknown key of hours",
+            "[hours.LSE]\nearly_closed = {}",
+            "config.toml:2:1: hours `LSE`:",
+            &["did you mean `early_close`?"],
+        ),
         ("open to the world", "[web]\nlisten = '0.0.0.0:8787'", "[web]: listen:", &["a `token` is required"]),
         (
             "quiet hours",
@@ -179,6 +233,33 @@ fn mistakes_and_watches_stand_in_the_order_of_the_file() {
     let all = mistakes(&text.replace("every", "evry"));
     let lines: Vec<&str> = all.iter().filter_map(|mistake| mistake.split(':').nth(1)).collect();
     assert_eq!(lines, ["3", "6", "9"]);
+}
+
+#[test]
+fn a_watch_keeps_to_its_own_hours_and_a_source_s_take_no_slot_away() {
+    let text = "[hours.LSE]\nextra_closed = ['2026-07-13']\n\
+                [watch.shares]\nsource = { kind = 'yahoo', symbols = 'VOD.L' }\ncron = '0 * * * *'\nhours = 'LSE'\n\
+                [watch.own]\nsource = { kind = 'yahoo', symbols = 'A' }\ncron = '0 * * * *'\n\
+                timezone = 'Asia/Tokyo'\nhours = '09:00-10:00 MON,SUN'\n\
+                [watch.coins]\nsource = { kind = 'kraken', symbols = '*' }\ncron = '0 3 * * *'\n\
+                [watch.any]\nsource = { kind = 'yahoo', symbols = 'A' }\ncron = '0 3 * * *'";
+    let file = File { path: "config.toml".into(), text: text.into() };
+    let watchlist = Watchlist::build(&[file], &|_| None).map_err(|mistakes| mistakes.to_string()).unwrap();
+    let friday: jiff::Timestamp = "2026-07-10T14:30:00Z".parse().unwrap();
+    let next = |name: &str| -> Vec<String> {
+        let slots = watchlist.watch(name).unwrap().timetable.next(friday, 3);
+        slots.iter().map(|slot| slot.strftime("%d %H:%M").to_string()).collect()
+    };
+    assert_eq!(next("shares"), ["10 15:00", "14 07:00", "14 08:00"]);
+    assert_eq!(next("own"), ["12 00:00", "12 01:00", "13 00:00"]);
+    assert_eq!(next("coins"), ["11 03:00", "12 03:00", "13 03:00"]);
+    assert_eq!(next("any"), next("coins"));
+    let hours = |name: &str| watchlist.watch(name).unwrap().hours.clone();
+    assert!(hours("coins").is_some_and(|hours| hours.always_open()));
+    assert!(
+        hours("shares").is_some_and(|hours| !hours.is_open(friday + jiff::SignedDuration::from_hours(72)))
+    );
+    assert_eq!(hours("any"), None);
 }
 
 #[test]

@@ -153,6 +153,7 @@ fn the_example_shows_every_key() {
         ("fetch.per_host", "[fetch]\nper_host = { ? }"),
         ("fetch.host", "[fetch]\nhost.\"a.example\" = { ? }"),
         ("alerting", "[alerting]\n?"),
+        ("hours", "[hours.NYSE]\n?"),
         ("watch", "[watch.a]\nevery = \"1m\"\nsource = { kind = \"yahoo\", symbols = \"A\" }\n?"),
     ] {
         let value = path.split('.').fold(&example, |value, key| &value[key]);
@@ -313,7 +314,7 @@ fn every_command_in_the_documents_is_one() {
 
 /// The program knows the command, and every option that is given.
 fn understood(page: &str, arguments: &[&str]) {
-    let family = usize::from(arguments[0] == "notify") + 1;
+    let family = usize::from(matches!(arguments[0], "notify" | "outbox" | "silence")) + 1;
     let output = stakeout(&[&arguments[..family], &["--help"]].concat());
     assert!(output.status.success(), "{page}: `stakeout {}`", arguments.join(" "));
     let help = String::from_utf8(output.stdout).unwrap();

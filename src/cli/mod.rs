@@ -5,7 +5,9 @@ mod check;
 mod kinds;
 mod look;
 mod once;
+mod plan;
 mod run;
+mod silence;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -44,12 +46,17 @@ enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// What a reload of the configuration would change
+    Plan(plan::Plan),
     /// Run one watch now and print what it sees
     Once(once::Once),
     /// What was seen
     History(look::History),
     /// What was told
     Alerts(look::Alerts),
+    /// Keep the beginnings of something quiet for a while
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
     /// Try a notifier
     #[command(subcommand)]
     Notify(NotifyCommand),
@@ -142,9 +149,11 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run { config } => run::run(&config).await,
         Command::Demo { seconds } => run::demo(seconds).await,
         Command::Check { config } => check::check(&config, Timestamp::now()),
+        Command::Plan(plan) => plan.run().await,
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,
+        Command::Silence(silence) => silence.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),
     }

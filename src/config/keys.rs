@@ -218,6 +218,10 @@ impl<'de> Deserialize<'de> for Size {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerting {
+    /// What happens at first sight; what each strategy wants when left out.
+    pub on_first: Option<OnFirst>,
+    /// Whether ends are told; what each strategy wants when left out.
+    pub resolved: Option<bool>,
     /// Firing readings in a row before it is news.
     pub after: u32,
     /// Quiet readings in a row before it is over.
@@ -237,6 +241,8 @@ pub struct Alerting {
 impl Default for Alerting {
     fn default() -> Self {
         Self {
+            on_first: None,
+            resolved: None,
             after: 1,
             resolve_after: 1,
             fail_after: 3,
@@ -265,7 +271,8 @@ impl<'de> Deserialize<'de> for Reminder {
 /// `"auto"`, `"never"`, or a length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// Three times the larger of the schedule's gap and the data's own rhythm.
+    /// Three times the larger of the schedule's gap and the data's own rhythm; for a market only where its
+    /// hours are known, and in open time.
     Auto,
     /// Not told.
     Never,
@@ -294,6 +301,8 @@ pub struct WatchKeys {
     pub cron: Option<String>,
     /// For the schedule, quiet hours and times in messages.
     pub timezone: Option<String>,
+    /// When it may be due: the name of an exchange, or hours, days and perhaps a zone.
+    pub hours: Option<String>,
     /// Whom to tell; every notifier when left out.
     pub notify: Option<Vec<String>>,
     /// Free words that travel with the alerts.

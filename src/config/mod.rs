@@ -16,6 +16,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use crate::model::did_you_mean;
+use crate::sessions::AdHoc;
 pub use keys::{Alerting, Daemon, Fetch, LogFormat, Pace, Reminder, Retention, Retry, Stale, WatchKeys, Web};
 pub use mistake::{Mistake, Mistakes};
 
@@ -42,6 +43,8 @@ pub struct Config<'i> {
     pub fetch: Fetch,
     /// `[alerting]`
     pub alerting: Alerting,
+    /// `[hours.NAME]`, each with its place.
+    pub hours: BTreeMap<String, (AdHoc, Place)>,
     /// `[source.KIND]`
     pub sources: BTreeMap<String, Entry<'i>>,
     /// `[notify.NAME]`
@@ -150,7 +153,8 @@ pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut
     config
 }
 
-const TABLES: [&str; 8] = ["daemon", "web", "fetch", "alerting", "source", "notify", "watch", "include"];
+const TABLES: [&str; 9] =
+    ["daemon", "web", "fetch", "alerting", "hours", "source", "notify", "watch", "include"];
 
 struct Reader<'r, 'e> {
     file: usize,
@@ -165,6 +169,14 @@ impl Reader<'_, '_> {
             let span = value.span();
             match (name.as_str(), value.into_inner()) {
                 ("include", _) => {}
+                ("hours", DeValue::Table(table)) => {
+                    for entry in self.entries("hours", table) {
+                        let place = format!("hours `{}`", entry.name);
+                        if let Some(days) = deserialize(entry.table, self.file, &place, self.mistakes) {
+                            config.hours.insert(entry.name, (days, entry.place));
+                        }
+                    }
+                }
                 ("source", DeValue::Table(table)) => {
                     config.sources.extend(self.entries("source", table).map(|e| (e.name.clone(), e)));
                 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use super::judge::{Judged, alert};
+use super::judge::Judged;
+use super::news::alert;
 use super::own::{RUN, lasted};
 use super::{Answer, Slot};
 use crate::alerting::{Policy, decide};

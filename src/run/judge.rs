@@ -9,13 +9,13 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::around::Around;
+use super::news::{self, ANNOUNCED, Bench, Decided, about};
 use super::{NamedSignal, NamedVerdict, Report, Slot, View};
 use crate::alerting::{Circumstances, Decision, Mute, Policy, Quiet, Verdict, decide, is_pending, reason};
 use crate::model::{
-    About, Alert, Candle, Interval, Observation, OnFirst, Outcome, Past, Reading, Reason, Signal,
-    SignalState, Silence,
+    Alert, Candle, Interval, Observation, Outcome, Past, Reading, Signal, SignalState, Silence,
 };
-use crate::plugin::{self, News, Story, Words};
+use crate::plugin::{self, Words};
 use crate::store::{Found, NewDelivery, Store};
 use crate::watchlist::{Judge, Watch};
 
@@ -24,9 +24,6 @@ pub(super) type States = HashMap<String, HashMap<String, SignalState>>;
 
 /// Verdicts stored with a run when it has more signals than this: only those that say something.
 const MANY_VERDICTS: usize = 100;
-
-/// The subject under which a strategy remembers that it has announced what it found.
-const ANNOUNCED: &str = "";
 
 /// What a run came to.
 pub(super) struct Judged {
@@ -206,60 +203,32 @@ async fn evaluate(
 
 impl Judged {
     fn decide_all(&mut self, watch: &Watch, slot: &Slot, judge: &Judge, signals: &[Signal]) {
-        let announced = self.known(&judge.name, ANNOUNCED).is_some();
-        let announcing = judge.policy.on_first == OnFirst::Announce && !announced;
-        if announcing && let Some(why) = self.around.mute(&about(watch, &judge.name, ANNOUNCED)) {
-            // Nothing is settled on before it was announced, so that all of it is part of the announcement.
-            self.put_off(&judge.name, signals, why);
-            return;
-        }
-        let on_first = match judge.policy.on_first {
-            // What comes new after the announcement is told.
-            OnFirst::Announce if announced => OnFirst::Notify,
-            other => other,
-        };
-        let policy = Policy { on_first, ..judge.policy.clone() };
-        let topic = format!("{}/{}", watch.name, judge.name);
-        let mut news = Vec::new();
-        for signal in signals {
-            let decision = self.decide(watch, slot.watch_id, &judge.name, signal, &policy);
-            if let Some(reason) = decision.verdict.news() {
-                news.push(News { signal, reason, since: decision.since });
-            }
-        }
-        let current = std::mem::take(&mut self.current);
-        let story = |news| Story {
-            watch: &watch.name,
-            news,
+        let none = HashMap::new();
+        let verdicts = news::decide_all(
+            &Bench {
+                watch,
+                judge,
+                known: self.states.get(&judge.name).unwrap_or(&none),
+                current: &self.current,
+                around: &self.around,
+                now: slot.now,
+            },
             signals,
-            current: &current,
-            now: slot.now,
-            zone: &watch.zone,
-            source: &*watch.source,
+        );
+        let Decided { decisions, announced, messages } = match verdicts {
+            Ok(decided) => decided,
+            Err(why) => return self.put_off(&judge.name, signals, why),
         };
-        if announcing {
-            let words = judge.strategy.tell(&story(&[]));
-            let quietly = Circumstances::default();
-            let signal = Signal::level(ANNOUNCED, "announced", false).summary(words.title.clone());
-            let state =
-                decide(None, &signal, &Policy { on_first: OnFirst::Baseline, ..policy }, quietly, slot.now)
-                    .next;
-            let alert = alert(watch, &judge.name, &signal, Reason::First, slot.now, slot.now, words.clone());
-            self.found.states.push((slot.watch_id, judge.name.clone(), ANNOUNCED.into(), state));
-            self.tell(watch, &topic, &watch.notify, words, vec![alert]);
+        for (signal, (decision, why)) in signals.iter().zip(decisions) {
+            self.note(slot.watch_id, &judge.name, signal, decision, why, &judge.policy);
         }
-        if !news.is_empty() {
-            let words = judge.strategy.tell(&story(&news));
-            let alerts = news
-                .iter()
-                .map(|one| {
-                    let words = judge.strategy.tell(&story(std::slice::from_ref(one)));
-                    alert(watch, &judge.name, one.signal, one.reason, one.since, slot.now, words)
-                })
-                .collect();
+        if let Some(state) = announced {
+            self.settle(slot.watch_id, &judge.name, ANNOUNCED, state);
+        }
+        let topic = format!("{}/{}", watch.name, judge.name);
+        for (words, alerts) in messages {
             self.tell(watch, &topic, &watch.notify, words, alerts);
         }
-        self.current = current;
     }
 
     pub(super) fn known(&self, strategy: &str, subject: &str) -> Option<&SignalState> {
@@ -291,14 +260,25 @@ impl Judged {
         let known = self.known(strategy, &signal.subject);
         let decision = decide(known, signal, policy, around, self.now);
         let why = self.around.reason(&decision, reason(known, &decision, policy));
-        let differs = known != Some(&decision.next);
-        self.settled &= !is_pending(&decision.next, policy);
-        if differs {
-            let state = (watch_id, strategy.to_owned(), signal.subject.clone(), decision.next.clone());
-            self.found.states.push(state);
-        }
-        self.keep(strategy, signal, decision.verdict, why);
+        self.note(watch_id, strategy, signal, decision.clone(), why, policy);
         decision
+    }
+
+    /// Keeps a verdict and what was settled on.
+    fn note(
+        &mut self,
+        watch_id: i64,
+        strategy: &str,
+        signal: &Signal,
+        decision: Decision,
+        why: String,
+        policy: &Policy,
+    ) {
+        self.settled &= !is_pending(&decision.next, policy);
+        self.keep(strategy, signal, decision.verdict, why);
+        if self.known(strategy, &signal.subject) != Some(&decision.next) {
+            self.settle(watch_id, strategy, &signal.subject, decision.next);
+        }
     }
 
     fn keep(&mut self, strategy: &str, signal: &Signal, verdict: Verdict, why: String) {
@@ -408,39 +388,8 @@ fn verdicts_as_json(verdicts: &[NamedVerdict]) -> Option<String> {
     if kept.is_empty() { None } else { serde_json::to_string(&kept).ok() }
 }
 
-/// What a silence, the announcement and a dependency go by.
-fn about<'a>(watch: &'a Watch, strategy: &'a str, subject: &'a str) -> About<'a> {
-    About { watch: &watch.name, strategy, subject, labels: &watch.labels }
-}
-
 fn ended_silence(silence: &Silence, watch: &Watch) -> String {
     let at = silence.ends_at.to_zoned(watch.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
     let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
     format!("The silence of {} ended at {at}{comment}", silence.matchers)
-}
-
-/// An alert from its parts.
-pub(super) fn alert(
-    watch: &Watch,
-    strategy: &str,
-    signal: &Signal,
-    reason: Reason,
-    since: Timestamp,
-    now: Timestamp,
-    words: Words,
-) -> Alert {
-    Alert {
-        id: Uuid::now_v7().to_string(),
-        watch: watch.name.clone(),
-        strategy: strategy.to_owned(),
-        signal: signal.clone(),
-        status: reason.status(),
-        reason,
-        title: words.title,
-        body: words.body,
-        url: words.url.or_else(|| signal.url.clone()),
-        starts_at: since,
-        ends_at: (reason == Reason::Resolved).then_some(now),
-        labels: watch.labels.clone(),
-    }
 }

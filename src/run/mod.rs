@@ -1,11 +1,14 @@
 //! The path of one run: ask, read, remember, judge, decide, commit.
 
 mod around;
+mod closing;
 mod hosts;
 mod judge;
+mod news;
 mod own;
 mod serve;
 
+pub use closing::{Closer, Meaning, meaning};
 pub use serve::serve;
 
 use std::collections::{HashMap, HashSet};

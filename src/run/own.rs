@@ -6,11 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Slot;
-use super::judge::{Judged, alert};
+use super::judge::Judged;
+use super::news::alert;
 use crate::alerting::{Circumstances, Mute, Policy};
 use crate::config::Stale;
-use crate::model::{Observation, OnFirst, Outcome, Period, Reading, Reason, Severity, Signal};
+use crate::model::{Observation, OnFirst, Outcome, Period, Reading, ReadingKind, Reason, Severity, Signal};
 use crate::plugin::Words;
+use crate::sessions::Hours;
 use crate::store::Store;
 use crate::watchlist::Watch;
 
@@ -19,6 +21,10 @@ pub(super) const RUN: &str = "run";
 /// The subjects of a watch's own signals.
 pub(super) const FAILING: &str = "";
 pub(super) const STALE: &str = "stale";
+
+/// Many feeds are a quarter of an hour late, and what is seldom traded has no bar in some minutes: the data
+/// of a market are not taken for stale sooner, unless that is asked for.
+const SHORTEST_OF_A_MARKET: Duration = Duration::from_secs(1_800);
 
 /// A watch that fails so often in a row is told, and so is that it works again. `host_down` says that it
 /// fails because of a host, which is told once for all that ask it.
@@ -84,7 +90,7 @@ pub(super) async fn judge_age(
     let Some((newest, limit)) = newest_and_limit(store, watch, slot, &judged.current).await? else {
         return Ok(None);
     };
-    let Ok(stale_at) = newest.checked_add(limit) else { return Ok(None) };
+    let Some(stale_at) = in_time_of(watch, newest, limit) else { return Ok(None) };
     let firing = slot.now >= stale_at;
     let summary =
         format!("nothing newer than {}", newest.to_zoned(watch.zone.clone()).strftime("%Y-%m-%d %H:%M"));
@@ -102,7 +108,7 @@ pub(super) async fn judge_age(
             Reason::Resolved => {
                 format!("{name} has fresh data again after {}", lasted(decision.since, slot.now))
             }
-            _ => format!("{name} is stale: {summary} for {}", lasted(newest, slot.now)),
+            _ => format!("{name} is stale: {summary} for {}", age(watch, newest, slot.now)),
         };
         let words = Words { title, ..Words::default() };
         let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
@@ -128,7 +134,17 @@ async fn newest_and_limit(
     if let Some(limit) = limit {
         return Ok(current.iter().filter_map(time_of_data).max().map(|newest| (newest, limit)));
     }
-    // By itself only a dated series is known to have a rhythm; a market's has nights and holidays.
+    if let Some(hours) = market_hours(watch) {
+        let newest =
+            current.iter().filter_map(|seen| Some((time_of_data(seen)?, seen))).max_by_key(|(time, _)| *time);
+        let gap = watch.timetable.open_gap(slot.now, hours);
+        return Ok(newest.map(|(time, seen)| {
+            let limit = open_length(seen, hours).max(gap).saturating_mul(3);
+            (time, limit.max(SHORTEST_OF_A_MARKET))
+        }));
+    }
+    // By itself only a dated series is known to have a rhythm; a market's has nights and holidays, and is
+    // judged only where its hours are known.
     let Some(newest) = current.iter().filter(dated).max_by_key(|seen| seen.observed_at) else {
         return Ok(None);
     };
@@ -145,6 +161,36 @@ async fn newest_and_limit(
     Ok(Some((newest.observed_at, limit)))
 }
 
+/// The hours of the market that a watch looks at, where they are known.
+fn market_hours(watch: &Watch) -> Option<&Hours> {
+    let is_market = matches!(watch.source.yields(), ReadingKind::Candles | ReadingKind::Quote);
+    watch.hours.as_ref().filter(|_| is_market)
+}
+
+/// When data will be so old. Those of a market grow old only while it is open.
+fn in_time_of(watch: &Watch, newest: Timestamp, limit: Duration) -> Option<Timestamp> {
+    match market_hours(watch) {
+        Some(hours) => hours.open_for(newest, limit),
+        None => newest.checked_add(limit).ok(),
+    }
+}
+
+/// How old data are, in words.
+fn age(watch: &Watch, newest: Timestamp, now: Timestamp) -> String {
+    match market_hours(watch).filter(|hours| !hours.always_open()) {
+        Some(hours) => format!("{} of open hours", Period(hours.open_between(newest, now))),
+        None => lasted(newest, now).to_string(),
+    }
+}
+
+/// For how long a market is open while the last bar forms; nothing for a quote.
+fn open_length(observation: &Observation, hours: &Hours) -> Duration {
+    let Reading::Candles { interval, candles } = &observation.reading else { return Duration::ZERO };
+    let length = interval.duration();
+    let Some(last) = candles.last().filter(|_| length >= Duration::from_secs(86_400)) else { return length };
+    last.open_time.checked_add(length).map_or(length, |end| hours.open_between(last.open_time, end))
+}
+
 /// When an observation's data are from, where they say so.
 fn time_of_data(observation: &Observation) -> Option<Timestamp> {
     match &observation.reading {
@@ -159,4 +205,38 @@ fn time_of_data(observation: &Observation) -> Option<Timestamp> {
 
 pub(super) fn lasted(since: Timestamp, now: Timestamp) -> Period {
     Period(Duration::try_from(now.duration_since(since)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::model::Interval;
+    use crate::testing::{at, candles};
+
+    #[test]
+    fn a_bar_of_a_day_or_more_is_as_long_as_the_market_is_open_in_it() {
+        let nyse = Hours::parse("NYSE", &TimeZone::UTC, &HashMap::new()).unwrap();
+        let seen = |opened: &str, minutes: u32| {
+            let mut seen = candles("AAPL", &[10.0]);
+            let Reading::Candles { interval, candles } = &mut seen.reading else { panic!("candles") };
+            *interval = Interval::from_minutes(minutes).unwrap();
+            candles[0].open_time = at(opened);
+            seen
+        };
+        for (opened, minutes, open_minutes) in [
+            ("2026-07-10T19:30:00Z", 30, 30),
+            // The last hour of the day is a bar of its own length, though half of it is closed.
+            ("2026-07-10T19:30:00Z", 60, 60),
+            ("2026-07-10T00:00:00Z", 1_440, 390),
+            ("2026-11-27T00:00:00Z", 1_440, 210),
+            ("2026-11-23T00:00:00Z", 10_080, 3 * 390 + 210),
+        ] {
+            let length = open_length(&seen(opened, minutes), &nyse);
+            assert_eq!(length, Duration::from_secs(open_minutes * 60), "{opened} {minutes}");
+        }
+    }
 }

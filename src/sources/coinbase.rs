@@ -138,6 +138,10 @@ impl Source for Coinbase {
         Some(Backfill { interval: wanted, requests: self.symbols.iter().flat_map(of).collect() })
     }
 
+    fn hours(&self) -> Option<&'static str> {
+        Some("crypto")
+    }
+
     fn usual_strategies(&self) -> &'static str {
         if self.interval.is_some() {
             "[{ kind = \"rsi\", period = 14, buy_below = 20, sell_above = 80 }]"

@@ -139,6 +139,10 @@ impl Source for Kraken {
         Some(Backfill { interval, requests: self.symbols.as_ref()?.iter().map(request).collect() })
     }
 
+    fn hours(&self) -> Option<&'static str> {
+        Some("crypto")
+    }
+
     fn usual_strategies(&self) -> &'static str {
         if self.interval.is_some() {
             "[{ kind = \"rsi\", period = 14, buy_below = 20, sell_above = 80 }]"

@@ -27,7 +27,7 @@ pub use observations::{HistoryRow, LastSeen};
 pub use outbox::{Claimed, NewDelivery, Settlement};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, RunCommit, SeenSubject};
-pub use watches::{Synced, WatchRow, WatchSpec};
+pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 
 use writer::Writer;

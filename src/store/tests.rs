@@ -29,7 +29,7 @@ impl Stage {
 
     async fn with_watch() -> (Self, i64) {
         let stage = Self::new().await;
-        let synced = stage.store.synchronise(vec![spec("w", 1)], at(NOW)).await.unwrap();
+        let synced = stage.store.synchronise(vec![spec("w", 1)], at(NOW), |_| Vec::new()).await.unwrap();
         (stage, synced.ids["w"])
     }
 
@@ -133,17 +133,23 @@ async fn tell(stage: &Stage, watch_id: i64, deliveries: Vec<NewDelivery>) {
 #[tokio::test]
 async fn the_file_is_what_the_table_says() {
     let stage = Stage::new().await;
-    let first = stage.store.synchronise(vec![spec("a", 1), spec("b", 1)], at(NOW)).await.unwrap();
+    let first =
+        stage.store.synchronise(vec![spec("a", 1), spec("b", 1)], at(NOW), |_| Vec::new()).await.unwrap();
     assert_eq!((first.added, first.changed, first.removed), (2, 0, 0));
-    let same = stage.store.synchronise(vec![spec("a", 1), spec("b", 1)], minutes(1)).await.unwrap();
+    let same =
+        stage.store.synchronise(vec![spec("a", 1), spec("b", 1)], minutes(1), |_| Vec::new()).await.unwrap();
     assert_eq!((same.added, same.changed, same.removed), (0, 0, 0));
     assert_eq!(same.ids, first.ids);
-    let next = stage.store.synchronise(vec![spec("a", 2), spec("c", 1)], minutes(2)).await.unwrap();
+    let next =
+        stage.store.synchronise(vec![spec("a", 2), spec("c", 1)], minutes(2), |_| Vec::new()).await.unwrap();
     assert_eq!((next.added, next.changed, next.removed), (1, 1, 1));
     assert_eq!(next.ids["a"], first.ids["a"]);
     assert!(!next.ids.contains_key("b"));
     assert_eq!(stage.store.watch("b").await.unwrap().map(|row| row.id), Some(first.ids["b"]), "it is kept");
-    let back = stage.store.synchronise(vec![spec("a", 2), spec("b", 1), spec("c", 1)], minutes(3)).await;
+    let back = stage
+        .store
+        .synchronise(vec![spec("a", 2), spec("b", 1), spec("c", 1)], minutes(3), |_| Vec::new())
+        .await;
     assert_eq!(back.unwrap().ids["b"], first.ids["b"], "what comes back is the same as before");
 }
 
@@ -152,7 +158,8 @@ async fn a_new_name_takes_over_the_row_of_the_old_one() {
     let (stage, id) = Stage::with_watch().await;
     let renamed = WatchSpec { was: Some("w".into()), ..spec("new", 2) };
     for _ in 0..2 {
-        let synced = stage.store.synchronise(vec![renamed.clone()], minutes(1)).await.unwrap();
+        let synced =
+            stage.store.synchronise(vec![renamed.clone()], minutes(1), |_| Vec::new()).await.unwrap();
         assert_eq!(synced.ids, HashMap::from([("new".to_owned(), id)]));
     }
     assert_eq!(stage.store.watch("w").await.unwrap(), None);
@@ -165,7 +172,7 @@ async fn the_longest_waiting_comes_first_and_only_what_is_due() {
     let off = WatchSpec { enabled: false, ..due("off", -9) };
     let never = WatchSpec { first_due_at: None, next_due_at: None, ..spec("never", 1) };
     let specs = vec![due("late", 7), due("second", -1), due("first", -3), due("now", 0), off, never];
-    stage.store.synchronise(specs, at(NOW)).await.unwrap();
+    stage.store.synchronise(specs, at(NOW), |_| Vec::new()).await.unwrap();
     let names = async |limit| -> Vec<String> {
         let due = stage.store.due_watches(at(NOW), limit).await.unwrap();
         due.into_iter().map(|(name, _)| name).collect()
@@ -178,10 +185,10 @@ async fn the_longest_waiting_comes_first_and_only_what_is_due() {
 #[tokio::test]
 async fn a_slot_that_was_missed_stands_and_a_run_sets_the_next() {
     let (stage, id) = Stage::with_watch().await;
-    stage.store.synchronise(vec![spec("w", 1)], minutes(30)).await.unwrap();
+    stage.store.synchronise(vec![spec("w", 1)], minutes(30), |_| Vec::new()).await.unwrap();
     let due = stage.store.due_watches(minutes(30), 9).await.unwrap();
     assert_eq!(due, [("w".to_owned(), at(NOW))], "also over a restart");
-    stage.store.synchronise(vec![spec("w", 2)], minutes(30)).await.unwrap();
+    stage.store.synchronise(vec![spec("w", 2)], minutes(30), |_| Vec::new()).await.unwrap();
     assert_eq!(stage.store.due_watches(minutes(30), 9).await.unwrap(), due, "and a change");
     let manual = run(id, minutes(30), None);
     stage.store.commit_run(manual.clone()).await.unwrap();

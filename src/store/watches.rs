@@ -1,12 +1,13 @@
 //! The watchlist: what the file says, and what is due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{Store, WriteError, millis, time};
+use super::{NewDelivery, Store, WriteError, alerts, from_json, millis, outbox, time};
+use crate::model::{Alert, SignalState};
 
 /// One watch of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,53 @@ pub struct Synced {
     pub changed: usize,
     /// No longer in the file.
     pub removed: usize,
+    /// Watches of which something that was settled on no longer holds.
+    pub unsettled: Vec<i64>,
+    /// How many messages tell of episodes that were closed by it.
+    pub deliveries: usize,
+}
+
+/// What a change of the watchlist does to a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is no longer there.
+    Removed,
+    /// It is no longer run.
+    Disabled,
+    /// Its table is another.
+    Changed,
+}
+
+/// A watch that a change of the watchlist affects, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Affected {
+    /// Its row.
+    pub watch_id: i64,
+    /// Its name from now on.
+    pub name: String,
+    /// Its table as it was, as JSON.
+    pub spec: String,
+    /// What happens to it.
+    pub fate: Fate,
+    /// What was settled on: strategy, subject.
+    pub states: Vec<(String, String, SignalState)>,
+    /// The last alert of each of these that was told and is still so.
+    pub last_alerts: HashMap<(String, String), Alert>,
+}
+
+/// What is forgotten of an affected watch, and what is told of it.
+#[derive(Clone, Debug, Default)]
+pub struct Closing {
+    /// Its row.
+    pub watch_id: i64,
+    /// States that no longer mean anything: strategy, subject.
+    pub forgotten: Vec<(String, String)>,
+    /// Strategies that go by another name now.
+    pub renamed: Vec<(String, String)>,
+    /// The ends of open episodes.
+    pub alerts: Vec<Alert>,
+    /// To whom they are told.
+    pub deliveries: Vec<NewDelivery>,
 }
 
 /// One row of the watchlist.
@@ -49,18 +97,51 @@ pub struct WatchRow {
     pub name: String,
 }
 
+/// A watch as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredWatch {
+    /// Its name.
+    pub name: String,
+    /// Its table as JSON.
+    pub spec: String,
+    /// A hash of the table.
+    pub spec_hash: u64,
+    /// Whether it is run.
+    pub enabled: bool,
+    /// Whether it is no longer in the watchlist.
+    pub is_removed: bool,
+    /// How many of its alerts were told and are still so.
+    pub open_alerts: i64,
+}
+
 type Stored = (i64, String, i64, bool, Option<i64>);
 
 impl Store {
     /// Makes the table what the file says, in one transaction. A watch that is no longer there keeps its
-    /// history; one that comes back finds it again.
+    /// history; one that comes back finds it again. `close` decides what that means for what was settled on.
     ///
     /// # Errors
     /// [`WriteError`]; then nothing is changed.
-    pub async fn synchronise(&self, specs: Vec<WatchSpec>, now: Timestamp) -> Result<Synced, WriteError> {
+    pub async fn synchronise(
+        &self,
+        specs: Vec<WatchSpec>,
+        now: Timestamp,
+        close: impl FnOnce(Vec<Affected>) -> Vec<Closing> + Send + 'static,
+    ) -> Result<Synced, WriteError> {
         self.writer
             .write(move |connection| {
-                Box::pin(async move { synchronise(connection, &specs, millis(now)).await })
+                Box::pin(async move {
+                    let fates = fates(connection, &specs).await?;
+                    let affected = affected(connection, fates).await?;
+                    let closings = if affected.is_empty() { Vec::new() } else { close(affected) };
+                    let mut synced = synchronise(connection, &specs, millis(now)).await?;
+                    for closing in closings {
+                        synced.unsettled.push(closing.watch_id);
+                        synced.deliveries = synced.deliveries.saturating_add(closing.deliveries.len());
+                        apply(connection, &closing, millis(now)).await?;
+                    }
+                    Ok(synced)
+                })
             })
             .await
     }
@@ -97,6 +178,25 @@ impl Store {
         Ok(next.map(time))
     }
 
+    /// The watches of the file as they are stored, also those that are no longer there.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn stored_watches(&self) -> Result<Vec<StoredWatch>, sqlx::Error> {
+        let rows: Vec<(String, String, i64, bool, bool, i64)> = sqlx::query_as(
+            "select name, spec, spec_hash, enabled, removed_at is not null,
+                    (select count(*) from signal_state
+                     where watch_id = watch.id and state ->> 'firing' and state ->> 'told')
+             from watch where origin = 'file' order by id",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        let watch = |(name, spec, hash, enabled, is_removed, open_alerts): (_, _, i64, _, _, _)| {
+            StoredWatch { name, spec, spec_hash: hash.cast_unsigned(), enabled, is_removed, open_alerts }
+        };
+        Ok(rows.into_iter().map(watch).collect())
+    }
+
     /// A watch by its name, also one that is no longer in the watchlist.
     ///
     /// # Errors
@@ -108,6 +208,114 @@ impl Store {
             .await?;
         Ok(row.map(|(id, name)| WatchRow { id, name }))
     }
+}
+
+/// The watches that the file removes, disables or changes: row, name from now on, table as it was.
+async fn fates(
+    connection: &mut SqliteConnection,
+    specs: &[WatchSpec],
+) -> Result<Vec<(i64, String, Fate)>, sqlx::Error> {
+    // A run that was under way when its watch was removed may have opened an episode since.
+    let rows: Vec<(i64, String, i64, bool)> = sqlx::query_as(
+        "select id, name, spec_hash, enabled from watch
+         where origin = 'file' and (removed_at is null or exists
+             (select 1 from signal_state
+              where watch_id = watch.id and state ->> 'firing' and state ->> 'told'))",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stored: HashSet<&str> = rows.iter().map(|(_, name, ..)| name.as_str()).collect();
+    let mut by_name: HashMap<&str, &WatchSpec> =
+        specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
+    for spec in specs {
+        if let Some(was) = spec.was.as_deref().filter(|_| !stored.contains(spec.name.as_str())) {
+            by_name.entry(was).or_insert(spec);
+        }
+    }
+    let fate = |(id, name, hash, enabled): &(i64, String, i64, bool)| match by_name.get(name.as_str()) {
+        None => Some((*id, name.clone(), Fate::Removed)),
+        Some(spec) if *enabled && !spec.enabled => Some((*id, spec.name.clone(), Fate::Disabled)),
+        Some(spec) if spec.spec_hash.cast_signed() != *hash => Some((*id, spec.name.clone(), Fate::Changed)),
+        Some(_) => None,
+    };
+    Ok(rows.iter().filter_map(fate).collect())
+}
+
+async fn affected(
+    connection: &mut SqliteConnection,
+    fates: Vec<(i64, String, Fate)>,
+) -> Result<Vec<Affected>, sqlx::Error> {
+    let ids: Vec<i64> = fates.iter().map(|(id, ..)| *id).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = super::json(&ids)?;
+    let specs: Vec<(i64, String)> =
+        sqlx::query_as("select id, spec from watch where id in (select value from json_each(?))")
+            .bind(&ids)
+            .fetch_all(&mut *connection)
+            .await?;
+    let mut specs: HashMap<i64, String> = specs.into_iter().collect();
+    let rows: Vec<(i64, String, String, String, Option<String>)> = sqlx::query_as(
+        "select watch_id, strategy, subject, state,
+                case when state ->> 'told' and state ->> 'firing' then
+                    (select alert from alert
+                     where alert.watch_id = signal_state.watch_id and alert.strategy = signal_state.strategy
+                       and alert.subject = signal_state.subject
+                     order by created_at desc, id desc limit 1)
+                end
+         from signal_state where watch_id in (select value from json_each(?))",
+    )
+    .bind(&ids)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut affected: HashMap<i64, Affected> = fates
+        .into_iter()
+        .map(|(id, name, fate)| {
+            let spec = specs.remove(&id).unwrap_or_default();
+            let states = Vec::new();
+            (id, Affected { watch_id: id, name, spec, fate, states, last_alerts: HashMap::new() })
+        })
+        .collect();
+    for (id, strategy, subject, state, alert) in rows {
+        let Some(affected) = affected.get_mut(&id) else { continue };
+        if let Some(alert) = alert {
+            affected.last_alerts.insert((strategy.clone(), subject.clone()), from_json(&alert)?);
+        }
+        affected.states.push((strategy, subject, from_json(&state)?));
+    }
+    let mut affected: Vec<Affected> =
+        affected.into_values().filter(|affected| !affected.states.is_empty()).collect();
+    affected.sort_by_key(|affected| affected.watch_id);
+    Ok(affected)
+}
+
+async fn apply(connection: &mut SqliteConnection, closing: &Closing, now: i64) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "delete from signal_state where watch_id = ?1 and (strategy, subject) in
+             (select value ->> 0, value ->> 1 from json_each(?2))",
+    )
+    .bind(closing.watch_id)
+    .bind(super::json(&closing.forgotten)?)
+    .execute(&mut *connection)
+    .await?;
+    // By way of a name that no strategy has: two may have changed places.
+    let between = |to: &String| format!("{to}\n");
+    let first = closing.renamed.iter().map(|(from, to)| (from.clone(), between(to)));
+    let second = closing.renamed.iter().map(|(_, to)| (between(to), to.clone()));
+    for (from, to) in first.chain(second) {
+        sqlx::query("update or replace signal_state set strategy = ?3 where watch_id = ?1 and strategy = ?2")
+            .bind(closing.watch_id)
+            .bind(from)
+            .bind(to)
+            .execute(&mut *connection)
+            .await?;
+    }
+    alerts::insert(connection, 0, closing.watch_id, now, &closing.alerts).await?;
+    outbox::enqueue(connection, 0, &closing.deliveries).await
 }
 
 async fn synchronise(

@@ -42,27 +42,36 @@ impl AdaptivePq {
         let mut held = None;
         let mut last = None;
         let values = indicator::rsi(candles.iter().map(|candle| candle.close), self.period);
-        for (index, value) in values.enumerate() {
+        for (index, strength) in values.enumerate() {
             // The original fills gaps forward, then with 0, and starts a mean of n with n - 1 zeros.
-            held = value.or(held);
+            held = strength.index.or(held);
             let rsi = if index + 1 < self.ema { 0.0 } else { held.unwrap_or(0.0) };
             last = Some((rsi, mean.next(rsi)));
         }
         last.filter(|_| held.is_some())
     }
 
-    fn signal(&self, seen: &Observation, view: &View<'_>) -> Option<Signal> {
-        let Reading::Candles { interval, candles } = &seen.reading else { return None };
-        let last = candles.last().filter(|_| indicator::sound(candles))?;
-        let (rsi, mean) = self.rsi_and_mean(candles)?;
-        let far = mean < self.low || mean > self.high;
-        let state = if far && last.close > last.open && rsi > mean {
+    fn is_far(&self, mean: f64) -> bool {
+        mean < self.low || mean > self.high
+    }
+
+    fn state(&self, rsi: f64, mean: f64, last: &Candle) -> &'static str {
+        let far = self.is_far(mean);
+        if far && last.close > last.open && rsi > mean {
             "buy"
         } else if far && last.close < last.open && rsi < mean {
             "sell"
         } else {
             "hold"
-        };
+        }
+    }
+
+    fn signal(&self, seen: &Observation, view: &View<'_>) -> Option<Signal> {
+        let Reading::Candles { interval, candles } = &seen.reading else { return None };
+        let last = candles.last().filter(|_| indicator::sound(candles))?;
+        let (rsi, mean) = self.rsi_and_mean(candles)?;
+        let far = self.is_far(mean);
+        let state = self.state(rsi, mean, last);
         let summary = format!(
             "{}: RSI {} is {}, its mean {} ({} {} to {}), bar opened at {}, {}",
             seen.subject,
@@ -98,6 +107,47 @@ impl Strategy for AdaptivePq {
 
     fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {
         Ok(view.current.iter().filter_map(|seen| self.signal(seen, view)).collect())
+    }
+
+    fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
+        let Some(seen) = view.seen(subject) else { return words::unseen() };
+        let Reading::Candles { interval, candles } = &seen.reading else { return words::unseen() };
+        let mut steps = vec![words::bars_seen(candles, *interval)];
+        let Some(last) = candles.last().filter(|_| indicator::sound(candles)) else {
+            steps.push("there are no bars that can be calculated with".into());
+            return steps;
+        };
+        let Some((rsi, mean)) = self.rsi_and_mean(candles) else {
+            steps.push(format!("RSI({}), Wilder: no value yet", self.period));
+            return steps;
+        };
+        steps.push(format!(
+            "RSI({}), Wilder: {rsi:.2}; its exponential mean of {} bars: {mean:.2}",
+            self.period, self.ema
+        ));
+        let (low, high) = (self.low, self.high);
+        let far = if self.is_far(mean) { "outside, far from the middle" } else { "inside, so hold" };
+        steps.push(format!("low {low}, high {high}: the mean is {far}"));
+        let turned = |from: f64, to: f64| match to.total_cmp(&from) {
+            std::cmp::Ordering::Greater => "rose",
+            std::cmp::Ordering::Less => "fell",
+            std::cmp::Ordering::Equal => "stood still",
+        };
+        steps.push(format!(
+            "the last bar {} from {} to {}, the RSI is {} its mean → {}",
+            turned(last.open, last.close),
+            shown(last.open),
+            shown(last.close),
+            if rsi > mean {
+                "above"
+            } else if rsi < mean {
+                "below"
+            } else {
+                "at"
+            },
+            self.state(rsi, mean, last)
+        ));
+        steps
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {
@@ -156,6 +206,22 @@ mod tests {
         for closes in [vec![], vec![1.0, 2.0, 3.0], vec![100.0; 60], vec![f64::NAN; 60]] {
             assert_eq!(evaluate(&AdaptivePq::default(), &[candles("AAPL", &closes)]), vec![]);
         }
+    }
+
+    #[test]
+    fn its_steps_show_the_index_its_mean_and_the_last_bar() {
+        let falling: Vec<f64> = (0..60).map(|n| 200.0 - f64::from(n)).collect();
+        let seen = [candles("AAPL", &falling)];
+        let steps = super::super::tests::steps(&AdaptivePq::default(), &seen, None);
+        assert_eq!(
+            steps,
+            [
+                "60 bars of 30m up to 2026-11-03T06:00:00Z, last close 141",
+                "RSI(14), Wilder: 0.00; its exponential mean of 12 bars: 0.00",
+                "low 20, high 80: the mean is outside, far from the middle",
+                "the last bar fell from 142 to 141, the RSI is at its mean → hold",
+            ]
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::model::Candle;
 /// No value either while prices have not moved at all.
 ///
 /// <https://technical-analysis-library-in-python.readthedocs.io/en/latest/ta.html#ta.momentum.RSIIndicator>
-pub(crate) fn rsi(closes: impl Iterator<Item = f64>, period: usize) -> impl Iterator<Item = Option<f64>> {
+pub(crate) fn rsi(closes: impl Iterator<Item = f64>, period: usize) -> impl Iterator<Item = Strength> {
     // The crate's own RSI smooths by 2/(n+1) and starts from 0.1, which drowns small prices.
     let mut gains = wilder(period);
     let mut losses = wilder(period);
@@ -20,8 +20,17 @@ pub(crate) fn rsi(closes: impl Iterator<Item = f64>, period: usize) -> impl Iter
         let gain = gains.next(change.max(0.0));
         let loss = losses.next((-change).max(0.0));
         let moved = gain + loss;
-        (index + 1 >= period && moved > 0.0).then(|| 100.0 * gain / moved)
+        let index = (index + 1 >= period && moved > 0.0).then(|| 100.0 * gain / moved);
+        Strength { gain, loss, index }
     })
+}
+
+/// How closes rose and fell lately, in the price's own unit, and what the index makes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strength {
+    pub(crate) gain: f64,
+    pub(crate) loss: f64,
+    pub(crate) index: Option<f64>,
 }
 
 /// The exponential mean of factor 1/`period`, started with the first number.
@@ -108,7 +117,7 @@ pub(crate) mod tests {
             for period in [2, 14, 21] {
                 let closes = walk(scale, 400);
                 let expected = by_definition(&closes, period);
-                let actual: Vec<_> = rsi(closes.iter().copied(), period).collect();
+                let actual: Vec<_> = rsi(closes.iter().copied(), period).map(|now| now.index).collect();
                 assert_eq!(actual.len(), expected.len());
                 for (n, pair) in actual.iter().zip(&expected).enumerate() {
                     match pair {
@@ -129,7 +138,7 @@ pub(crate) mod tests {
             let closes = walk(scale, 600);
             let mut expected = vec![0.0; closes.len()];
             let range = ta_lib::Core::new().rsi(0, closes.len() - 1, &closes, 14, &mut expected).unwrap();
-            let actual: Vec<_> = rsi(closes.iter().copied(), 14).collect();
+            let actual: Vec<_> = rsi(closes.iter().copied(), 14).map(|now| now.index).collect();
             for n in 300..closes.len() {
                 let difference = actual[n].unwrap() - expected[n - range.beg_idx];
                 assert!(difference.abs() < 1e-6, "{scale} {n}: {difference}");
@@ -139,7 +148,8 @@ pub(crate) mod tests {
 
     #[test]
     fn rsi_has_no_value_before_its_period_and_none_for_prices_that_do_not_move() {
-        let last = |closes: &[f64], period| rsi(closes.iter().copied(), period).last().flatten();
+        let last =
+            |closes: &[f64], period| rsi(closes.iter().copied(), period).last().and_then(|now| now.index);
         assert_eq!(last(&[], 3), None);
         assert_eq!(last(&[1.0, 2.0], 3), None);
         assert_eq!(last(&[1.0, 2.0, 3.0], 3), Some(100.0));

@@ -49,7 +49,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Observation, Past, Reason, Signal, SignalState};
-    use crate::plugin::{News, Story, Words};
+    use crate::plugin::{News, Story, View, Words};
     use crate::testing::{NoSource, at};
 
     /// Twelve minutes after the news began.
@@ -82,6 +82,36 @@ mod tests {
             zone: &TimeZone::UTC,
             source: &NoSource,
         })
+    }
+
+    /// The steps of a strategy about the one subject, whatever it is called.
+    pub(super) fn steps(
+        strategy: &dyn Strategy,
+        current: &[Observation],
+        known: Option<SignalState>,
+    ) -> Vec<String> {
+        steps_after(strategy, current, &[], known)
+    }
+
+    /// The same, with a past.
+    pub(super) fn steps_after(
+        strategy: &dyn Strategy,
+        current: &[Observation],
+        earlier: &[Past],
+        known: Option<SignalState>,
+    ) -> Vec<String> {
+        let last = current.last();
+        let subject = last.map_or("AAPL", |seen| &seen.subject);
+        let view = View {
+            current,
+            earlier,
+            absent: &[],
+            known: &known.into_iter().map(|known| (subject.to_owned(), known)).collect(),
+            now: last.map_or_else(|| at(NOW), |seen| seen.observed_at),
+            zone: &TimeZone::UTC,
+            source: &NoSource,
+        };
+        strategy.steps(&view, subject)
     }
 
     /// Each seen once.
@@ -129,6 +159,16 @@ mod tests {
             let (_, strategy) = crate::plugin::build(KINDS, table).expect(kind.name);
             let words = tell(&*strategy, &[], &[]);
             assert!(words.title.starts_with("watched: watching "), "{}: {}", kind.name, words.title);
+        }
+    }
+
+    #[test]
+    fn every_strategy_says_of_what_it_did_not_see_that_it_did_not_see_it() {
+        for kind in KINDS {
+            let text = format!("kind = \"{}\"\n{}", kind.name, kind.example);
+            let table = toml::de::DeTable::parse(&text).unwrap();
+            let (_, strategy) = crate::plugin::build(KINDS, table).expect(kind.name);
+            assert_eq!(steps(&*strategy, &[], None), words::unseen(), "{}", kind.name);
         }
     }
 }

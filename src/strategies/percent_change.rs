@@ -20,6 +20,8 @@ pub(crate) struct PercentChange {
     window: Period,
     /// Which number.
     field: Field,
+    /// Percent that the move must come back before it is over.
+    hysteresis: f64,
 }
 
 /// Which way a price must move.
@@ -37,7 +39,7 @@ enum Direction {
 impl Default for PercentChange {
     fn default() -> Self {
         let window = Period::from_secs(3_600);
-        Self { by: 5.0, direction: Direction::Any, window, field: Field::Price }
+        Self { by: 5.0, direction: Direction::Any, window, field: Field::Price, hysteresis: 0.0 }
     }
 }
 
@@ -45,22 +47,57 @@ checked!(PercentChange, |change| {
     if !(change.by.is_finite() && change.by > 0.0) {
         return Err("`by` must be more than 0".into());
     }
+    if !(0.0..change.by).contains(&change.hysteresis) {
+        return Err("`hysteresis` must be 0 or more, and less than `by`".into());
+    }
     if change.window.0.is_zero() {
         return Err("`window` must be longer than nothing".into());
     }
     Ok(())
 });
 
+/// What it compares.
+struct Compared {
+    then: f64,
+    since: Timestamp,
+    now: f64,
+    percent: f64,
+}
+
 impl PercentChange {
-    /// The number at the start of the window: the newest one that was so at or before it.
-    fn at_start(&self, history: &History<'_>, now: Timestamp) -> Option<f64> {
+    fn compare(&self, history: &History<'_>, now: Timestamp) -> Option<Compared> {
+        let number = self.field.of(&history.newest.reading)?;
+        let (since, then) = self.at_start(history, now)?;
+        let usable = then.is_finite() && then != 0.0;
+        let percent = (number - then) / then.abs() * 100.0;
+        usable.then_some(Compared { then, since, now: number, percent })
+    }
+
+    /// A state that was settled on lasts until the move is back by the hysteresis.
+    fn state(&self, percent: f64, before: Option<&str>) -> &'static str {
+        let is_so = |state, allowed: bool, moved: f64| {
+            let by = if before == Some(state) { self.by - self.hysteresis } else { self.by };
+            // A tiny allowance, because 105 against 100 is not quite 5 % in binary.
+            allowed && moved > 0.0 && moved >= by * (1.0 - 1e-12)
+        };
+        if is_so("rose", self.direction != Direction::Down, percent) {
+            "rose"
+        } else if is_so("fell", self.direction != Direction::Up, -percent) {
+            "fell"
+        } else {
+            "steady"
+        }
+    }
+
+    /// The number at the start of the window, and since when it was so: the newest one at or before it.
+    fn at_start(&self, history: &History<'_>, now: Timestamp) -> Option<(Timestamp, f64)> {
         if let Reading::Candles { interval, candles } = &history.newest.reading {
             // Counted from the last bar, so that a night or a weekend does not end what the day began.
             let start = words::closed_at(candles.last()?, *interval).checked_sub(self.window.0).ok()?;
             let bars = candles.iter().rev();
             return bars
                 .skip_while(|bar| words::closed_at(bar, *interval) > start)
-                .map(|bar| self.field.of_candle(bar))
+                .map(|bar| (words::closed_at(bar, *interval), self.field.of_candle(bar)))
                 .next();
         }
         let start = now.checked_sub(self.window.0).ok()?;
@@ -71,7 +108,6 @@ impl PercentChange {
             .filter(|seen| seen.observed_at <= start)
             .filter_map(|seen| Some((seen.observed_at, self.field.of(&seen.reading)?)))
             .max_by_key(|(at, _)| *at)
-            .map(|(_, number)| number)
     }
 }
 
@@ -79,7 +115,7 @@ impl Plugin for PercentChange {
     const KIND: &'static str = "percent_change";
     const ABOUT: &'static str =
         "a price, a volume or a value rose or fell by so many percent within a window";
-    const EXAMPLE: &'static str = "by = 5\ndirection = \"any\"\nwindow = \"1h\"";
+    const EXAMPLE: &'static str = "by = 5\ndirection = \"any\"\nwindow = \"1h\"\nhysteresis = 1";
     const POLICY: PolicyDefaults = PolicyDefaults::NOTIFY;
 }
 
@@ -95,16 +131,8 @@ impl Strategy for PercentChange {
     fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {
         let signal = |history: History<'_>| {
             let seen = history.newest;
-            let now = self.field.of(&seen.reading)?;
-            let then = self.at_start(&history, view.now).filter(|then| then.is_finite() && *then != 0.0)?;
-            let percent = (now - then) / then.abs() * 100.0;
-            // A tiny allowance, because 105 against 100 is not quite 5 % in binary.
-            let enough = percent.abs() >= self.by * (1.0 - 1e-12);
-            let state = match self.direction {
-                Direction::Any | Direction::Up if enough && percent > 0.0 => "rose",
-                Direction::Any | Direction::Down if enough && percent < 0.0 => "fell",
-                _ => "steady",
-            };
+            let Compared { then, now, percent, .. } = self.compare(&history, view.now)?;
+            let state = self.state(percent, view.settled(&seen.subject));
             let name = match self.field {
                 Field::Volume => format!("volume of {}", words::name(view.source, seen)),
                 Field::Price | Field::Value => words::name(view.source, seen),
@@ -119,6 +147,34 @@ impl Strategy for PercentChange {
             Some(signal.summary(summary).detail(detail).value(now).url(seen.url.clone()))
         };
         Ok(History::all(view).into_iter().filter_map(signal).collect())
+    }
+
+    fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
+        let Some(history) = History::of(view, subject) else { return words::unseen() };
+        let reading = &history.newest.reading;
+        let word = self.field.word(reading);
+        let mut steps = vec![words::number_seen(history.newest, word, self.field.of(reading))];
+        let window = words::span(self.window);
+        let Some(Compared { then, since, now, percent }) = self.compare(&history, view.now) else {
+            steps.push(format!("no {word} is known from {window} before, so nothing can be said"));
+            return steps;
+        };
+        steps.push(format!(
+            "{window} before: {} of {since:.0}; from there to {} is {percent:+.2} %",
+            shown(then),
+            shown(now)
+        ));
+        let way = match self.direction {
+            Direction::Any => "either way",
+            Direction::Up => "up only",
+            Direction::Down => "down only",
+        };
+        let before = view.settled(subject);
+        let (found, state) = (self.state(percent, None), self.state(percent, before));
+        steps.push(format!("by {} %, {way} → {found}", self.by));
+        let over = format!("it is less than {} %", shown(self.by - self.hysteresis));
+        steps.extend(words::held(self.hysteresis, before, (found, state), &over));
+        steps
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {
@@ -138,7 +194,7 @@ impl Strategy for PercentChange {
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::tests::{past, tell, told};
+    use super::super::tests::{known, past, steps_after, tell, told};
     use super::*;
     use crate::testing::{candles, evaluate, evaluate_knowing, plugin, quotes};
 
@@ -192,10 +248,48 @@ mod tests {
     }
 
     #[test]
+    fn a_move_that_was_settled_on_lasts_until_it_is_back_by_the_hysteresis() {
+        let change: PercentChange = plugin("by = 5\nhysteresis = 1");
+        for (percent, before, state) in [
+            (4.9, None, "steady"),
+            (4.9, Some("steady"), "steady"),
+            (4.9, Some("rose"), "rose"),
+            (4.9, Some("fell"), "steady"),
+            (3.9, Some("rose"), "steady"),
+            (-4.0, Some("fell"), "fell"),
+            (-5.0, Some("rose"), "fell"),
+            (0.0, Some("rose"), "steady"),
+        ] {
+            assert_eq!(change.state(percent, before), state, "{percent} {before:?}");
+        }
+    }
+
+    #[test]
+    fn its_steps_show_both_prices_and_what_the_hysteresis_holds_on_to() {
+        let change: PercentChange = plugin("by = 5\nhysteresis = 1");
+        let mut seen = quotes("AAPL", NOW, &[vec![100.0; 61], vec![104.5]].concat());
+        let current = [seen.pop().unwrap()];
+        let steps = steps_after(&change, &current, &past(seen), Some(known("rose", true, "rose")));
+        assert_eq!(
+            steps,
+            [
+                "price 104.50 of 2026-11-20T12:00:00Z",
+                "1 hour before: 100 of 2026-11-20T11:00:00Z; from there to 104.50 is +4.50 %",
+                "by 5 %, either way → steady",
+                "hysteresis 1: `rose` was settled on before, and lasts until it is less than 4 % → rose",
+            ]
+        );
+        let young = steps_after(&change, &current, &[], None);
+        assert_eq!(young[1], "no price is known from 1 hour before, so nothing can be said");
+    }
+
+    #[test]
     fn impossible_moves_are_refused_with_the_reason() {
         for (keys, why) in [
             ("by = 0", "more than 0"),
             ("by = nan", "more than 0"),
+            ("by = 5\nhysteresis = 5", "less than `by`"),
+            ("hysteresis = -1", "0 or more"),
             ("window = \"0s\"", "longer than nothing"),
             ("window = \"soon\"", "soon"),
             ("direction = \"sideways\"", "sideways"),

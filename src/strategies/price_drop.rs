@@ -8,7 +8,10 @@ use serde::Deserialize;
 
 use super::reading::{Field, History, NUMBERS};
 use super::{checked, words};
-use crate::model::{Period, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState, money, shown};
+use crate::model::{
+    Observation, Period, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState, money, plain,
+    shown,
+};
 use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View, Words};
 
 /// Lower than before, by any amount or by so much.
@@ -67,34 +70,70 @@ struct Compared {
     from: String,
 }
 
+/// What is judged of one subject.
+struct Fall<'a> {
+    newest: Point,
+    compared: Option<Compared>,
+    /// How much lower the newest price is; negative where it is higher.
+    drop: f64,
+    /// The date of the newest price, and the one that was judged last.
+    occasion: Occasion,
+    judged: Option<Occasion>,
+    known: Option<&'a SignalState>,
+    /// `week of ` where dates are best called so.
+    week: &'static str,
+}
+
+impl Fall<'_> {
+    /// An old answer: the service took its newest date back, or a mirror lags.
+    fn is_old(&self) -> bool {
+        self.judged.is_some_and(|judged| judged > self.occasion)
+    }
+
+    /// What was settled on for this very date.
+    fn settled(&self) -> Option<&SignalState> {
+        self.known.filter(|_| self.judged == Some(self.occasion))
+    }
+}
+
+/// A price of a subject as it is written there.
+fn amount(seen: &Observation, price: f64) -> String {
+    match &seen.reading {
+        Reading::Listing(listing) => money(price, listing.price_currency.as_deref()),
+        _ => shown(price),
+    }
+}
+
 impl PriceDrop {
-    fn signal(&self, history: &History<'_>, view: &View<'_>) -> Option<Signal> {
-        let seen = history.newest;
-        let known = view.known.get(&seen.subject);
+    fn fall<'a>(&self, history: &History<'_>, view: &View<'a>) -> Option<Fall<'a>> {
+        let known = view.known.get(&history.newest.subject);
         let points = points(history, view.now);
         let (newest, before) = points.split_last()?;
         let occasion = Occasion::new(newest.at);
         let judged = known.and_then(|known| Occasion::of(&known.fingerprint));
-        if judged.is_some_and(|judged| judged > occasion) {
-            // An old answer: the service took its newest date back, or a mirror lags.
-            return None;
-        }
         let week = if is_weekly(history, &points, view.now) { "week of " } else { "" };
         let when = |at| format!("{week}{}", words::date(at, view.zone));
         let compared = self.compared(before, known, when);
         let drop = compared.as_ref().map_or(0.0, |compared| compared.price - newest.price);
+        Some(Fall { newest: *newest, compared, drop, occasion, judged, known, week })
+    }
 
-        let signal = match known.filter(|_| judged == Some(occasion)) {
+    /// Whether the newest price is news, had nothing been settled on for its date.
+    fn fell(&self, fall: &Fall<'_>) -> bool {
+        fall.compared.as_ref().is_some_and(|compared| self.is_drop(fall.drop, compared.price))
+    }
+
+    fn signal(&self, history: &History<'_>, view: &View<'_>) -> Option<Signal> {
+        let seen = history.newest;
+        let fall = self.fall(history, view).filter(|fall| !fall.is_old())?;
+        let fell = self.fell(&fall);
+        let signal = match fall.settled() {
             Some(known) => Signal::event(&seen.subject, &known.state, known.firing, &known.fingerprint),
-            None if compared.as_ref().is_some_and(|compared| self.is_drop(drop, compared.price)) => {
-                Signal::event(&seen.subject, "fell", true, format!("fell@{occasion}"))
-            }
-            None => Signal::event(&seen.subject, "not_fell", false, format!("at@{occasion}")),
+            None if fell => Signal::event(&seen.subject, "fell", true, format!("fell@{}", fall.occasion)),
+            None => Signal::event(&seen.subject, "not_fell", false, format!("at@{}", fall.occasion)),
         };
-        let amount = |price| match &seen.reading {
-            Reading::Listing(listing) => money(price, listing.price_currency.as_deref()),
-            _ => shown(price),
-        };
+        let Fall { newest, compared, drop, week, .. } = fall;
+        let amount = |price| amount(seen, price);
         let verb = if signal.firing { "fell to" } else { "is at" };
         let summary = format!("{} {verb} {}", words::name(view.source, seen), amount(newest.price));
         let detail = compared.filter(|_| drop > 0.0).map(|Compared { price, from }| {
@@ -103,7 +142,7 @@ impl PriceDrop {
                 0.0 => String::new(),
                 _ => format!(" ({} %)", words::percent(drop / price.abs() * 100.0)),
             };
-            format!("from {before} ({from}) by {less}{percent}, {}", when(newest.at))
+            format!("from {before} ({from}) by {less}{percent}, {week}{}", words::date(newest.at, view.zone))
         });
         let detail = detail.unwrap_or_default();
         Some(signal.summary(summary).detail(detail).value(newest.price).url(seen.url.clone()))
@@ -238,6 +277,49 @@ impl Strategy for PriceDrop {
         Ok(History::all(view).iter().filter_map(|history| self.signal(history, view)).collect())
     }
 
+    fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
+        let Some(history) = History::of(view, subject) else { return words::unseen() };
+        let seen = history.newest;
+        let number = Field::Price.of(&seen.reading);
+        let looked = words::number_seen(seen, Field::Price.word(&seen.reading), number);
+        let Some(fall) = self.fall(&history, view) else { return vec![looked] };
+        let at = words::date(fall.newest.at, view.zone);
+        let mut steps = vec![
+            looked,
+            format!("the newest price is {} of {}{at}", amount(seen, fall.newest.price), fall.week),
+        ];
+        if fall.is_old() {
+            steps.push("a later date was judged before: an old answer, nothing is said".into());
+            return steps;
+        }
+        let baseline = match self.baseline {
+            Baseline::Previous => "previous",
+            Baseline::Lowest => "lowest",
+            Baseline::LastAlert => "last_alert",
+        };
+        steps.push(match &fall.compared {
+            None => format!("baseline {baseline}: there is none yet"),
+            Some(Compared { price, from }) if fall.drop > 0.0 => {
+                let percent = words::percent(fall.drop / price.abs() * 100.0);
+                let less = amount(seen, fall.drop);
+                format!("baseline {baseline}: {} ({from}); {less} lower ({percent} %)", amount(seen, *price))
+            }
+            Some(Compared { price, from }) => {
+                format!("baseline {baseline}: {} ({from}); not lower", amount(seen, *price))
+            }
+        });
+        let wanted = [("by", self.by), ("by_percent", self.by_percent)];
+        let wanted: Vec<String> =
+            wanted.iter().filter_map(|(key, by)| Some(format!("{key} {}", plain((*by)?)))).collect();
+        let wanted = if wanted.is_empty() { "any amount lower".into() } else { wanted.join(", ") };
+        let found = if self.fell(&fall) { "fell" } else { "not_fell" };
+        steps.push(match fall.settled() {
+            Some(known) => format!("{at} was judged before, and each date is judged once → {}", known.state),
+            None => format!("{wanted} → {found}"),
+        });
+        steps
+    }
+
     fn tell(&self, story: &Story<'_>) -> Words {
         let sentence = |news: &News<'_>| match news.reason {
             Reason::Reminder => format!("still: {}", news.signal.summary),
@@ -255,9 +337,9 @@ impl Strategy for PriceDrop {
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::tests::{known, past, tell, told};
+    use super::super::tests::{known, past, steps, tell, told};
     use super::*;
-    use crate::model::{Availability, Listing, Observation};
+    use crate::model::{Availability, Listing};
     use crate::testing::{Described, at, candles, evaluate, plugin, quotes};
 
     const NOW: &str = "2026-11-18T09:00:00Z";
@@ -311,6 +393,21 @@ mod tests {
         assert_eq!(fingerprint(alone), ("at@2026-11-16".into(), false), "one date is no fall");
         let rose = judge("", &[w1, w2], &[], None);
         assert_eq!(fingerprint(rose), ("at@2026-11-09".into(), false));
+    }
+
+    #[test]
+    fn its_steps_show_what_was_compared_and_that_a_date_is_judged_once() {
+        let weeks = [week("2026-11-16", 3.47), week("2026-11-09", 3.52)];
+        let steps = |keys: &str, known| steps(&plugin::<PriceDrop>(keys), &weeks, known);
+        let judged = known("not_fell", false, "at@2026-11-16");
+        let newest = "the newest price is 3.47 of week of 2026-11-16";
+        let compared = "baseline previous: 3.52 (week of 2026-11-09); 0.05 lower (1.4 %)";
+        assert_eq!(steps("", None)[1..], [newest, compared, "any amount lower → fell"]);
+        assert_eq!(steps("by = 0.1", None)[3], "by 0.1 → not_fell");
+        let once = "2026-11-16 was judged before, and each date is judged once → not_fell";
+        assert_eq!(steps("", Some(judged))[3], once);
+        let later = steps("", Some(known("fell", true, "fell@2026-11-23")));
+        assert_eq!(later[2], "a later date was judged before: an old answer, nothing is said");
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl<'a> History<'a> {
         histories
     }
 
+    /// What was seen of one subject, where this run saw it.
+    pub(super) fn of(view: &View<'a>, subject: &str) -> Option<Self> {
+        Self::all(view).into_iter().find(|history| history.newest.subject == subject)
+    }
+
     /// Whether its values carry dates of their own: each counts once, however often it was seen.
     pub(super) fn is_dated(&self, now: Timestamp) -> bool {
         matches!(self.newest.reading, Reading::Value { .. }) && self.newest.observed_at != now

@@ -43,16 +43,24 @@ const TOO_EXPENSIVE: &str = "too_expensive";
 const GONE: &str = "gone";
 
 impl Restock {
-    fn signal(&self, seen: &Observation) -> Option<Signal> {
-        let Reading::Listing(listing) = &seen.reading else { return None };
-        let wanted = match listing.availability {
-            // The page does not say; missing is not changed.
+    /// Whether it counts as being there; `None` where the page does not say: missing is not changed.
+    fn is_wanted(&self, availability: Availability) -> Option<bool> {
+        Some(match availability {
             Availability::Unknown => return None,
             Availability::PreOrder => self.also.contains(&Also::PreOrder),
             Availability::BackOrder => self.also.contains(&Also::BackOrder),
             availability => availability.is_buyable(),
-        };
-        let affordable = self.max_price.is_none_or(|max| listing.price.is_some_and(|price| price <= max));
+        })
+    }
+
+    fn is_affordable(&self, listing: &Listing) -> bool {
+        self.max_price.is_none_or(|max| listing.price.is_some_and(|price| price <= max))
+    }
+
+    fn signal(&self, seen: &Observation) -> Option<Signal> {
+        let Reading::Listing(listing) = &seen.reading else { return None };
+        let wanted = self.is_wanted(listing.availability)?;
+        let affordable = self.is_affordable(listing);
         let state = if wanted && !affordable { TOO_EXPENSIVE } else { word(listing.availability) };
         let mut signal = Signal::level(&seen.subject, state, wanted && affordable);
         if listing.availability.is_buyable() && affordable {
@@ -120,6 +128,45 @@ impl Strategy for Restock {
             }
         }
         Ok(signals)
+    }
+
+    fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
+        let of_one = |seen: &&Observation| seen.subject == subject;
+        let listing = |seen: &'_ Observation| match &seen.reading {
+            Reading::Listing(listing) => Some(listing.clone()),
+            _ => None,
+        };
+        let says = |seen: &&Observation| self.signal(seen).is_some();
+        let mut shown = view.current.iter().filter(of_one);
+        let seen = shown.clone().find(says).or_else(|| shown.next());
+        let Some(listing) = seen.and_then(listing) else {
+            return match view.absent.iter().find(of_one) {
+                Some(_) => vec![format!("the listing no longer shows it → {GONE}")],
+                None => words::unseen(),
+            };
+        };
+        let price = listing.price.map(|price| money(price, listing.price_currency.as_deref()));
+        let priced = price.as_deref().unwrap_or("no price");
+        let mut steps = vec![format!("{}, {priced}", listing.availability)];
+        match self.is_wanted(listing.availability) {
+            None => steps.push("the page does not say whether it is there: missing is not changed".into()),
+            Some(false) => steps.push(format!("not to be had → {}", word(listing.availability))),
+            Some(true) => {
+                steps.push("counts as being there".into());
+                let state = word(listing.availability);
+                steps.extend(self.max_price.map(|max| {
+                    let max = money(max, listing.price_currency.as_deref());
+                    match self.is_affordable(&listing) {
+                        true => format!("max_price: {priced} is not more than {max} → {state}"),
+                        false => format!("max_price: {priced} is not within {max} → {TOO_EXPENSIVE}"),
+                    }
+                }));
+                if self.max_price.is_none() {
+                    steps.push(format!("no max_price → {state}"));
+                }
+            }
+        }
+        steps
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {
@@ -210,7 +257,7 @@ mod tests {
 
     use jiff::tz::TimeZone;
 
-    use super::super::tests::{known, tell_all, told};
+    use super::super::tests::{known, steps, tell_all, told};
     use super::*;
     use crate::testing::{NoSource, at, evaluate, plugin};
 
@@ -257,6 +304,29 @@ mod tests {
         for keys in ["max_price = 0", "max_price = nan", "also = [\"in_stock\"]", "max = 5"] {
             assert!(toml::from_str::<Restock>(keys).is_err(), "{keys}");
         }
+    }
+
+    #[test]
+    fn its_steps_show_what_the_page_says_and_what_counts() {
+        let restock: Restock = plugin("max_price = 500");
+        for (price, availability, expected) in [
+            (499.99, Availability::InStock, "max_price: $499.99 is not more than $500 → in_stock"),
+            (600.0, Availability::InStock, "max_price: $600 is not within $500 → too_expensive"),
+            (499.99, Availability::PreOrder, "not to be had → pre_order"),
+            (
+                499.99,
+                Availability::Unknown,
+                "the page does not say whether it is there: missing is not changed",
+            ),
+        ] {
+            let steps = steps(&restock, &[item("N1", price, availability)], None);
+            assert_eq!(steps.last().map(String::as_str), Some(expected));
+        }
+        let absent = [item("N1", None, Availability::InStock)];
+        let (known, now, zone) = (HashMap::new(), at("2026-11-20T00:12:00Z"), &TimeZone::UTC);
+        let view =
+            View { current: &[], earlier: &[], absent: &absent, known: &known, now, zone, source: &NoSource };
+        assert_eq!(restock.steps(&view, "N1"), ["the listing no longer shows it → gone"]);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 
 use serde::Deserialize;
 
-use super::{checked, indicator, words};
-use crate::model::{PolicyDefaults, Reading, ReadingKind, Signal};
+use super::indicator::{self, Strength};
+use super::{checked, words};
+use crate::model::{Candle, Interval, Observation, PolicyDefaults, Reading, ReadingKind, Signal, shown};
 use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Words};
 
 /// Time to buy below one limit, time to sell above the other.
@@ -19,23 +20,86 @@ pub(crate) struct Rsi {
     buy_below: f64,
     /// Overbought above this, 0 to 100.
     sell_above: f64,
+    /// How far the index must come back before it is over.
+    hysteresis: f64,
 }
 
 impl Default for Rsi {
     fn default() -> Self {
-        Self { period: 14, buy_below: 20.0, sell_above: 80.0 }
+        Self { period: 14, buy_below: 20.0, sell_above: 80.0, hysteresis: 0.0 }
     }
 }
 
 checked!(Rsi, |rsi| {
     indicator::check_period("period", rsi.period)?;
-    indicator::check_limits("buy_below", rsi.buy_below, "sell_above", rsi.sell_above)
+    indicator::check_limits("buy_below", rsi.buy_below, "sell_above", rsi.sell_above)?;
+    if (0.0..rsi.sell_above - rsi.buy_below).contains(&rsi.hysteresis) {
+        return Ok(());
+    }
+    Err("`hysteresis` must be 0 or more, and less than what lies between the limits".into())
 });
+
+/// What it sees of one subject.
+struct Seen<'a> {
+    interval: Interval,
+    candles: &'a [Candle],
+    last: &'a Candle,
+    strength: Strength,
+}
+
+impl Rsi {
+    fn look<'a>(&self, seen: &'a Observation) -> Option<Seen<'a>> {
+        let Reading::Candles { interval, candles } = &seen.reading else { return None };
+        let last = candles.last().filter(|_| indicator::sound(candles))?;
+        let strength = indicator::rsi(candles.iter().map(|candle| candle.close), self.period).last()?;
+        Some(Seen { interval: *interval, candles, last, strength })
+    }
+
+    /// A state that was settled on lasts until the index is back by the hysteresis.
+    fn state(&self, index: f64, before: Option<&str>) -> &'static str {
+        let sticky = |state| if before == Some(state) { self.hysteresis } else { 0.0 };
+        if index < self.buy_below {
+            "oversold"
+        } else if index > self.sell_above {
+            "overbought"
+        } else if index < self.buy_below + sticky("oversold") {
+            "oversold"
+        } else if index > self.sell_above - sticky("overbought") {
+            "overbought"
+        } else {
+            "neutral"
+        }
+    }
+
+    fn signal(&self, seen: &Observation, view: &View<'_>) -> Option<Signal> {
+        let Seen { interval, last, strength, .. } = self.look(seen)?;
+        let index = strength.index?;
+        let state = self.state(index, view.settled(&seen.subject));
+        let (low, high) = (self.buy_below, self.sell_above);
+        let (shown, limit) = match state {
+            "oversold" if index < low => (words::beside(index, low), format!("buy below {low}")),
+            "oversold" => {
+                let over = low + self.hysteresis;
+                (words::beside(index, low), format!("buy below {low}, over at {over}"))
+            }
+            "overbought" if index > high => (words::beside(index, high), format!("sell above {high}")),
+            "overbought" => {
+                let over = high - self.hysteresis;
+                (words::beside(index, high), format!("sell above {high}, over at {over}"))
+            }
+            _ => (format!("{index:.1}"), format!("between {low} and {high}")),
+        };
+        let close = words::last_close(last, interval, view.zone);
+        let summary = format!("{}: RSI {} is {shown} ({limit}), {close}", seen.subject, self.period);
+        let signal = Signal::level(&seen.subject, state, state != "neutral");
+        Some(signal.summary(summary).value(index).url(seen.url.clone()))
+    }
+}
 
 impl Plugin for Rsi {
     const KIND: &'static str = "rsi";
     const ABOUT: &'static str = "time to buy or to sell: the RSI of the last bars is beyond its limits";
-    const EXAMPLE: &'static str = "period = 14\nbuy_below = 20\nsell_above = 80";
+    const EXAMPLE: &'static str = "period = 14\nbuy_below = 20\nsell_above = 80\nhysteresis = 5";
     const POLICY: PolicyDefaults = PolicyDefaults::NOTIFY;
 }
 
@@ -49,25 +113,45 @@ impl Strategy for Rsi {
     }
 
     fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {
-        let signal = |seen: &crate::model::Observation| {
-            let Reading::Candles { interval, candles } = &seen.reading else { return None };
-            let last = candles.last().filter(|_| indicator::sound(candles))?;
-            let value = indicator::rsi(candles.iter().map(|candle| candle.close), self.period).last()??;
-            let (state, shown, limit) = if value < self.buy_below {
-                ("oversold", words::beside(value, self.buy_below), format!("buy below {}", self.buy_below))
-            } else if value > self.sell_above {
-                let limit = format!("sell above {}", self.sell_above);
-                ("overbought", words::beside(value, self.sell_above), limit)
-            } else {
-                let limits = format!("between {} and {}", self.buy_below, self.sell_above);
-                ("neutral", format!("{value:.1}"), limits)
-            };
-            let close = words::last_close(last, *interval, view.zone);
-            let summary = format!("{}: RSI {} is {shown} ({limit}), {close}", seen.subject, self.period);
-            let signal = Signal::level(&seen.subject, state, state != "neutral");
-            Some(signal.summary(summary).value(value).url(seen.url.clone()))
+        Ok(view.current.iter().filter_map(|seen| self.signal(seen, view)).collect())
+    }
+
+    fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
+        let Some(seen) = view.seen(subject) else { return words::unseen() };
+        let Some(Seen { interval, candles, strength: Strength { gain, loss, index }, .. }) = self.look(seen)
+        else {
+            return vec!["there are no bars that can be calculated with".into()];
         };
-        Ok(view.current.iter().filter_map(signal).collect())
+        let mut steps = vec![words::bars_seen(candles, interval)];
+        let averages = format!(
+            "RSI({}), Wilder: average gain {}, average loss {}",
+            self.period,
+            shown(gain),
+            shown(loss)
+        );
+        let Some(index) = index else {
+            let why = if candles.len() < self.period {
+                format!("no RSI from fewer than {} bars", self.period)
+            } else {
+                "no RSI while prices have not moved".into()
+            };
+            steps.push(format!("{averages}: {why}"));
+            return steps;
+        };
+        steps.push(format!("{averages}, RSI {index:.2}"));
+        let (low, high) = (self.buy_below, self.sell_above);
+        let plain = self.state(index, None);
+        let found = match plain {
+            "oversold" => format!("below {low}"),
+            "overbought" => format!("above {high}"),
+            _ => format!("not below {low}, not above {high}"),
+        };
+        steps.push(format!("buy_below {low}, sell_above {high}: {found} → {plain}"));
+        let before = view.settled(subject);
+        let state = self.state(index, before);
+        let over = if state == "oversold" { low + self.hysteresis } else { high - self.hysteresis };
+        steps.extend(words::held(self.hysteresis, before, (plain, state), &shown(over)));
+        steps
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {
@@ -77,10 +161,10 @@ impl Strategy for Rsi {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{tell, told};
+    use super::super::tests::{known, steps, tell, told};
     use super::*;
     use crate::model::Reason;
-    use crate::testing::{candles, evaluate, plugin};
+    use crate::testing::{candles, evaluate, evaluate_knowing, plugin};
 
     fn falling(bars: usize) -> Vec<f64> {
         (0..bars).map(|n| 200.0 - n as f64).collect()
@@ -98,6 +182,50 @@ mod tests {
             assert_eq!(signals[1].fingerprint, "overbought");
             assert_eq!(signals[1].value, Some(100.0));
         }
+    }
+
+    #[test]
+    fn what_was_settled_on_lasts_until_the_index_is_back_by_the_hysteresis() {
+        let rsi: Rsi = plugin("hysteresis = 5");
+        for (index, before, state) in [
+            (19.9, None, "oversold"),
+            (20.0, None, "neutral"),
+            (24.9, Some("neutral"), "neutral"),
+            (24.9, Some("oversold"), "oversold"),
+            (25.0, Some("oversold"), "neutral"),
+            (75.1, Some("overbought"), "overbought"),
+            (75.1, Some("oversold"), "neutral"),
+            (75.0, Some("overbought"), "neutral"),
+        ] {
+            assert_eq!(rsi.state(index, before), state, "{index} {before:?}");
+        }
+        for keys in ["hysteresis = -1", "hysteresis = 60", "hysteresis = nan"] {
+            let error = toml::from_str::<Rsi>(keys).unwrap_err().to_string();
+            assert!(error.contains("`hysteresis` must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn its_steps_show_the_averages_the_index_the_limits_and_the_hysteresis() {
+        let rsi: Rsi = plugin("period = 2\nhysteresis = 40\nbuy_below = 20\nsell_above = 80");
+        // Averages of 2: gain 0, 0.5, 0.25; loss 1, 0.5, 0.75 after these.
+        let seen = [candles("AAPL", &[101.0, 99.0, 100.0, 99.0])];
+        let before = known("oversold", true, "oversold");
+        let held = "hysteresis 40: `oversold` was settled on before, and lasts until 60 → oversold";
+        assert_eq!(
+            steps(&rsi, &seen, Some(before)),
+            [
+                "4 bars of 30m up to 2026-11-02T02:00:00Z, last close 99",
+                "RSI(2), Wilder: average gain 0.25, average loss 0.75, RSI 25.00",
+                "buy_below 20, sell_above 80: not below 20, not above 80 → neutral",
+                held,
+            ]
+        );
+        let summary = |known| evaluate_knowing(&rsi, &seen, &[], &known).remove(0).summary;
+        let known = [("AAPL".to_owned(), known("oversold", true, "oversold"))].into();
+        assert!(summary(known).starts_with("AAPL: RSI 2 is 25.0 (buy below 20, over at 60)"));
+        let few = steps(&rsi, &[candles("AAPL", &[1.0])], None);
+        assert!(few[1].ends_with("no RSI from fewer than 2 bars"), "{few:?}");
     }
 
     #[test]

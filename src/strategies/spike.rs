@@ -20,17 +20,28 @@ pub(crate) struct Spike {
     field: Field,
     /// Sightings that a mean needs.
     at_least: u32,
+    /// How many times the mean it must come back before it is over.
+    hysteresis: f64,
 }
 
 impl Default for Spike {
     fn default() -> Self {
-        Self { times: 3.0, window: Period::from_secs(3_600), field: Field::Price, at_least: 3 }
+        Self {
+            times: 3.0,
+            window: Period::from_secs(3_600),
+            field: Field::Price,
+            at_least: 3,
+            hysteresis: 0.0,
+        }
     }
 }
 
 checked!(Spike, |spike| {
     if !(spike.times.is_finite() && spike.times > 1.0) {
         return Err("`times` must be more than 1".into());
+    }
+    if !(0.0..spike.times).contains(&spike.hysteresis) {
+        return Err("`hysteresis` must be 0 or more, and less than `times`".into());
     }
     if spike.window.0.is_zero() {
         return Err("`window` must be longer than nothing".into());
@@ -56,6 +67,12 @@ impl Mean {
 }
 
 impl Spike {
+    /// A spike that was settled on lasts until the number is back by the hysteresis.
+    fn state(&self, number: f64, mean: f64, before: Option<&str>) -> &'static str {
+        let held = if before == Some("spike") { self.hysteresis } else { 0.0 };
+        if mean > 0.0 && number > (self.times - held) * mean { "spike" } else { "normal" }
+    }
+
     fn mean(&self, history: &History<'_>, now: Timestamp) -> Option<Mean> {
         let mut mean = Mean::default();
         if let Reading::Candles { interval, candles } = &history.newest.reading {
@@ -112,7 +129,7 @@ fn sightings_since(past: &Past, start: Timestamp) -> u32 {
 impl Plugin for Spike {
     const KIND: &'static str = "spike";
     const ABOUT: &'static str = "a price, a volume or a value is many times its own recent mean";
-    const EXAMPLE: &'static str = "times = 3\nwindow = \"1h\"\nfield = \"volume\"";
+    const EXAMPLE: &'static str = "times = 3\nwindow = \"1h\"\nfield = \"volume\"\nhysteresis = 0.5";
     const POLICY: PolicyDefaults = PolicyDefaults::NOTIFY;
 }
 
@@ -134,7 +151,7 @@ impl Strategy for Spike {
             if count < self.at_least || !mean.is_finite() {
                 return None;
             }
-            let spiked = mean > 0.0 && number > self.times * mean;
+            let state = self.state(number, mean, view.settled(&seen.subject));
             let word = self.field.word(&seen.reading);
             let show = if word == "price" { shown } else { plain };
             let name = words::name(view.source, seen);
@@ -151,10 +168,46 @@ impl Strategy for Spike {
                 show(mean),
                 words::count(count as usize, "reading")
             );
-            let signal = Signal::level(&seen.subject, if spiked { "spike" } else { "normal" }, spiked);
+            let signal = Signal::level(&seen.subject, state, state == "spike");
             Some(signal.summary(summary).detail(detail).value(number).url(seen.url.clone()))
         };
         Ok(History::all(view).into_iter().filter_map(signal).collect())
+    }
+
+    fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
+        let Some(history) = History::of(view, subject) else { return words::unseen() };
+        let reading = &history.newest.reading;
+        let word = self.field.word(reading);
+        let show = if word == "price" { shown } else { plain };
+        let number = self.field.of(reading);
+        let mut steps = vec![words::number_seen(history.newest, word, number)];
+        let (Some(number), Some(Mean { sum, count })) = (number, self.mean(&history, view.now)) else {
+            return steps;
+        };
+        let mean = sum / f64::from(count);
+        let readings = words::count(count as usize, "reading");
+        if count < self.at_least || !mean.is_finite() {
+            let wanted = self.at_least;
+            steps.push(format!(
+                "{readings} in the {}, at_least {wanted}: no mean yet",
+                words::last(self.window)
+            ));
+            return steps;
+        }
+        steps.push(format!(
+            "mean of {readings} in the {} before: {}; now {} is {:.2} times that",
+            words::last(self.window),
+            show(mean),
+            show(number),
+            number / mean
+        ));
+        let before = view.settled(subject);
+        let (found, state) = (self.state(number, mean, None), self.state(number, mean, before));
+        let than = if found == "spike" { "more than" } else { "not more than" };
+        steps.push(format!("times {}: {than} {} → {found}", self.times, show(self.times * mean)));
+        let over = format!("{} or less", show((self.times - self.hysteresis) * mean));
+        steps.extend(words::held(self.hysteresis, before, (found, state), &over));
+        steps
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {
@@ -174,7 +227,7 @@ impl Strategy for Spike {
 mod tests {
     use std::collections::{BTreeMap, HashMap};
 
-    use super::super::tests::{past, tell, told};
+    use super::super::tests::{known, past, steps_after, tell, told};
     use super::*;
     use crate::model::{Observation, Quote};
     use crate::testing::{at, candles, evaluate, evaluate_knowing, fixture, plugin, quotes};
@@ -202,6 +255,40 @@ mod tests {
         assert_eq!(judge("", &[100.0, 100.0, 900.0]), None, "two readings make no mean");
         assert!(judge("at_least = 2", &[100.0, 100.0, 900.0]).unwrap().firing);
         assert!(!judge("times = 10", &[100.0, 100.0, 100.0, 900.0]).unwrap().firing);
+    }
+
+    #[test]
+    fn a_spike_lasts_until_it_is_back_by_the_hysteresis() {
+        let spike: Spike = plugin("hysteresis = 0.5");
+        for (number, before, state) in [
+            (300.0, None, "normal"),
+            (280.0, Some("normal"), "normal"),
+            (280.0, Some("spike"), "spike"),
+            (250.0, Some("spike"), "normal"),
+            (301.0, Some("normal"), "spike"),
+        ] {
+            assert_eq!(spike.state(number, 100.0, before), state, "{number} {before:?}");
+        }
+        assert!(toml::from_str::<Spike>("hysteresis = 3").is_err());
+    }
+
+    #[test]
+    fn its_steps_show_the_mean_and_what_the_hysteresis_holds_on_to() {
+        let spike: Spike = plugin("hysteresis = 0.5");
+        let mut seen = quotes("XBTUSD", NOW, &[vec![100.0; 60], vec![280.0]].concat());
+        let current = [seen.pop().unwrap()];
+        let steps = steps_after(&spike, &current, &past(seen), Some(known("spike", true, "spike")));
+        assert_eq!(
+            steps,
+            [
+                "price 280 of 2026-11-20T12:00:00Z",
+                "mean of 60 readings in the last hour before: 100; now 280 is 2.80 times that",
+                "times 3: not more than 300 → normal",
+                "hysteresis 0.5: `spike` was settled on before, and lasts until 250 or less → spike",
+            ]
+        );
+        let young = steps_after(&spike, &current, &[], None);
+        assert_eq!(young[1], "0 readings in the last hour, at_least 3: no mean yet");
     }
 
     #[test]

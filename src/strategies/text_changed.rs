@@ -60,6 +60,38 @@ impl Strategy for TextChanged {
         Ok(view.current.iter().filter_map(signal).collect())
     }
 
+    fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
+        let Some(seen) = view.seen(subject) else { return words::unseen() };
+        let Reading::Text { text } = &seen.reading else { return words::unseen() };
+        let fingerprint = fingerprint(text);
+        let words = count(text.split_whitespace().count(), "word");
+        let short = |fingerprint: &str| fingerprint.chars().take(8).collect::<String>();
+        let mut steps =
+            vec![format!("{words}; white space apart, the text's hash is {}…", short(&fingerprint))];
+        let Some(known) = view.known.get(subject) else {
+            steps.push("no text was settled on before: it is the first".into());
+            return steps;
+        };
+        if known.fingerprint == fingerprint {
+            steps.push("the text that was settled on has the same: it has not changed".into());
+            return steps;
+        }
+        steps.push(format!("the text that was settled on has {}…: it is another", short(&known.fingerprint)));
+        steps.push(match text_before(view, subject, Some(&known.fingerprint), &fingerprint) {
+            Some(before) => {
+                let lines = difference(before, text);
+                let of = |sign| lines.lines().filter(|line| line.starts_with(sign)).count();
+                format!(
+                    "compared line by line: {} came, {} went",
+                    count(of('+'), "line"),
+                    count(of('-'), "line")
+                )
+            }
+            None => "that text is no longer kept, so what changed cannot be shown".into(),
+        });
+        steps
+    }
+
     fn tell(&self, story: &Story<'_>) -> Words {
         let Some(reason) = story.news.first().map(|news| news.reason) else {
             return words::announcement(story);
@@ -198,7 +230,7 @@ fn shortened(lines: impl Iterator<Item = String>) -> String {
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::tests::{known, past, tell, told};
+    use super::super::tests::{known, past, steps_after, tell, told};
     use super::*;
     use crate::testing::{at, evaluate_knowing};
 
@@ -246,6 +278,23 @@ mod tests {
         assert_eq!(judge(&[old], Some("forgotten"), new).detail, diff);
         assert_eq!(judge(&[old], Some(new), new).detail, "", "already settled on");
         assert_eq!(judge(&[], Some(old), new).detail, "");
+    }
+
+    #[test]
+    fn its_steps_show_whether_it_is_the_text_that_was_settled_on() {
+        let steps = |before: &[&str], settled: Option<&str>, now: &str| {
+            let known = settled.map(|text| known("changed", true, &fingerprint(text)));
+            let earlier = past(before.iter().map(|text| page(text)).collect());
+            steps_after(&TextChanged {}, &[page(now)], &earlier, known).split_off(1)
+        };
+        assert_eq!(steps(&[], None, "a"), ["no text was settled on before: it is the first"]);
+        assert_eq!(
+            steps(&["a"], Some("a"), " a"),
+            ["the text that was settled on has the same: it has not changed"]
+        );
+        let changed = steps(&["a"], Some("a"), "a\nb");
+        assert!(changed[0].ends_with("it is another"), "{changed:?}");
+        assert_eq!(changed[1], "compared line by line: 1 line came, 0 lines went");
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl Threshold {
     /// The state and the limit that decided; a state that was settled on lasts until the number is back
     /// by the hysteresis.
     fn state(&self, number: f64, before: Option<&str>) -> (&'static str, Option<f64>) {
+        // Without the hysteresis where nothing was settled on.
         let sticky = |state| if before == Some(state) { self.hysteresis } else { 0.0 };
         let is_above = |by: f64| self.above.is_some_and(|limit| number > limit - by);
         let is_below = |by: f64| self.below.is_some_and(|limit| number < limit + by);
@@ -75,7 +76,7 @@ impl Strategy for Threshold {
         let signal = |history: History<'_>| {
             let seen = history.newest;
             let number = self.field.of(&seen.reading)?;
-            let before = view.known.get(&seen.subject).map(|known| known.state.as_str());
+            let before = view.settled(&seen.subject);
             let (state, limit) = self.state(number, before);
             let name = match self.field {
                 Field::Volume => format!("volume of {}", words::name(view.source, seen)),
@@ -106,6 +107,28 @@ impl Strategy for Threshold {
         Ok(History::all(view).into_iter().filter_map(signal).collect())
     }
 
+    fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
+        let Some(History { newest, .. }) = History::of(view, subject) else { return words::unseen() };
+        let number = self.field.of(&newest.reading);
+        let word = self.field.word(&newest.reading);
+        let mut steps = vec![words::number_seen(newest, word, number)];
+        let Some(number) = number else { return steps };
+        let before = view.settled(subject);
+        let found = self.state(number, None).0;
+        let state = self.state(number, before).0;
+        let limits = [("above", self.above), ("below", self.below)];
+        let limits = limits.iter().filter_map(|(key, limit)| Some(format!("{key} {}", plain((*limit)?))));
+        let limits: Vec<String> = limits.collect();
+        steps.push(format!("{}: {word} {} → {found}", limits.join(", "), plain(number)));
+        let over = match state {
+            "above" => self.above.map(|limit| limit - self.hysteresis),
+            _ => self.below.map(|limit| limit + self.hysteresis),
+        };
+        let over = over.map(plain).unwrap_or_default();
+        steps.extend(words::held(self.hysteresis, before, (found, state), &over));
+        steps
+    }
+
     fn tell(&self, story: &Story<'_>) -> Words {
         let sentence = |news: &News<'_>| match news.reason {
             Reason::Reminder => format!("still: {}", news.signal.summary),
@@ -128,7 +151,7 @@ impl Strategy for Threshold {
 mod tests {
     use std::collections::HashMap;
 
-    use super::super::tests::{known, tell, told};
+    use super::super::tests::{known, steps, tell, told};
     use super::*;
     use crate::testing::{candles, evaluate_knowing, plugin, quotes};
 
@@ -175,6 +198,21 @@ mod tests {
         assert_eq!(judge("above = 200", &nothing), Vec::<String>::new());
         let no_volume = quotes("AAPL", "2026-11-20T00:00:00Z", &[1.0]);
         assert_eq!(judge("above = 0\nfield = \"volume\"", &no_volume), Vec::<String>::new());
+    }
+
+    #[test]
+    fn its_steps_show_the_limits_and_what_the_hysteresis_holds_on_to() {
+        let threshold: Threshold = plugin("above = 80\nbelow = 20\nhysteresis = 5");
+        for (price, before, last) in [
+            (78.0, "above", "hysteresis 5: `above` was settled on before, and lasts until 75 → above"),
+            (78.0, "normal", "hysteresis 5: `normal` was settled on before, so that changes nothing"),
+        ] {
+            let current = quotes("AAPL", "2026-11-20T00:00:00Z", &[price]);
+            let steps = steps(&threshold, &current, Some(known(before, before != "normal", before)));
+            let looked = "price 78 of 2026-11-20T00:00:00Z";
+            assert_eq!(steps, [looked, "above 80, below 20: price 78 → normal", last]);
+        }
+        assert_eq!(steps(&threshold, &[], None), ["it was not seen, so nothing can be said of it"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, civil::Time, tz::TimeZone};
 
-use crate::model::{Candle, Interval, Observation, Period, Reading, Reason, shown};
+use crate::model::{Candle, Interval, Observation, Period, Reading, Reason, plain, shown};
 use crate::plugin::{News, Source, Story, Words};
 
 /// How many lines of a kind a message holds, and how many names a title.
@@ -130,6 +130,49 @@ pub(super) fn last_close(candle: &Candle, interval: Interval, zone: &TimeZone) -
         return format!("last close {close} of {day}");
     }
     format!("last close {close} at {}", minute(closed_at(candle, interval), zone))
+}
+
+/// What an explanation says of a subject that the run did not see.
+pub(super) fn unseen() -> Vec<String> {
+    vec!["it was not seen, so nothing can be said of it".into()]
+}
+
+/// `273 bars of 30m up to 2026-11-20T15:30:00Z, last close 189.20`.
+pub(super) fn bars_seen(candles: &[Candle], interval: Interval) -> String {
+    let number = count(candles.len(), "bar");
+    match candles.last() {
+        None => format!("{number} of {interval}"),
+        Some(last) => {
+            let end = closed_at(last, interval);
+            format!("{number} of {interval} up to {end:.0}, last close {}", shown(last.close))
+        }
+    }
+}
+
+/// What was looked at: `price 189.20 of 2026-11-20T15:30:00Z`; bars as [`bars_seen`].
+pub(super) fn number_seen(seen: &Observation, word: &str, number: Option<f64>) -> String {
+    match (&seen.reading, number) {
+        (Reading::Candles { interval, candles }, _) => bars_seen(candles, *interval),
+        (_, Some(number)) => format!("{word} {} of {:.0}", shown(number), seen.observed_at),
+        (_, None) => format!("no {word} at {:.0}", seen.observed_at),
+    }
+}
+
+/// What the hysteresis did: nothing, or it holds on to what was settled on. `found` and `state` are
+/// without and with it; `over` is where it lets go.
+pub(super) fn held(
+    hysteresis: f64,
+    before: Option<&str>,
+    (found, state): (&str, &str),
+    over: &str,
+) -> Option<String> {
+    let before = before.map_or("nothing".into(), |before| format!("`{before}`"));
+    let said = if found == state {
+        format!("{before} was settled on before, so that changes nothing")
+    } else {
+        format!("{before} was settled on before, and lasts until {over} → {state}")
+    };
+    (hysteresis > 0.0).then(|| format!("hysteresis {}: {said}", plain(hysteresis)))
 }
 
 /// When a bar closed.

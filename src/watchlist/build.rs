@@ -13,6 +13,7 @@ use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, WatchKeys};
 use crate::http::{self, HostRules};
 use crate::model::{OnFirst, Period, ReadingKind, did_you_mean, or_known};
 use crate::plugin::{self, Kind, Lookback, Source, Strategy};
+use crate::sessions::{AdHoc, Hours};
 use crate::timetable::Timetable;
 use crate::{notifiers, sources, strategies};
 
@@ -21,6 +22,8 @@ pub(super) struct Builder<'c, 'i> {
     pub(super) mistakes: Mistakes,
     /// Timetables by line and zone: a parsed line is large, and many watches share one.
     pub(super) crons: HashMap<(String, String), Timetable>,
+    /// Days that exchanges announced late.
+    pub(super) ad_hoc: HashMap<String, AdHoc>,
     pub(super) secrets: Arc<[String]>,
 }
 
@@ -33,6 +36,11 @@ impl Builder<'_, '_> {
             self.mistakes.add(0, None, "[alerting]: quiet_hours", &why);
         }
         self.check_web();
+        for (name, (days, place)) in &config.hours {
+            if let Err(why) = days.check(name) {
+                self.mistakes.at(place, &format!("hours `{name}`"), &why);
+            }
+        }
         for entry in config.sources.values() {
             if !sources::KINDS.iter().any(|kind| kind.name == entry.name) {
                 let hint = did_you_mean(&entry.name, sources::KINDS.iter().map(|kind| kind.name));
@@ -43,8 +51,14 @@ impl Builder<'_, '_> {
         let notifiers = self.notifiers();
         let watches = config.watches.iter().filter_map(|entry| self.watch(entry, &notifiers)).collect();
         self.check_former_names();
-        let watchlist =
-            Watchlist { daemon: config.daemon.clone(), web: config.web.clone(), http, notifiers, watches };
+        let watchlist = Watchlist {
+            daemon: config.daemon.clone(),
+            alerting: config.alerting.clone(),
+            web: config.web.clone(),
+            http,
+            notifiers,
+            watches,
+        };
         (watchlist, self.mistakes)
     }
 
@@ -180,7 +194,9 @@ impl Builder<'_, '_> {
             }
             None => self.zone(&self.config.daemon.timezone.clone(), None).or(Some(TimeZone::UTC)),
         };
-        let timetable = self.timetable(entry, &keys, zone.as_ref().unwrap_or(&TimeZone::UTC), is_complete);
+        let slots_zone = zone.clone().unwrap_or(TimeZone::UTC);
+        let timetable = self.timetable(entry, &keys, &slots_zone, is_complete);
+        let (timetable, hours) = self.hours(entry, &keys, &slots_zone, timetable);
         let quiet = keys.quiet_hours.as_ref().unwrap_or(&self.config.alerting.quiet_hours);
         let quiet_hours = match QuietHours::parse(quiet) {
             Ok(hours) => hours.filter(|_| !keys.urgent),
@@ -209,6 +225,7 @@ impl Builder<'_, '_> {
             labels: keys.labels,
             enabled: keys.enabled.unwrap_or(true),
             timetable: timetable?,
+            hours: hours.or_else(|| Hours::parse(source.hours()?, &TimeZone::UTC, &self.ad_hoc).ok()),
             zone: zone?,
             source_kind,
             source,
@@ -283,7 +300,6 @@ impl Builder<'_, '_> {
             let place = format!("{place}: strategy");
             let span = table.span();
             let at = Spot { file, span: within.clone(), place: &place };
-            let spec = spec_of(table.get_ref());
             let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, &at, None) else { continue };
             if !strategy.reads().contains(&source.yields()) {
                 let reads: Vec<String> = strategy.reads().iter().map(ToString::to_string).collect();
@@ -300,7 +316,7 @@ impl Builder<'_, '_> {
             let same = judges.iter().filter(|judge| judge.name.split('-').next() == Some(kind.name)).count();
             let name = if same == 0 { kind.name.to_owned() } else { format!("{}-{}", kind.name, same + 1) };
             let policy = self.policy(keys, kind.policy.on_first, kind.policy.resolved);
-            judges.push(Judge { name, spec, strategy, policy });
+            judges.push(Judge { name, strategy, policy });
         }
         judges
     }
@@ -308,8 +324,8 @@ impl Builder<'_, '_> {
     fn policy(&self, keys: &WatchKeys, on_first: OnFirst, resolved: bool) -> Policy {
         let alerting: &Alerting = &self.config.alerting;
         Policy {
-            on_first: keys.on_first.unwrap_or(on_first),
-            resolved: keys.resolved.unwrap_or(resolved),
+            on_first: keys.on_first.or(alerting.on_first).unwrap_or(on_first),
+            resolved: keys.resolved.or(alerting.resolved).unwrap_or(resolved),
             after: keys.after.unwrap_or(alerting.after).max(1),
             resolve_after: keys.resolve_after.unwrap_or(alerting.resolve_after).max(1),
             cooldown: keys.cooldown.unwrap_or(alerting.cooldown),
@@ -350,6 +366,27 @@ impl Builder<'_, '_> {
             self.mistakes.add(entry.place.file, Some(at), &format!("{place}: {key}"), &why);
         })
         .ok()
+    }
+
+    /// Keeps the watch to its hours.
+    fn hours(
+        &mut self,
+        entry: &Entry<'_>,
+        keys: &WatchKeys,
+        zone: &TimeZone,
+        timetable: Option<Timetable>,
+    ) -> (Option<Timetable>, Option<Hours>) {
+        let Some(text) = &keys.hours else { return (timetable, None) };
+        let hours = Hours::parse(text, zone, &self.ad_hoc);
+        let within = hours.and_then(|hours| {
+            let timetable = timetable.map(|all| all.within(Some(hours.clone()))).transpose()?;
+            Ok((timetable, Some(hours)))
+        });
+        within.unwrap_or_else(|why| {
+            let at = entry.table.get_ref().get("hours").map_or(entry.place.span.clone(), Spanned::span);
+            self.mistakes.add(entry.place.file, Some(at), &format!("watch `{}`: hours", entry.name), &why);
+            (None, None)
+        })
     }
 
     fn notify(
@@ -457,31 +494,6 @@ fn tables_in(value: Spanned<DeValue<'_>>) -> Option<Vec<Spanned<DeTable<'_>>>> {
             }
         })
         .collect()
-}
-
-/// A table as JSON, its keys in order, so that the same table reads the same however it is written.
-fn spec_of(table: &DeTable<'_>) -> String {
-    fn value_of(value: &DeValue<'_>) -> serde_json::Value {
-        match value {
-            DeValue::String(text) => text.as_ref().into(),
-            DeValue::Integer(number) => number.to_string().into(),
-            DeValue::Float(number) => number.to_string().into(),
-            DeValue::Boolean(truth) => (*truth).into(),
-            DeValue::Datetime(time) => time.to_string().into(),
-            DeValue::Array(items) => items.iter().map(|item| value_of(item.get_ref())).collect(),
-            DeValue::Table(table) => table_of(table),
-        }
-    }
-    fn table_of(table: &DeTable<'_>) -> serde_json::Value {
-        let sorted: BTreeMap<&str, serde_json::Value> =
-            table.iter().map(|(key, value)| (key.get_ref().as_ref(), value_of(value.get_ref()))).collect();
-        sorted
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    }
-    table_of(table).to_string()
 }
 
 fn table_of(kind: &'static str) -> DeTable<'static> {

@@ -15,7 +15,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Environment, Mistakes, Stale};
 use crate::http;
+use crate::model::PolicyDefaults;
 use crate::plugin::{Lookback, Needs, Notifier, Source, Strategy};
+use crate::sessions::{AdHoc, Hours};
+use crate::strategies;
 use crate::timetable::Timetable;
 
 use build::Builder;
@@ -24,6 +27,8 @@ use build::Builder;
 pub struct Watchlist {
     /// `[daemon]`
     pub daemon: config::Daemon,
+    /// `[alerting]`
+    pub alerting: config::Alerting,
     /// `[web]`, where there is one.
     pub web: Option<config::Web>,
     /// What the HTTP client holds to.
@@ -89,6 +94,8 @@ pub struct Watch {
     pub enabled: bool,
     /// When it is due.
     pub timetable: Timetable,
+    /// When what it looks at is open: its own hours, or those that its source is known to have.
+    pub hours: Option<Hours>,
     /// For quiet hours and times in messages.
     pub zone: TimeZone,
     /// The source's kind.
@@ -119,8 +126,6 @@ pub struct Watch {
 pub struct Judge {
     /// Its kind, with a number where the watch has several of it.
     pub name: String,
-    /// Its own table as JSON: what it means.
-    pub spec: String,
     /// The strategy.
     pub strategy: Box<dyn Strategy>,
     /// What is news.
@@ -187,7 +192,9 @@ impl Watchlist {
         // In an address they may stand escaped.
         let escaped = mistakes.secrets().iter().map(|secret| byte_serialize(secret.as_bytes()).collect());
         let secrets = plain.chain(escaped).collect();
-        let built = Builder { config: &config, mistakes, crons: HashMap::new(), secrets }.build();
+        let ad_hoc: HashMap<String, AdHoc> =
+            config.hours.iter().map(|(name, (days, _))| (name.clone(), days.clone())).collect();
+        let built = Builder { config: &config, mistakes, crons: HashMap::new(), ad_hoc, secrets }.build();
         let (watchlist, mistakes) = built;
         if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
     }
@@ -199,11 +206,23 @@ impl Watchlist {
     }
 }
 
+/// What the kind of a strategy wants told, by the name that the strategy goes by in a watch.
+#[must_use]
+pub fn usual_policy(strategy: &str) -> Option<PolicyDefaults> {
+    let kind = match strategy.rsplit_once('-') {
+        Some((kind, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => kind,
+        _ => strategy,
+    };
+    strategies::KINDS.iter().find(|row| row.name == kind).map(|row| row.policy)
+}
+
 /// The moment from which the first slots of new watches are spread.
 #[must_use]
 pub fn first_due(watch: &Watch, now: Timestamp, new_watches: usize) -> Option<Timestamp> {
     let first = watch.timetable.first_due(now)?;
-    let Timetable::Every { every, phase_ms } = &watch.timetable else { return Some(first) };
+    let Some((every, phase_ms)) = watch.timetable.interval().filter(|_| first <= now) else {
+        return Some(first);
+    };
     // A few watches start at once; very many start over a while, so that they do not come all together.
     let window = every.as_millis().min(i64::try_from(new_watches).unwrap_or(i64::MAX).saturating_mul(5));
     if new_watches <= 20 || window <= 0 {

@@ -5,11 +5,14 @@
 
 mod blocked;
 mod cli;
+mod closing;
 mod crash;
 mod failing;
 mod first_sight;
 mod harness;
+mod hours;
 mod messages;
+mod muted;
 mod newegg;
 mod outbox;
 mod pages;
@@ -18,4 +21,5 @@ mod schedule;
 mod secrets;
 mod shutdown;
 mod told_once;
+mod torture;
 mod web;

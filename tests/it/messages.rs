@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::harness::{Harness, Page, number};
+use crate::harness::{Harness, Page, minutes_after, number};
 
 #[tokio::test]
 async fn a_webhook_is_signed_so_that_the_receiver_can_verify_it() {
@@ -90,5 +90,36 @@ every = "1m"
         assert!(shown.sum::<usize>() <= 6_000);
         assert!(length(&body["content"]) > 0 || !embeds.is_empty(), "Discord refuses what is empty");
         assert_eq!(body["allowed_mentions"], json!({"parse": []}), "it calls nobody");
+    }
+}
+
+#[tokio::test]
+async fn every_end_says_how_long_it_lasted() {
+    let harness = Harness::start(
+        r#"
+[alerting]
+resolved = true
+on_first = "notify"
+[watch.limit]
+source = { kind = "json", url = "{origin}/n", pointer = "/n" }
+strategy = [
+    { kind = "threshold", above = 10 },
+    { kind = "percent_change", by = 50, window = "30m" },
+]
+every = "1m"
+"#,
+    )
+    .await;
+    for (minute, n) in [(0, 9), (20, 20), (63, 9), (120, 9)] {
+        harness.site().show("/n", number(n));
+        harness.tick_at("limit", minutes_after("2026-11-20T10:00:00Z", minute)).await;
+    }
+    let ends: Vec<_> =
+        harness.messages().await.into_iter().filter(|p| p.json()["type"] == "alert.resolved").collect();
+    assert!(ends.len() >= 2, "{ends:?}");
+    for end in ends {
+        let data = end.json()["data"].clone();
+        let said = format!("{} {}", data["title"], data["body"]);
+        assert!(said.contains(" min") || said.contains(" h"), "{said}");
     }
 }

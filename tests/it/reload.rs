@@ -53,7 +53,9 @@ async fn a_good_file_adds_changes_and_removes_and_keeps_the_history() {
     assert!(harness.reload(&NUMBER.replace("above = 10", "above = 15")).await);
     let report = harness.tick("number", "2026-11-20T10:01:00Z").await;
     assert!(!report.signals[0].firing, "the same answer is judged by the new rule");
-    assert_eq!(harness.titles().await[2..], ["n is no longer above 15: 12"]);
+    let closed = ["Closed: number: n is above", "Closed: n is above 10: 12"];
+    assert_eq!(harness.titles().await[2..4], closed, "what we said began, we say ended");
+    assert_eq!(harness.titles().await[4..], ["number: watching n"], "another rule announces anew");
     assert!(harness.daemon().tick("other", moment("2026-11-20T10:01:00Z")).await.is_err());
     let removed = "select count(*) from watch join observation on watch_id = watch.id
                    where name = 'other' and removed_at is not null";
@@ -62,7 +64,7 @@ async fn a_good_file_adds_changes_and_removes_and_keeps_the_history() {
     // The other comes back.
     assert!(harness.reload(&format!("{NUMBER}{OTHER}")).await);
     harness.tick("other", "2026-11-20T10:02:00Z").await;
-    assert_eq!(harness.messages().await.len(), 3, "and knows what it has told");
+    assert_eq!(harness.titles().await[5..], ["n is above 10: 12"], "and says that it has begun again");
     assert_eq!(harness.stage.count("select count(*) from watch").await, 2);
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct Site {
 struct Scene {
     pages: HashMap<String, Page>,
     asked: Vec<Asked>,
+    served: HashMap<String, usize>,
     under_way: HashMap<String, usize>,
     most_at_once: HashMap<String, usize>,
     answers: HashMap<String, VecDeque<Answer>>,
@@ -209,6 +210,11 @@ impl Site {
         self.scene().asked.iter().filter(|asked| asked.path == path).cloned().collect()
     }
 
+    /// How often a path was shown.
+    pub(crate) fn served(&self, path: &str) -> usize {
+        self.scene().served.get(path).copied().unwrap_or(0)
+    }
+
     /// How many requests for a path were ever under way at the same time.
     pub(crate) fn most_at_once(&self, path: &str) -> usize {
         self.scene().most_at_once.get(path).copied().unwrap_or(0)
@@ -267,6 +273,7 @@ async fn play(State(site): State<Site>, request: Request) -> Response {
     let page = {
         let mut scene = site.scene();
         let headers = request.headers().clone();
+        *scene.served.entry(path.clone()).or_default() += 1;
         scene.asked.push(Asked { path: path.clone(), headers, at: Instant::now() });
         scene.pages.get(&path).cloned()
     };

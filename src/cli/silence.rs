@@ -1,0 +1,191 @@
+//! `stakeout silence`
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::table::table;
+use super::{ConfigFile, Misuse};
+use crate::model::{Matchers, Period, Silence, or_known};
+use crate::store::Store;
+use crate::watchlist::Watchlist;
+
+/// A silence that nobody remembers is worse than noise.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum SilenceCommand {
+    /// Do not tell the beginnings of something for a while; ends are told all the same
+    Add(Box<Add>),
+    /// The silences that are in force or to come
+    List(List),
+    /// End a silence now
+    End {
+        /// Its number in `stakeout silence list`
+        id: i64,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Add {
+    /// Of this watch; `*` stands for any text, here and below
+    #[arg(long)]
+    watch: Option<String>,
+    /// About this symbol, item or region
+    #[arg(long)]
+    subject: Option<String>,
+    /// By this strategy (`run` is what the daemon says about the watch's runs)
+    #[arg(long)]
+    strategy: Option<String>,
+    /// Of watches with this label
+    #[arg(long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
+    /// For so long
+    #[arg(long = "for", value_name = "LENGTH", required_unless_present = "until", conflicts_with = "until")]
+    length: Option<Period>,
+    /// Until then (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// Why; shown in the message that says that it has ended
+    #[arg(long, default_value = "")]
+    comment: String,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Also those that have ended
+    #[arg(long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl SilenceCommand {
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Add(add) => add.run(Timestamp::now()).await,
+            Self::List(list) => list.run(Timestamp::now()).await,
+            Self::End { id, config } => end(config, *id, Timestamp::now()).await,
+        }
+    }
+}
+
+impl Add {
+    async fn run(&self, now: Timestamp) -> anyhow::Result<ExitCode> {
+        let watchlist = self.config.load()?;
+        let silence = self.silence(&watchlist, now)?;
+        let store = Store::open(&watchlist.daemon.data_dir).await?;
+        let (matchers, until) = (silence.matchers.to_string(), silence.ends_at);
+        let id = store.add_silence(silence, now).await?;
+        store.close().await;
+        println!("Silence {id} ({matchers}) until {until:.0}; ends are told all the same.");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn silence(&self, watchlist: &Watchlist, now: Timestamp) -> anyhow::Result<Silence> {
+        let ends_at = match (self.length, self.until) {
+            (Some(length), _) => now.checked_add(length.0).unwrap_or(Timestamp::MAX),
+            (None, until) => until.unwrap_or(now),
+        };
+        let length = Duration::try_from(ends_at.duration_since(now)).unwrap_or_default();
+        if length.is_zero() {
+            return Err(Misuse(format!("{ends_at} is over already")).into());
+        }
+        if length > LONGEST {
+            return Err(
+                Misuse("a silence lasts a year at most; set `enabled = false` for longer".into()).into()
+            );
+        }
+        let names = || watchlist.watches.iter().map(|watch| watch.name.as_str());
+        if let Some(watch) = self.watch.as_deref().filter(|watch| !watch.contains('*'))
+            && watchlist.watch(watch).is_none()
+        {
+            return Err(Misuse(format!("there is no watch `{watch}`{}", or_known(watch, names()))).into());
+        }
+        Ok(Silence {
+            id: 0,
+            matchers: self.matchers().map_err(Misuse)?,
+            starts_at: now,
+            ends_at,
+            created_by: std::env::var("USER").unwrap_or_else(|_| "the command line".into()),
+            comment: self.comment.clone(),
+        })
+    }
+
+    fn matchers(&self) -> Result<Matchers, String> {
+        let named = [("watch", &self.watch), ("subject", &self.subject), ("strategy", &self.strategy)];
+        let mut patterns: BTreeMap<String, String> = named
+            .into_iter()
+            .filter_map(|(name, pattern)| Some((name.to_owned(), pattern.clone()?)))
+            .collect();
+        for label in &self.label {
+            let (name, value) = label
+                .split_once('=')
+                .ok_or_else(|| format!("`{label}` is no label; write it like team=home"))?;
+            patterns.insert(format!("label.{name}"), value.to_owned());
+        }
+        patterns.try_into()
+    }
+}
+
+impl List {
+    async fn run(&self, now: Timestamp) -> anyhow::Result<ExitCode> {
+        let watchlist = self.config.load()?;
+        let store = Store::open_existing(&watchlist.daemon.data_dir).await?;
+        let silences = match store {
+            Some(store) => {
+                let silences = store.silences(now, self.all).await?;
+                store.close().await;
+                silences
+            }
+            None => Vec::new(),
+        };
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(&silences)?)?;
+        } else if silences.is_empty() {
+            writeln!(out, "Nothing is silenced.")?;
+        } else {
+            let rows: Vec<Vec<String>> = silences
+                .iter()
+                .map(|silence| {
+                    let left = Duration::try_from(silence.ends_at.duration_since(now)).unwrap_or_default();
+                    let left =
+                        if left.is_zero() { "ended".to_owned() } else { format!("for {}", Period(left)) };
+                    vec![
+                        silence.id.to_string(),
+                        silence.matchers.to_string(),
+                        format!("{:.0}", silence.ends_at),
+                        left,
+                        silence.created_by.clone(),
+                        silence.comment.clone(),
+                    ]
+                })
+                .collect();
+            write!(out, "{}", table(&["ID", "SILENCES", "UNTIL", "STILL", "BY", "COMMENT"], &rows))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn end(config: &ConfigFile, id: i64, now: Timestamp) -> anyhow::Result<ExitCode> {
+    let watchlist = config.load()?;
+    let store = Store::open(&watchlist.daemon.data_dir).await?;
+    let ended = store.end_silence(id, now).await?;
+    store.close().await;
+    if !ended {
+        return Err(Misuse(format!("there is no silence {id} in force; see `stakeout silence list`")).into());
+    }
+    println!("Silence {id} has ended. What it kept quiet and is still so is told at the watch's next run.");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,305 @@
+//! What we said began, we say ended: the open episodes of watches that are removed, disabled or changed in
+//! what they mean are closed with a note.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::own::{RUN, lasted};
+use crate::config::Alerting;
+use crate::model::{Alert, AlertStatus, OnFirst, Reason, Signal, SignalState};
+use crate::store::{Affected, Closing, Fate, NewDelivery};
+use crate::watchlist::{Watch, Watchlist, usual_policy};
+
+/// Lines of a note about many episodes.
+const MOST_LINES: usize = 20;
+
+/// What a change of the watchlist means for what was settled on.
+///
+/// A strategy whose table is the same keeps everything, also under another number (`rsi-2`); one that is
+/// gone or changed is forgotten, and so is everything when the source looks elsewhere. A symbol that is no
+/// longer in the source's list is forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meaning {
+    /// Strategies under their former and their present name.
+    pub renamed: Vec<(String, String)>,
+    /// Strategies that are gone or mean something else.
+    pub changed: Vec<String>,
+    /// Subjects that are no longer asked for.
+    pub dropped: BTreeSet<String>,
+}
+
+/// Compares what a watch meant, as its table was stored, with what it means now.
+#[must_use]
+pub fn meaning(old: &str, watch: &Watch) -> Meaning {
+    let usual = watch.source.usual_strategies();
+    let (old, new) = (table(old), table(&watch.spec));
+    let (before, after) = (strategies_of(&old, usual), strategies_of(&new, usual));
+    let dropped = match compare_sources(old.get("source"), new.get("source")) {
+        Some(dropped) => dropped,
+        None => {
+            let changed = before.into_iter().map(|(name, _)| name).collect();
+            return Meaning { changed, ..Meaning::default() };
+        }
+    };
+    let mut meaning = Meaning { dropped, ..Meaning::default() };
+    let kept = |name: &str, table: &Value| after.iter().any(|(n, t)| n == name && same(t, table));
+    let mut free: Vec<&(String, Value)> = after
+        .iter()
+        .filter(|(name, table)| !before.iter().any(|(n, t)| n == name && same(t, table)))
+        .collect();
+    for (name, table) in &before {
+        if kept(name, table) {
+            continue;
+        }
+        match free.iter().position(|(_, other)| same(other, table)) {
+            Some(at) => meaning.renamed.push((name.clone(), free.remove(at).0.clone())),
+            None => meaning.changed.push(name.clone()),
+        }
+    }
+    meaning
+}
+
+fn table(spec: &str) -> Map<String, Value> {
+    serde_json::from_str(spec).unwrap_or_default()
+}
+
+/// The strategies of a watch by the names that their states are kept under.
+fn strategies_of(watch: &Map<String, Value>, usual: &str) -> Vec<(String, Value)> {
+    let usual = || {
+        let table: toml::Table = format!("strategy = {usual}").parse().unwrap_or_default();
+        serde_json::to_value(table).ok().and_then(|mut table| table.get_mut("strategy").map(Value::take))
+    };
+    let Some(Value::Array(tables)) = watch.get("strategy").cloned().or_else(usual) else { return Vec::new() };
+    let mut named: Vec<(String, Value)> = Vec::new();
+    for table in tables {
+        let kind = table.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let same = named.iter().filter(|(_, other)| other.get("kind") == table.get("kind")).count();
+        named.push((if same == 0 { kind } else { format!("{kind}-{}", same.saturating_add(1)) }, table));
+    }
+    named
+}
+
+/// The subjects that are no longer asked for, or `None` when the source looks elsewhere.
+fn compare_sources(old: Option<&Value>, new: Option<&Value>) -> Option<BTreeSet<String>> {
+    let none = Map::new();
+    let (old, new) =
+        (old.and_then(Value::as_object).unwrap_or(&none), new.and_then(Value::as_object).unwrap_or(&none));
+    let mut dropped = BTreeSet::new();
+    for key in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+        match (old.get(key), new.get(key)) {
+            (Some(old), Some(new)) if same(old, new) => {}
+            (Some(Value::Array(old)), Some(Value::Array(new))) => {
+                let gone = old.iter().filter(|item| !new.contains(item));
+                dropped.extend(gone.filter_map(Value::as_str).map(str::to_owned));
+            }
+            // Leaving out, or no longer leaving out, is no other place to look at.
+            (None, Some(Value::Array(_))) | (Some(Value::Array(_)), None) => {}
+            _ => return None,
+        }
+    }
+    Some(dropped)
+}
+
+/// Whether two values mean the same: `20` is `20.0`, and the order of keys does not matter. A stored table
+/// holds its numbers as they were written.
+fn same(a: &Value, b: &Value) -> bool {
+    let number = |value: &Value| match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    match (a, b) {
+        (Value::Number(_) | Value::String(_), Value::Number(_) | Value::String(_)) => {
+            a == b || number(a).zip(number(b)).is_some_and(|(a, b): (f64, f64)| a == b)
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+/// Decides for each watch that a change of the watchlist affects what is forgotten, and what is told of it.
+pub struct Closer {
+    watches: Vec<Arc<Watch>>,
+    notifiers: Vec<String>,
+    alerting: Alerting,
+    now: Timestamp,
+}
+
+impl Closer {
+    /// With the watches and notifiers that there are from now on.
+    #[must_use]
+    pub fn new(watchlist: &Watchlist, now: Timestamp) -> Self {
+        Self {
+            watches: watchlist.watches.clone(),
+            notifiers: watchlist.notifiers.keys().cloned().collect(),
+            alerting: watchlist.alerting.clone(),
+            now,
+        }
+    }
+
+    /// For all of them.
+    #[must_use]
+    pub fn close(&self, affected: Vec<Affected>) -> Vec<Closing> {
+        affected.into_iter().map(|affected| self.close_one(&affected)).collect()
+    }
+
+    fn close_one(&self, affected: &Affected) -> Closing {
+        let old = table(&affected.spec);
+        let watch = self.watches.iter().find(|watch| watch.name == affected.name);
+        let mut closing = Closing { watch_id: affected.watch_id, ..Closing::default() };
+        let (meaning, why) = match (affected.fate, watch) {
+            (Fate::Changed, Some(watch)) => (Some(meaning(&affected.spec, watch)), "its rule was changed"),
+            (Fate::Disabled, _) => (None, "the watch was disabled"),
+            (Fate::Removed | Fate::Changed, _) => (None, "the watch was removed"),
+        };
+        let ends = |strategy: &str, state: &SignalState| {
+            state.firing && state.told && (strategy == RUN || self.ends_are_told(&old, strategy))
+        };
+        let mut strategies: BTreeSet<&str> = BTreeSet::new();
+        strategies.extend(affected.states.iter().map(|(strategy, ..)| strategy.as_str()));
+        for strategy in strategies {
+            let states = affected.states.iter().filter(|(name, ..)| name == strategy);
+            let (all, why) = match &meaning {
+                Some(meaning) if meaning.changed.iter().any(|name| name == strategy) => (true, why),
+                Some(meaning) => {
+                    let gone = states.clone().filter(|(_, subject, _)| meaning.dropped.contains(subject));
+                    let open = gone.clone().filter(|(_, _, state)| ends(strategy, state));
+                    self.note(&mut closing, affected, &old, strategy, open, "it is no longer watched");
+                    let forgotten = gone.map(|(_, subject, _)| (strategy.to_owned(), subject.clone()));
+                    closing.forgotten.extend(forgotten);
+                    continue;
+                }
+                None => (self.is_announced(&old, strategy), why),
+            };
+            let open = states.clone().filter(|(_, _, state)| ends(strategy, state));
+            self.note(&mut closing, affected, &old, strategy, open.clone(), why);
+            let forgotten: Vec<&str> = if all {
+                states.map(|(_, subject, _)| subject.as_str()).collect()
+            } else {
+                open.map(|(_, subject, _)| subject.as_str()).collect()
+            };
+            let forgotten = forgotten.into_iter().map(|subject| (strategy.to_owned(), subject.to_owned()));
+            closing.forgotten.extend(forgotten);
+        }
+        closing.renamed = meaning.map(|meaning| meaning.renamed).unwrap_or_default();
+        closing
+    }
+
+    /// One message for all the episodes of a strategy.
+    fn note<'s>(
+        &self,
+        closing: &mut Closing,
+        affected: &Affected,
+        old: &Map<String, Value>,
+        strategy: &str,
+        open: impl Iterator<Item = &'s (String, String, SignalState)>,
+        why: &str,
+    ) {
+        let name = &affected.name;
+        let alerts: Vec<Alert> = open
+            .map(|(_, subject, state)| {
+                let last = affected.last_alerts.get(&(strategy.to_owned(), subject.clone()));
+                self.end(name, strategy, subject, state, last, why)
+            })
+            .collect();
+        let (title, body) = match alerts.as_slice() {
+            [] => return,
+            [one] => (one.title.clone(), one.body.clone()),
+            several => {
+                let lines = several.iter().take(MOST_LINES).map(|alert| {
+                    let lasted = lasted(alert.starts_at, self.now);
+                    format!("{} (for {lasted})", alert.title.trim_start_matches("Closed: "))
+                });
+                let mut lines: Vec<String> = lines.collect();
+                if several.len() > MOST_LINES {
+                    lines.push(format!("… and {} more", several.len().saturating_sub(MOST_LINES)));
+                }
+                (format!("{name}: {} open alerts are closed, {why}", several.len()), lines.join("\n"))
+            }
+        };
+        for notifier in self.told(old, name) {
+            closing.deliveries.push(NewDelivery {
+                id: Uuid::now_v7().to_string(),
+                notifier,
+                title: title.clone(),
+                body: body.clone(),
+                url: None,
+                alert_ids: alerts.iter().map(|alert| alert.id.clone()).collect(),
+                topic: format!("{name}/{strategy}"),
+                urgent: false,
+                created_at: self.now,
+                held_until: None,
+            });
+        }
+        closing.alerts.extend(alerts);
+    }
+
+    fn end(
+        &self,
+        watch: &str,
+        strategy: &str,
+        subject: &str,
+        state: &SignalState,
+        last: Option<&Alert>,
+        why: &str,
+    ) -> Alert {
+        let what = match last {
+            Some(last) => last.title.clone(),
+            None if subject.is_empty() => format!("{watch}: {}", state.state),
+            None => format!("{watch}: {subject} is {}", state.state.replace('_', " ")),
+        };
+        let signal = last.map_or_else(
+            || Signal::level(subject, &state.state, false),
+            |last| Signal { firing: false, ..last.signal.clone() },
+        );
+        Alert {
+            id: Uuid::now_v7().to_string(),
+            watch: watch.to_owned(),
+            strategy: strategy.to_owned(),
+            signal,
+            status: AlertStatus::Resolved,
+            reason: Reason::Resolved,
+            title: format!("Closed: {what}"),
+            body: format!("It was so for {}; {why}.", lasted(state.since, self.now)),
+            url: last.and_then(|last| last.url.clone()),
+            starts_at: state.since,
+            ends_at: Some(self.now),
+            labels: last.map(|last| last.labels.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Whom a watch tells, or told when it was still there.
+    fn told(&self, old: &Map<String, Value>, name: &str) -> Vec<String> {
+        if let Some(watch) = self.watches.iter().find(|watch| watch.name == name) {
+            return watch.notify.clone();
+        }
+        let is_there = |name: &&str| self.notifiers.iter().any(|notifier| notifier == name);
+        match old.get("notify").and_then(Value::as_array) {
+            Some(names) => {
+                names.iter().filter_map(Value::as_str).filter(is_there).map(str::to_owned).collect()
+            }
+            None => self.notifiers.clone(),
+        }
+    }
+
+    /// Whether a watch wanted the ends of a strategy told.
+    fn ends_are_told(&self, watch: &Map<String, Value>, strategy: &str) -> bool {
+        let own = watch.get("resolved").and_then(Value::as_bool);
+        let usual = || usual_policy(strategy).is_some_and(|policy| policy.resolved);
+        own.or(self.alerting.resolved).unwrap_or_else(usual)
+    }
+
+    /// Whether a strategy announces what it finds, so that it must begin anew when it comes back.
+    fn is_announced(&self, watch: &Map<String, Value>, strategy: &str) -> bool {
+        let own = watch.get("on_first").and_then(|word| serde_json::from_value(word.clone()).ok());
+        let usual = || usual_policy(strategy).map(|policy| policy.on_first);
+        own.or(self.alerting.on_first).or_else(usual) == Some(OnFirst::Announce)
+    }
+}

@@ -8,6 +8,7 @@ mod once;
 mod plan;
 mod run;
 mod silence;
+mod slots;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ enum Command {
     Plan(plan::Plan),
     /// Run one watch now and print what it sees
     Once(once::Once),
-    /// What was seen
+    /// What was seen; with --slots, what became of every slot
     History(look::History),
     /// What was told
     Alerts(look::Alerts),

@@ -6,9 +6,12 @@ mod hosts;
 mod judge;
 mod news;
 mod own;
+mod repair;
 mod serve;
+mod slots;
 
 pub use closing::{Closer, Meaning, meaning};
+pub use repair::Repair;
 pub use serve::serve;
 
 use std::collections::{HashMap, HashSet};
@@ -24,11 +27,12 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
 use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, Trigger};
 use crate::plugin::{FetchError, Needs, Seen};
-use crate::store::{LastSeen, Marks, RunCommit, SeenSubject, Store};
+use crate::store::{Found, GapChange, LastSeen, Marks, RunCommit, SeenSubject, Store};
 use crate::watchlist::{Roster, Watch};
 
 use around::Around;
 use hosts::{Hosts, Turned, silent_host, stances};
+use repair::{Repairs, Windows};
 
 /// Runs watches, one at a time each.
 pub struct Runner {
@@ -36,6 +40,7 @@ pub struct Runner {
     memory: Mutex<HashMap<i64, Memory>>,
     /// Hosts of which we said that they block us or do not answer.
     hosts: Hosts,
+    repairs: Repairs,
 }
 
 /// What is kept of a watch between its runs; all of it can be had from the store again.
@@ -48,6 +53,8 @@ struct Memory {
     stale_at: Option<Timestamp>,
     /// When the next bar closes, which the same answer may already hold.
     reread_at: Option<Timestamp>,
+    /// How far back the bars of the last answer about each subject went.
+    windows: Arc<Windows>,
     /// The table it was learned under.
     spec_hash: Option<u64>,
 }
@@ -67,6 +74,7 @@ struct Learned {
     settled: bool,
     stale_at: Option<Timestamp>,
     reread_at: Option<Timestamp>,
+    windows: Windows,
 }
 
 /// Which run is wanted.
@@ -160,7 +168,7 @@ impl Runner {
             .map(|(watch, marks)| (watch, Memory { marks: Arc::new(marks), ..Memory::default() }))
             .collect();
         let hosts = Hosts::load(&store).await?;
-        Ok(Self { store, memory: Mutex::new(memory), hosts })
+        Ok(Self { store, memory: Mutex::new(memory), hosts, repairs: Repairs::default() })
     }
 
     /// Runs a watch and commits what it found.
@@ -188,16 +196,19 @@ impl Runner {
     /// When the database refuses.
     pub async fn commit_broken(&self, watch: &Watch, slot: &Slot) -> anyhow::Result<()> {
         self.forget(slot.watch_id);
+        let finished_at = Timestamp::now();
+        let why = "the run broke; this is a fault of the program";
+        let gap = slots::left_behind(watch, slot, true, Some(why), finished_at);
         let commit = RunCommit {
             watch_id: slot.watch_id,
             trigger: slot.trigger,
             due_at: slot.due_at,
             started_at: slot.now,
-            finished_at: Timestamp::now(),
+            finished_at,
             outcome: Outcome::Failed,
-            error: Some("the run broke; this is a fault of the program".into()),
-            next_due_at: watch.timetable.next_after(Timestamp::now()),
-            found: None,
+            error: Some(why.into()),
+            next_due_at: watch.timetable.next_after(finished_at.max(slot.due_at)),
+            found: gap.map(|gap| Box::new(Found { gap: Some(GapChange::Left(gap)), ..Found::default() })),
         };
         Ok(self.store.commit_run(commit).await?)
     }
@@ -226,19 +237,26 @@ impl Runner {
         let marks = if again { &nothing } else { &*memory.marks };
         let answers = ask(&roster.http, watch, &needs, marks).await;
         let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
+        // A strategy that cannot judge is a failure too, but not one that the past can mend.
+        let in_vain = answers.iter().any(|answer| answer.result.is_err());
         let finished_at = after(slot.now, started);
-        let commit = |outcome, error, found| RunCommit {
-            watch_id: slot.watch_id,
-            trigger: slot.trigger,
-            due_at: slot.due_at,
-            started_at: slot.now,
-            finished_at,
-            outcome,
-            error,
-            next_due_at: (slot.trigger != Trigger::Manual)
-                .then(|| watch.timetable.next_after(finished_at.max(slot.due_at)))
-                .flatten(),
-            found,
+        let commit = |outcome, error: Option<String>, mut found: Option<Box<Found>>| {
+            if let Some(gap) = slots::left_behind(watch, slot, in_vain, error.as_deref(), finished_at) {
+                found.get_or_insert_default().gap = Some(GapChange::Left(gap));
+            }
+            RunCommit {
+                watch_id: slot.watch_id,
+                trigger: slot.trigger,
+                due_at: slot.due_at,
+                started_at: slot.now,
+                finished_at,
+                outcome,
+                error,
+                next_due_at: (slot.trigger != Trigger::Manual)
+                    .then(|| watch.timetable.next_after(finished_at.max(slot.due_at)))
+                    .flatten(),
+                found,
+            }
         };
         let nothing_new = unchanged
             && memory.settled
@@ -257,6 +275,7 @@ impl Runner {
         let answered = answers.iter().any(|answer| answer.result.is_ok());
         let last = self.store.last_seen(slot.watch_id).await?;
         let seen = self.see(watch, slot, &answers, last).await?;
+        let windows = repair::windows(&seen.fresh, slot.now);
         let around = Around::look(&self.store, roster, watch, slot.now).await?;
         let mut judged = judge::judge(&self.store, watch, slot, seen, around, answered).await?;
         if let Some(why) = judged.error.take() {
@@ -298,7 +317,7 @@ impl Runner {
         Ok(Prepared {
             report,
             commit: commit(outcome, error, Some(Box::new(found))),
-            learned: Some(Learned { marks: known, settled, stale_at, reread_at }),
+            learned: Some(Learned { marks: known, settled, stale_at, reread_at, windows }),
             turned,
         })
     }
@@ -359,6 +378,12 @@ impl Runner {
     fn remember(&self, watch: &Watch, watch_id: i64, learned: Learned) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let known = memory.entry(watch_id).or_default();
+        if known.spec_hash != Some(watch.spec_hash()) {
+            known.windows = Arc::default();
+        }
+        if !learned.windows.is_empty() {
+            Arc::make_mut(&mut known.windows).extend(learned.windows);
+        }
         known.marks = Arc::new(learned.marks);
         known.settled = learned.settled;
         known.stale_at = learned.stale_at;

@@ -48,6 +48,18 @@ impl Store {
         Ok(slots.finish())
     }
 
+    /// When a watch is due next; `None` for one that never is.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn next_due(&self, watch_id: i64) -> Result<Option<Timestamp>, sqlx::Error> {
+        let due: Option<i64> = sqlx::query_scalar("select next_due_at from due where watch_id = ?")
+            .bind(watch_id)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(due.map(time))
+    }
+
     /// A run such that those before it began before a moment. Runs are numbered as they come, and have no
     /// index by their time, which each of them would have to pay for.
     async fn first_run_since(&self, since: Timestamp) -> Result<i64, sqlx::Error> {

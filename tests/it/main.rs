@@ -20,6 +20,7 @@ mod reload;
 mod schedule;
 mod secrets;
 mod shutdown;
+mod slots;
 mod told_once;
 mod torture;
 mod web;

@@ -15,8 +15,8 @@ const MOST_COUNTED: u64 = 20_000;
 /// as the run took that found it was not.
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
 
-/// But no longer than this.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(1);
+/// But no longer than this; a daily watch has had its next slot by then.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(25);
 
 /// What a run that the schedule asked for leaves behind: the slots that passed before it was over, and its
 /// own where it was in vain and the service keeps a past to fill it from.

@@ -69,7 +69,8 @@ create table gap (
     watch_id        integer not null references watch (id),
     first_due_at    integer not null,
     last_due_at     integer not null,
-    slots           integer not null,
+    next_due_at     integer,                  -- the slot after them
+    slots           integer not null,         -- those of them that have no run of their own
     outcome         text    not null check (outcome in ('skipped', 'repaired', 'failed')),
     attempts        integer not null default 0, -- of its repair
     next_attempt_at integer,                  -- null when nothing more will be tried

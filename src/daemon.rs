@@ -24,7 +24,7 @@ use crate::http::Http;
 use crate::model::Trigger;
 use crate::outbox::{self, Bell};
 use crate::pulse::{Pulse, Remedy};
-use crate::run::{self, Closer, Report, Runner, Slot};
+use crate::run::{self, Closer, Repair, Report, Runner, Slot};
 use crate::schedule;
 use crate::store::{Store, Synced, WatchSpec};
 use crate::watchlist::{Roster, Watchlist, first_due};
@@ -211,6 +211,12 @@ impl Daemon {
             move || bell.ring(),
             self.stop.clone(),
         ));
+        self.tasks.spawn(schedule::audit(
+            self.store.clone(),
+            list.clone(),
+            requests.clone(),
+            self.stop.clone(),
+        ));
         self.tasks.spawn(schedule::serve(
             self.store.clone(),
             list.clone(),
@@ -236,12 +242,53 @@ impl Daemon {
     /// # Errors
     /// When there is no such watch, or the database refuses.
     pub async fn tick(&self, name: &str, now: Timestamp) -> anyhow::Result<Report> {
+        self.run_one(name, now, Trigger::Manual, now).await
+    }
+
+    /// Runs one slot of a watch, as if it were `now`; the slot may be long past.
+    ///
+    /// # Errors
+    /// When there is no such watch, or the database refuses.
+    pub async fn slot(&self, name: &str, due_at: Timestamp, now: Timestamp) -> anyhow::Result<Report> {
+        self.run_one(name, due_at, Trigger::Schedule, now).await
+    }
+
+    async fn run_one(
+        &self,
+        name: &str,
+        due_at: Timestamp,
+        trigger: Trigger,
+        now: Timestamp,
+    ) -> anyhow::Result<Report> {
         let roster = Arc::clone(&self.roster.borrow());
         let Some((watch_id, watch)) = roster.watches.get(name) else { bail!("there is no watch `{name}`") };
-        let slot = Slot { watch_id: *watch_id, due_at: now, trigger: Trigger::Manual, now };
+        let slot = Slot { watch_id: *watch_id, due_at, trigger, now };
         let report = self.runner.run(&roster, watch, &slot).await?;
         self.bell.ring();
         Ok(report)
+    }
+
+    /// Tries to fill every gap whose time for it has come, as if it were `now`. Answers how each stands.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn audit(&self, now: Timestamp) -> anyhow::Result<Vec<Repair>> {
+        let roster = Arc::clone(&self.roster.borrow());
+        schedule::look_for_gaps(&self.store, &roster, now).await?;
+        let mut repairs = Vec::new();
+        loop {
+            let mut settled = 0;
+            for (name, due_at) in self.store.gaps_due(now, usize::MAX).await? {
+                let Some((watch_id, watch)) = roster.watches.get(&name) else { continue };
+                let slot = Slot { watch_id: *watch_id, due_at, trigger: Trigger::Repair, now };
+                let repair = self.runner.repair(&roster, watch, &slot).await?;
+                settled += usize::from(repair.is_some());
+                repairs.extend(repair);
+            }
+            if settled == 0 {
+                return Ok(repairs);
+            }
+        }
     }
 
     /// Reads the configuration again: a good one takes the place of the old, a bad one changes nothing

@@ -12,7 +12,8 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::http::{Http, ReadError, Reply, Request};
 use crate::model::{
-    Alert, Observation, Past, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState, did_you_mean,
+    Alert, Interval, Observation, Past, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState,
+    did_you_mean,
 };
 
 /// Looks at the world: says what to ask, and reads one answer at a time.
@@ -35,9 +36,10 @@ pub trait Source: Send + Sync {
     /// [`FetchError`] when the answer is not what the service should give.
     fn read(&self, request: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError>;
 
-    /// What to ask to fill a gap in the past, as bars of so many minutes or of its own length; `None`
-    /// where the service keeps no past. The answers are read by [`Source::read`].
-    fn backfill(&self, _gap: &Span) -> Option<Vec<Request>> {
+    /// What to ask for the bars that opened in a stretch of the past; `None` where the service keeps none.
+    /// The answers are read by [`Source::read`], also those of a source that gives no bars otherwise, and
+    /// may hold more bars than were asked for.
+    fn backfill(&self, _gap: &Span) -> Option<Backfill> {
         None
     }
 
@@ -72,6 +74,15 @@ pub struct Span {
     pub from: Timestamp,
     /// Its last moment.
     pub until: Timestamp,
+}
+
+/// How a stretch of the past can be had.
+#[derive(Clone, Debug)]
+pub struct Backfill {
+    /// The length of the bars that the answers hold.
+    pub interval: Interval,
+    /// What to ask, each about its subject.
+    pub requests: Vec<Request>,
 }
 
 /// What one answer held.

@@ -1,6 +1,8 @@
 //! Reads what is due from the store and asks for its runs; and the housekeeping jobs, for which alone
 //! the cron scheduler library serves.
 
+mod audit;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +17,8 @@ use crate::model::{Period, RunEnd, RunRequest, Trigger};
 use crate::pulse::Beat;
 use crate::store::{Note, Retention, Store};
 use crate::watchlist::Roster;
+
+pub use audit::{audit, look_for_gaps};
 
 /// How many runs may be asked for and not yet finished.
 pub const MOST_IN_FLIGHT: usize = 1_024;

@@ -31,6 +31,28 @@ pub(crate) fn plugin<P: crate::plugin::Plugin>(toml: &str) -> P {
     toml::from_str(toml).unwrap_or_else(|error| panic!("{toml}\n{error}"))
 }
 
+/// The addresses that `source` fills a stretch of the past from, without their scheme and host.
+pub(crate) fn backfilled(source: &dyn Source, from: &str, until: &str) -> Vec<String> {
+    let gap = crate::plugin::Span { from: at(from), until: at(until) };
+    let address =
+        |request: Request| format!("{}?{}", request.url.path(), request.url.query().unwrap_or_default());
+    source.backfill(&gap).into_iter().flat_map(|fill| fill.requests).map(address).collect()
+}
+
+/// What `source` reads in `body`, as the answer to the first request for a stretch of the past.
+pub(crate) fn read_backfilled(
+    source: &dyn Source,
+    status: u16,
+    body: impl Into<Vec<u8>>,
+    now: &str,
+) -> Result<Seen, FetchError> {
+    let needs = Needs { now: at(now), bars: 0 };
+    let gap = crate::plugin::Span { from: at(now), until: at(now) };
+    let request = source.backfill(&gap).expect("it keeps a past").requests.remove(0);
+    let reply = Reply::captured(status, request.url.clone(), body.into());
+    source.read(&request, &reply, &needs)
+}
+
 /// What `source` reads in `body`, as the answer to its first request.
 pub(crate) fn read(
     source: &dyn Source,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::once::line_of;
 use super::table::table;
-use super::{ConfigFile, Misuse, moment};
+use super::{ConfigFile, Misuse, moment, slots};
 use crate::model::{Observation, Reading, did_you_mean};
 use crate::store::{HistoryRow, Store, StoredAlert};
 use crate::watchlist::Watchlist;
@@ -21,6 +21,9 @@ pub(super) struct History {
     /// Only this symbol, item or region
     #[arg(long)]
     subject: Option<String>,
+    /// What became of its slots, and how many of them are covered, instead of what was seen
+    #[arg(long, conflicts_with = "subject")]
+    slots: bool,
     /// A length of time ago, or RFC 3339
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = moment)]
     since: Timestamp,
@@ -52,7 +55,7 @@ pub(super) struct Alerts {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     Table,
     Json,
     Csv,
@@ -66,6 +69,12 @@ impl History {
             let hint = did_you_mean(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("nothing is stored of a watch `{}`{hint}", self.watch)).into());
         };
+        if self.slots {
+            let how = (self.format, self.limit);
+            slots::print(&watchlist, &store, (watch.id, &watch.name), self.since, how).await?;
+            store.close().await;
+            return Ok(ExitCode::SUCCESS);
+        }
         let rows = store.history(watch.id, self.subject.as_deref(), self.since, self.limit).await?;
         store.close().await;
         let mut out = std::io::stdout().lock();
@@ -196,7 +205,7 @@ fn csv(rows: &[HistoryRow]) -> String {
 }
 
 /// A CSV cell (RFC 4180).
-fn quoted(cell: &str) -> String {
+pub(super) fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {

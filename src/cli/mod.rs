@@ -11,6 +11,7 @@ mod plan;
 mod replay;
 mod run;
 mod silence;
+mod slots;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ enum Command {
     Plan(plan::Plan),
     /// Run one watch now and print what it sees
     Once(once::Once),
-    /// What was seen
+    /// What was seen; with --slots, what became of every slot
     History(look::History),
     /// What was told
     Alerts(look::Alerts),

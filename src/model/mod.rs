@@ -9,6 +9,7 @@ mod run;
 mod secret;
 mod signal;
 mod silence;
+mod slot;
 
 pub use alert::{Alert, AlertStatus, Reason};
 pub use nearest::{did_you_mean, nearest, or_known};
@@ -21,3 +22,4 @@ pub use run::{Outcome, RunEnd, RunRequest, Trigger};
 pub use secret::Secret;
 pub use signal::{OnFirst, PolicyDefaults, Severity, Signal, SignalState};
 pub use silence::{About, Matchers, Silence};
+pub use slot::{Coverage, SlotOutcome, Stretch};

@@ -8,11 +8,14 @@ mod judge;
 mod news;
 mod own;
 mod past;
+mod repair;
 mod replay;
 mod serve;
+mod slots;
 
 pub use closing::{Closer, Meaning, meaning};
 pub use explain::{Explanation, Judgement, explain, subjects};
+pub use repair::Repair;
 pub use replay::{Replayed, Told, replay};
 pub use serve::serve;
 
@@ -30,12 +33,13 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
 use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, SignalState, Trigger};
 use crate::plugin::{FetchError, Needs, Seen};
-use crate::store::{LastSeen, Marks, RunCommit, SeenSubject, Store};
+use crate::store::{Found, GapChange, LastSeen, Marks, RunCommit, SeenSubject, Store};
 use crate::watchlist::{Roster, Watch};
 
 use around::{Around, SaidToEnd};
 use hosts::{Hosts, Speaker, Turning, silent_host, stances};
 use judge::Judged;
+use repair::{Repairs, Windows};
 
 /// Runs watches, one at a time each.
 pub struct Runner {
@@ -46,6 +50,7 @@ pub struct Runner {
     said: Arc<SaidToEnd>,
     /// The newest roster.
     generation: AtomicU64,
+    repairs: Repairs,
 }
 
 /// What is kept of a watch between its runs; all of it can be had from the store again.
@@ -58,6 +63,8 @@ struct Memory {
     stale_at: Option<Timestamp>,
     /// When the next bar closes, which the same answer may already hold.
     reread_at: Option<Timestamp>,
+    /// How far back the bars of the last answer about each subject went.
+    windows: Arc<Windows>,
     /// The table and the roster it was learned under.
     spec_hash: Option<u64>,
     generation: u64,
@@ -78,6 +85,7 @@ struct Learned {
     settled: bool,
     stale_at: Option<Timestamp>,
     reread_at: Option<Timestamp>,
+    windows: Windows,
 }
 
 /// Which run is wanted.
@@ -180,6 +188,7 @@ impl Runner {
             hosts,
             said: Arc::default(),
             generation: AtomicU64::new(0),
+            repairs: Repairs::default(),
         })
     }
 
@@ -224,17 +233,20 @@ impl Runner {
         let around = Around::look(&self.store, roster, watch, Arc::clone(&self.said), slot.now).await?;
         let mut judged = Judged::nothing(&self.store, slot, around).await?;
         own::judge_run(watch, slot, Outcome::Failed, Some(&why), false, &mut judged);
-        let (report, found) = judged.finish(watch, Outcome::Failed, Some(why.clone()));
+        let (report, mut found) = judged.finish(watch, Outcome::Failed, Some(why.clone()));
+        let finished_at = Timestamp::now();
+        let gap = slots::left_behind(watch, slot, true, Some(&why), finished_at);
+        found.gap = gap.map(GapChange::Left);
         let commit = RunCommit {
-            spec_hash: watch.spec_hash(),
+            spec_hash: Some(watch.spec_hash()),
             watch_id: slot.watch_id,
             trigger: slot.trigger,
             due_at: slot.due_at,
             started_at: slot.now,
-            finished_at: Timestamp::now(),
+            finished_at,
             outcome: Outcome::Failed,
             error: Some(why),
-            next_due_at: watch.timetable.next_after(Timestamp::now()),
+            next_due_at: watch.timetable.next_after(slot_done(slot.due_at, finished_at)),
             found: Some(Box::new(found)),
         };
         self.store.commit_run(commit).await?;
@@ -298,20 +310,27 @@ impl Runner {
         let marks = if again { &nothing } else { &*memory.marks };
         let answers = ask(&roster.http, watch, &needs, marks).await;
         let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
+        // A strategy that cannot judge is a failure too, but not one that the past can mend.
+        let in_vain = answers.iter().any(|answer| answer.result.is_err());
         let finished_at = after(slot.now, started);
-        let commit = |outcome, error, found| RunCommit {
-            watch_id: slot.watch_id,
-            spec_hash: watch.spec_hash(),
-            trigger: slot.trigger,
-            due_at: slot.due_at,
-            started_at: slot.now,
-            finished_at,
-            outcome,
-            error,
-            next_due_at: (slot.trigger != Trigger::Manual)
-                .then(|| watch.timetable.next_after(slot_done(slot.due_at, finished_at)))
-                .flatten(),
-            found,
+        let commit = |outcome, error: Option<String>, mut found: Option<Box<Found>>| {
+            if let Some(gap) = slots::left_behind(watch, slot, in_vain, error.as_deref(), finished_at) {
+                found.get_or_insert_default().gap = Some(GapChange::Left(gap));
+            }
+            RunCommit {
+                watch_id: slot.watch_id,
+                spec_hash: Some(watch.spec_hash()),
+                trigger: slot.trigger,
+                due_at: slot.due_at,
+                started_at: slot.now,
+                finished_at,
+                outcome,
+                error,
+                next_due_at: (slot.trigger != Trigger::Manual)
+                    .then(|| watch.timetable.next_after(slot_done(slot.due_at, finished_at)))
+                    .flatten(),
+                found,
+            }
         };
         // Every answer counts, also those after one that brings news of its host.
         let owes = unchanged
@@ -337,6 +356,7 @@ impl Runner {
         let last = self.store.last_seen(slot.watch_id).await?;
         let seen = self.see(watch, slot, &answers, last).await?;
         let around = Around::look(&self.store, roster, watch, Arc::clone(&self.said), slot.now).await?;
+        let windows = repair::windows(&seen.fresh, slot.now);
         let mut judged = judge::judge(&self.store, watch, slot, seen, around, answered).await?;
         if let Some(why) = judged.error.take() {
             outcome = Outcome::Failed;
@@ -370,7 +390,7 @@ impl Runner {
         Ok(Prepared {
             report,
             commit: commit(outcome, error, Some(Box::new(found))),
-            learned: Some(Learned { marks: known, settled, stale_at, reread_at }),
+            learned: Some(Learned { marks: known, settled, stale_at, reread_at, windows }),
             turning,
         })
     }
@@ -442,6 +462,12 @@ impl Runner {
         }
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let known = memory.entry(watch_id).or_default();
+        if known.spec_hash != Some(watch.spec_hash()) {
+            known.windows = Arc::default();
+        }
+        if !learned.windows.is_empty() {
+            Arc::make_mut(&mut known.windows).extend(learned.windows);
+        }
         known.marks = Arc::new(learned.marks);
         known.settled = learned.settled;
         known.stale_at = learned.stale_at;

@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use super::{Report, Runner, Slot};
-use crate::model::{Outcome, RunEnd, RunRequest, Trigger};
+use super::{Repair, Report, Runner, Slot};
+use crate::model::{Outcome, RunEnd, RunRequest, SlotOutcome, Trigger};
 use crate::watchlist::Roster;
 
-/// Runs what is asked for until it is stopped; then the runs under way are finished first. Every request
-/// is answered on `finished`; `told` is called when a run has written deliveries.
+/// Runs what is asked for until it is stopped; then the runs under way are finished first. Every run of
+/// the schedule is answered on `finished`; `told` is called when a run has written deliveries.
 pub async fn serve(
     runner: Arc<Runner>,
     roster: watch::Receiver<Arc<Roster>>,
@@ -36,8 +36,13 @@ pub async fn serve(
         };
         while tasks.try_join_next().is_some() {}
         let (runner, roster) = (Arc::clone(&runner), Arc::clone(&roster.borrow()));
-        let (finished, told) = (finished.clone(), told.clone());
+        let (finished, told, stop) = (finished.clone(), told.clone(), stop.clone());
         tasks.spawn(async move {
+            // A repair is no run of the schedule's, and can be given up at any moment.
+            if request.trigger == Trigger::Repair {
+                stop.run_until_cancelled(repair(&runner, &roster, &request)).await;
+                return;
+            }
             let stored = run(&runner, &roster, &request, told).await;
             let _ = finished.send(RunEnd { watch: request.watch, stored });
         });
@@ -83,6 +88,44 @@ async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl 
             }
             stored.is_ok()
         }
+    }
+}
+
+async fn repair(runner: &Runner, roster: &Roster, request: &RunRequest) {
+    let name = &request.watch;
+    let Some((watch_id, watch)) = roster.watches.get(name) else { return };
+    let now = Timestamp::now();
+    let slot = Slot { watch_id: *watch_id, due_at: request.due_at, trigger: request.trigger, now };
+    let span = info_span!("repair", watch = %name);
+    let repairing = AssertUnwindSafe(runner.repair(roster, watch, &slot)).catch_unwind();
+    let stored = match repairing.instrument(span).await {
+        Ok(Ok(repair)) => {
+            if let Some(repair) = repair {
+                log_repair(name, &repair);
+            }
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => {
+            error!(watch.name = %name, "A repair of watch `{name}` broke; the watch goes on");
+            runner.commit_broken_repair(&slot).await
+        }
+    };
+    if let Err(error) = stored {
+        error!(watch.name = %name, error = format!("{error:#}"), "A repair of watch `{name}` could not be stored");
+    }
+}
+
+fn log_repair(name: &str, repair: &Repair) {
+    let (since, why) = (repair.first_due_at, repair.why.as_deref().unwrap_or_default());
+    match repair.outcome {
+        SlotOutcome::Repaired => {
+            info!(watch.name = %name, why, "The gap of watch `{name}` since {since:.0} is filled");
+        }
+        SlotOutcome::Failed => {
+            warn!(watch.name = %name, error = %why, "The gap of watch `{name}` since {since:.0} stays");
+        }
+        _ => tracing::debug!(watch.name = %name, why, "The gap of watch `{name}` is not filled yet"),
     }
 }
 

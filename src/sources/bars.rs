@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::number::{self, Number};
 use crate::model::{Candle, Interval, Observation, Reading};
-use crate::plugin::Seen;
+use crate::plugin::{Seen, Span};
 
 /// The length of a bar, refused where the service has no such bars.
 pub(super) fn interval<'de, D: Deserializer<'de>>(
@@ -82,6 +82,24 @@ pub(super) fn seen(
     }])
 }
 
+/// The bars that a gap in a series of prices is filled with.
+pub(super) fn minute() -> Interval {
+    Interval::from_minutes(1).expect("one is not zero")
+}
+
+/// The pages in which the bars of a stretch can be had, none with more than `most` of them: each from the
+/// second in which its first bar opens to the second after its last one ends.
+pub(super) fn pages(gap: &Span, interval: Interval, most: u32) -> Vec<(i64, i64)> {
+    let length = interval.seconds();
+    let until = interval.floor(gap.until).as_second().saturating_add(length);
+    let page = length.saturating_mul(i64::from(most.max(1)));
+    let next = |from: &i64| Some(from.saturating_add(page));
+    std::iter::successors(Some(interval.floor(gap.from).as_second()), next)
+        .take_while(|from| *from < until)
+        .map(|from| (from, from.saturating_add(page).min(until)))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +123,20 @@ mod tests {
         ];
         let kept = closed(bars, hour, at("2026-11-20T12:30:00Z"));
         assert_eq!(kept, [bar("2026-11-20T10:00:00Z", 2.0), bar("2026-11-20T11:00:00Z", 3.0)]);
+    }
+
+    #[test]
+    fn a_stretch_is_asked_for_in_pages_of_whole_bars() {
+        let gap = Span { from: at("2026-11-20T10:07:00Z"), until: at("2026-11-20T11:30:00Z") };
+        let half_hour = Interval::from_minutes(30).expect("half an hour");
+        let (ten, minutes) = (at("2026-11-20T10:00:00Z").as_second(), |n: i64| n * 60);
+        assert_eq!(pages(&gap, half_hour, 1_000), [(ten, ten + minutes(120))]);
+        assert_eq!(
+            pages(&gap, half_hour, 3),
+            [(ten, ten + minutes(90)), (ten + minutes(90), ten + minutes(120))]
+        );
+        assert_eq!(pages(&gap, minute(), 60).len(), 2);
+        assert_eq!(pages(&Span { from: gap.until, until: gap.from }, minute(), 60), []);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::names::{Names, about};
 use super::number::{self, Number};
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
-use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
+use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
 /// What to look at, and where.
 #[derive(Deserialize)]
@@ -29,7 +29,7 @@ pub(super) struct Binance {
 const INTERVALS: &[u32] = &[1, 3, 5, 15, 30, 60, 120, 240, 360, 480, 720, 1_440, 4_320, 10_080];
 
 /// The most bars that one answer holds.
-const MOST_BARS: usize = 1_000;
+const MOST_BARS: u32 = 1_000;
 
 fn interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
     bars::interval(deserializer, "Binance", INTERVALS).map(Some)
@@ -51,7 +51,7 @@ impl Source for Binance {
 
     fn requests(&self, needs: &Needs) -> Vec<Request> {
         // One more than needed: the last is still open.
-        let limit = needs.bars.saturating_add(1).min(MOST_BARS).to_string();
+        let limit = needs.bars.saturating_add(1).min(MOST_BARS as usize).to_string();
         let request = |symbol| {
             let url = match self.interval {
                 Some(interval) => {
@@ -76,7 +76,8 @@ impl Source for Binance {
         }
         reply.ok().map_err(about(symbol))?;
         let url = Some(format!("https://www.binance.com/en/trade/{}", escaped(symbol)));
-        if let Some(interval) = self.interval {
+        let backfilled = request.url.path().ends_with("/klines").then(bars::minute);
+        if let Some(interval) = self.interval.or(backfilled) {
             let rows: Vec<Vec<Number>> = reply.json().map_err(about(symbol))?;
             let candles = rows.iter().filter_map(|row| candle(row)).collect();
             let candles = bars::closed(candles, interval, needs.now);
@@ -99,6 +100,27 @@ impl Source for Binance {
                 quoted_at: ticker.close_time.0.and_then(|ms| number::seconds(ms / 1_000.0)),
             }),
         }]))
+    }
+
+    fn backfill(&self, gap: &Span) -> Option<Backfill> {
+        let interval = self.interval.unwrap_or_else(bars::minute);
+        let (length, most) = (interval.to_string(), MOST_BARS.to_string());
+        let request = |symbol, from: i64, until: i64| {
+            // Milliseconds, both of them counting.
+            let start = from.saturating_mul(1_000).to_string();
+            let end = until.saturating_mul(1_000).saturating_sub(1).to_string();
+            let query = [
+                ("symbol", symbol),
+                ("interval", &*length),
+                ("limit", &*most),
+                ("startTime", &*start),
+                ("endTime", &*end),
+            ];
+            Request::get(join(&self.base_url, &["klines"], &query)).about(symbol)
+        };
+        let pages = bars::pages(gap, interval, MOST_BARS);
+        let of = |symbol| pages.iter().map(move |(from, until)| request(symbol, *from, *until));
+        Some(Backfill { interval, requests: self.symbols.iter().flat_map(of).collect() })
     }
 
     fn hours(&self) -> Option<&'static str> {
@@ -175,7 +197,7 @@ struct Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{at, fixture, plugin, read};
+    use crate::testing::{at, backfilled, fixture, plugin, read, read_backfilled};
 
     const NOW: &str = "2021-05-06T07:00:00Z";
 
@@ -197,6 +219,23 @@ mod tests {
             "https://data-api.binance.vision/api/v3/klines?symbol=BTCUSDT&interval=1w&limit=1000"
         );
         assert!(toml::from_str::<Binance>("symbols = ['A']\ninterval = '2m'").is_err());
+    }
+
+    #[test]
+    fn a_gap_is_filled_page_by_page_also_between_quotes() {
+        let asked = |keys: &str| backfilled(&binance(keys), "2026-11-20T10:07:30Z", "2026-11-21T10:00:00Z");
+        let ms = |time: &str| at(time).as_millisecond();
+        let (first, last) = (ms("2026-11-20T10:07:00Z"), ms("2026-11-21T10:01:00Z") - 1);
+        let page = |from, to| {
+            format!("/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=1000&startTime={from}&endTime={to}")
+        };
+        let second = first + 60_000_000;
+        assert_eq!(asked(""), [page(first, second - 1), page(second, last)]);
+        assert_eq!(asked("interval = '1h'").len(), 1);
+        let row = format!("[[{first},\"1\",\"3\",\"1\",\"2\",\"9\"]]");
+        let seen = read_backfilled(&binance(""), 200, row, "2026-11-21T10:00:00Z").expect("bars");
+        let bars = crate::plugin::candles(&seen.observations[0]).expect("bars");
+        assert_eq!((bars[0].open_time, bars[0].close), (at("2026-11-20T10:07:00Z"), 2.0));
     }
 
     #[test]

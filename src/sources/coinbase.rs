@@ -1,6 +1,7 @@
 //! Prices and candles from Coinbase Exchange.
 //! <https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-candles>
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
@@ -10,7 +11,7 @@ use super::names::{Names, about};
 use super::number::{self, Number};
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
-use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
+use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
 /// What to look at, and where.
 #[derive(Deserialize)]
@@ -30,11 +31,20 @@ struct Bars {
     asked: Interval,
 }
 
+impl Bars {
+    fn minutes() -> Self {
+        Self { wanted: bars::minute(), asked: bars::minute() }
+    }
+}
+
 /// What Coinbase can be asked for, in minutes.
 const GRANULARITIES: [u32; 6] = [1, 5, 15, 60, 360, 1_440];
 
 /// An answer holds 350 rows; of more than seven a bar too few bars would be left.
 const MOST_ROWS_A_BAR: u32 = 7;
+
+/// Of a stretch of time it gives no more rows than these, and refuses to begin with.
+const MOST_ROWS: u32 = 300;
 
 fn bars_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Bars>, D::Error> {
     let wanted = Interval::deserialize(deserializer)?;
@@ -85,7 +95,8 @@ impl Source for Coinbase {
         }
         reply.ok().map_err(about(product))?;
         let url = Some(format!("https://exchange.coinbase.com/trade/{}", super::address::escaped(product)));
-        if let Some(Bars { wanted, asked }) = self.interval {
+        let backfilled = request.url.path().ends_with("/candles").then(Bars::minutes);
+        if let Some(Bars { wanted, asked }) = self.interval.or(backfilled) {
             let rows: Vec<Vec<Number>> = reply.json().map_err(about(product))?;
             let rows = bars::in_order(rows.iter().filter_map(|row| candle(row)).collect());
             let rows = if wanted == asked { rows } else { built(&rows, wanted) };
@@ -109,6 +120,22 @@ impl Source for Coinbase {
                 quoted_at: ticker.time.as_deref().and_then(number::moment),
             }),
         }]))
+    }
+
+    fn backfill(&self, gap: &Span) -> Option<Backfill> {
+        let Bars { wanted, asked } = self.interval.unwrap_or_else(Bars::minutes);
+        let rows_a_bar = wanted.minutes() / asked.minutes().max(1);
+        let granularity = asked.seconds().to_string();
+        let time = |second: i64| Some(Timestamp::from_second(second).ok()?.to_string());
+        let request = |product, from: i64, until: i64| {
+            // Both ends count.
+            let (start, end) = (time(from)?, time(until.saturating_sub(asked.seconds()))?);
+            let query = [("granularity", &*granularity), ("start", &*start), ("end", &*end)];
+            Some(Request::get(join(&self.base_url, &["products", product, "candles"], &query)).about(product))
+        };
+        let pages = bars::pages(gap, wanted, MOST_ROWS / rows_a_bar.max(1));
+        let of = |product| pages.iter().filter_map(move |(from, until)| request(product, *from, *until));
+        Some(Backfill { interval: wanted, requests: self.symbols.iter().flat_map(of).collect() })
     }
 
     fn hours(&self) -> Option<&'static str> {
@@ -178,7 +205,9 @@ struct Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{at, fixture, plugin, read};
+    use crate::testing::{at, backfilled, fixture, plugin, read, read_backfilled};
+
+    use crate::sources::address::escaped;
 
     const NOW: &str = "2026-11-20T12:40:30Z";
 
@@ -209,6 +238,26 @@ mod tests {
             let refused = toml::from_str::<Coinbase>(&toml).err().expect(interval).to_string();
             assert!(refused.contains(&format!("Coinbase has no bars of {interval}")), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_gap_is_filled_in_pages_of_whole_bars_also_between_quotes() {
+        let asked = |keys: &str| backfilled(&coinbase(keys), "2026-11-15T10:07:30Z", "2026-11-20T12:00:00Z");
+        let page = |granularity, start: &str, end: &str| {
+            let (start, end) = (escaped(start), escaped(end));
+            format!("/products/BTC-USD/candles?granularity={granularity}&start={start}&end={end}")
+        };
+        assert_eq!(
+            asked("interval = '30m'"),
+            [
+                page(900, "2026-11-15T10:00:00Z", "2026-11-18T12:45:00Z"),
+                page(900, "2026-11-18T13:00:00Z", "2026-11-20T12:15:00Z"),
+            ]
+        );
+        assert_eq!(asked("").len(), (5 * 1_440 + 114_usize).div_ceil(300));
+        let body = "[[1795176000,3,8,6,7,1]]";
+        let seen = read_backfilled(&coinbase(""), 200, body, NOW).expect("bars").observations;
+        assert_eq!(crate::plugin::candles(&seen[0]).map(|bars| bars[0].close), Some(7.0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::names::{Names, about};
 use super::number::{self, Number};
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind, Secret};
-use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
+use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
 /// What to look at, where, and with which key.
 #[derive(Deserialize)]
@@ -31,6 +31,9 @@ pub(super) struct Finnhub {
 const INTERVALS: &[u32] = &[1, 5, 15, 30, 60, DAY, WEEK];
 const DAY: u32 = 1_440;
 const WEEK: u32 = 7 * DAY;
+
+/// The most bars that one answer is asked for.
+const MOST_BARS: u32 = 10_000;
 
 fn half_hour() -> Interval {
     Interval::from_minutes(30).expect("thirty is not zero")
@@ -56,14 +59,11 @@ impl Source for Finnhub {
     fn requests(&self, needs: &Needs) -> Vec<Request> {
         let request = |symbol| {
             let url = if self.candles {
-                self.candles_url(symbol, needs)
+                self.last_candles_url(symbol, needs)
             } else {
                 join(&self.base_url, &["quote"], &[("symbol", symbol)])
             };
-            let request = Request::get(url).about(symbol);
-            // In a header, so that the key stands in no log of addresses.
-            let keyed = !self.token.is_empty();
-            if keyed { request.header("x-finnhub-token", self.token.expose()) } else { request }
+            self.request(url, symbol)
         };
         self.symbols.iter().map(request).collect()
     }
@@ -74,10 +74,11 @@ impl Source for Finnhub {
             return Err(refused(symbol, &error));
         }
         reply.ok().map_err(about(symbol))?;
-        if self.candles {
-            let candles = reply.json::<Candles>().map_err(about(symbol))?.candles(self.interval);
-            let candles = bars::closed(candles, self.interval, needs.now);
-            return Ok(bars::seen(symbol, None, self.interval, candles, needs.now));
+        if request.url.path().ends_with("/stock/candle") {
+            let interval = self.bars();
+            let candles = reply.json::<Candles>().map_err(about(symbol))?.candles(interval);
+            let candles = bars::closed(candles, interval, needs.now);
+            return Ok(bars::seen(symbol, None, interval, candles, needs.now));
         }
         let last: LastPrice = reply.json().map_err(about(symbol))?;
         // A symbol that Finnhub does not know has a price of 0, last traded in 1970.
@@ -96,6 +97,18 @@ impl Source for Finnhub {
         }]))
     }
 
+    /// A free key is refused.
+    fn backfill(&self, gap: &Span) -> Option<Backfill> {
+        let interval = self.bars();
+        let pages = bars::pages(gap, interval, MOST_BARS);
+        let of = |symbol| {
+            pages.iter().map(move |(from, until)| {
+                self.request(self.candles_url(symbol, *from, until.saturating_sub(1)), symbol)
+            })
+        };
+        Some(Backfill { interval, requests: self.symbols.iter().flat_map(of).collect() })
+    }
+
     fn usual_strategies(&self) -> &'static str {
         if self.candles {
             "[{ kind = \"rsi\", period = 14, buy_below = 20, sell_above = 80 }]"
@@ -106,16 +119,31 @@ impl Source for Finnhub {
 }
 
 impl Finnhub {
-    fn candles_url(&self, symbol: &str, needs: &Needs) -> Url {
-        let minutes = self.interval.minutes();
-        let resolution = match minutes {
+    /// The key travels in a header, so that it stands in no log of addresses.
+    fn request(&self, url: Url, symbol: &str) -> Request {
+        let request = Request::get(url).about(symbol);
+        let keyed = !self.token.is_empty();
+        if keyed { request.header("x-finnhub-token", self.token.expose()) } else { request }
+    }
+
+    /// The length of its bars; a gap between quotes is filled with those of a minute.
+    fn bars(&self) -> Interval {
+        if self.candles { self.interval } else { bars::minute() }
+    }
+
+    /// Its last bars. Aligned to the bar, so that the address is the same until the next one is closed.
+    fn last_candles_url(&self, symbol: &str, needs: &Needs) -> Url {
+        let to = self.interval.floor(needs.now).as_second();
+        let back = days_back(self.interval.minutes(), needs.bars).saturating_mul(86_400);
+        self.candles_url(symbol, to.saturating_sub(back), to)
+    }
+
+    fn candles_url(&self, symbol: &str, from: i64, to: i64) -> Url {
+        let resolution = match self.bars().minutes() {
             DAY => "D".to_owned(),
             WEEK => "W".to_owned(),
             minutes => minutes.to_string(),
         };
-        // Aligned to the bar, so that the address is the same until the next one is closed.
-        let to = self.interval.floor(needs.now).as_second();
-        let from = to.saturating_sub(days_back(minutes, needs.bars).saturating_mul(86_400));
         let query = [
             ("symbol", symbol),
             ("resolution", &*resolution),
@@ -192,7 +220,7 @@ impl Candles {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{at, fixture, plugin, read};
+    use crate::testing::{at, backfilled, fixture, plugin, read, read_backfilled};
 
     const NOW: &str = "2026-11-20T12:10:30Z";
 
@@ -222,6 +250,29 @@ mod tests {
         assert!(toml::from_str::<Finnhub>("symbols = ['A']\ninterval = '2m'").is_err());
         assert_eq!(finnhub("").yields(), ReadingKind::Quote);
         assert_eq!(minutes.yields(), ReadingKind::Candles);
+    }
+
+    #[test]
+    fn a_gap_between_quotes_is_filled_with_minutes_where_the_key_may() {
+        let asked = |keys: &str| backfilled(&finnhub(keys), "2026-11-20T10:07:30Z", "2026-11-20T12:00:00Z");
+        let second = |time: &str| at(time).as_second();
+        let url = |resolution, from: &str, to: &str| {
+            let (from, to) = (second(from), second(to) - 1);
+            format!("/api/v1/stock/candle?symbol=AAPL&resolution={resolution}&from={from}&to={to}")
+        };
+        assert_eq!(asked(""), [url("1", "2026-11-20T10:07:00Z", "2026-11-20T12:01:00Z")]);
+        assert_eq!(
+            asked("candles = true\ninterval = '30m'"),
+            [url("30", "2026-11-20T10:00:00Z", "2026-11-20T12:30:00Z")]
+        );
+        let ten = second("2026-11-20T10:00:00Z");
+        let body = format!(r#"{{"s":"ok","t":[{ten}],"o":[1],"h":[3],"l":[1],"c":[2],"v":[9]}}"#);
+        let seen = read_backfilled(&finnhub(""), 200, body, NOW).expect("bars").observations;
+        assert!(matches!(&seen[0].reading, Reading::Candles { interval, candles }
+                if *interval == bars::minute() && candles[0].close == 2.0));
+        let refused = r#"{"error":"You don't have access to this resource."}"#;
+        let error = read_backfilled(&finnhub(""), 403, refused, NOW).expect_err("refused").to_string();
+        assert!(error.contains("the key may not ask this"), "{error}");
     }
 
     #[test]

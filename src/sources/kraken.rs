@@ -11,7 +11,7 @@ use super::names::{Names, about};
 use super::number::Number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
-use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
+use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
 /// What to look at, and where. `"*"` is every market there is, in one request.
 #[derive(Deserialize)]
@@ -105,7 +105,8 @@ impl Source for Kraken {
                 reading: Reading::Quote(ticker.quote()?),
             })
         };
-        let Some(interval) = self.interval else {
+        let backfilled = request.url.path().ends_with("/OHLC").then(bars::minute);
+        let Some(interval) = self.interval.or(backfilled) else {
             let several = self.symbols.is_none();
             let quotes: Vec<Observation> = result
                 .iter()
@@ -123,6 +124,19 @@ impl Source for Kraken {
             .ok_or_else(|| FetchError::failed(format!("`{asked}`: the answer holds no rows of candles")))?;
         let candles = bars::closed(rows.iter().filter_map(candle).collect(), interval, needs.now);
         Ok(bars::seen(asked, None, interval, candles, needs.now))
+    }
+
+    /// However long ago the gap is, the answer begins no earlier than 720 bars ago.
+    fn backfill(&self, gap: &Span) -> Option<Backfill> {
+        let interval = self.interval.unwrap_or_else(bars::minute);
+        // The second before: whether the bar of `since` itself is in the answer has changed over the years.
+        let since = interval.floor(gap.from).as_second().saturating_sub(1).to_string();
+        let minutes = interval.minutes().to_string();
+        let request = |pair| {
+            let query = [("pair", pair), ("interval", &*minutes), ("since", &*since)];
+            Request::get(join(&self.base_url, &["0", "public", "OHLC"], &query)).about(pair)
+        };
+        Some(Backfill { interval, requests: self.symbols.as_ref()?.iter().map(request).collect() })
     }
 
     fn hours(&self) -> Option<&'static str> {
@@ -196,7 +210,7 @@ impl Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{at, fixture, plugin, read};
+    use crate::testing::{at, backfilled, fixture, plugin, read, read_backfilled};
 
     const NOW: &str = "2026-11-20T12:10:30Z";
 
@@ -225,6 +239,22 @@ mod tests {
         {
             assert!(toml::from_str::<Kraken>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_gap_is_filled_with_bars_also_between_quotes() {
+        let asked = |keys: &str| backfilled(&kraken(keys), "2026-11-20T10:07:00Z", "2026-11-20T12:00:00Z");
+        let ten = at("2026-11-20T10:00:00Z").as_second();
+        assert_eq!(
+            asked("interval = '30m'"),
+            [format!("/0/public/OHLC?pair=XBTUSD&interval=30&since={}", ten - 1)]
+        );
+        assert_eq!(asked(""), [format!("/0/public/OHLC?pair=XBTUSD&interval=1&since={}", ten + 7 * 60 - 1)]);
+        assert!(backfilled(&plugin::<Kraken>("symbols = '*'"), NOW, NOW).is_empty());
+        let body =
+            format!(r#"{{"error":[],"result":{{"XXBTZUSD":[[{ten},"1","3","1","2","2","9",4]],"last":1}}}}"#);
+        let seen = read_backfilled(&kraken(""), 200, body, NOW).expect("bars").observations;
+        assert_eq!(crate::plugin::candles(&seen[0]).map(|bars| bars[0].close), Some(2.0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::names::{Names, about};
 use super::number::Number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, ReadingKind};
-use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
+use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
 /// What to look at, and where.
 #[derive(Deserialize)]
@@ -33,6 +33,9 @@ pub(super) struct Yahoo {
 const INTERVALS: &[u32] = &[1, 2, 5, 15, 30, 60, 90, DAY, WEEK];
 const DAY: u32 = 1_440;
 const WEEK: u32 = 7 * DAY;
+
+/// Of minutes one answer holds seven days at most.
+const MOST_BARS: u32 = 7 * 1_440;
 
 /// How late the slowest exchanges' prices may reach Yahoo.
 const DELAY: SignedDuration = SignedDuration::from_mins(20);
@@ -64,18 +67,8 @@ impl Source for Yahoo {
     }
 
     fn requests(&self, needs: &Needs) -> Vec<Request> {
-        let interval = if self.interval.minutes() == WEEK { "1wk".into() } else { self.interval.to_string() };
-        let query = [
-            ("interval", &*interval),
-            ("range", range(self.interval, needs.bars)),
-            ("includePrePost", "false"),
-        ];
-        let request = |symbol| {
-            Request::get(join(&self.base_url, &["v8", "finance", "chart", symbol], &query))
-                .header("user-agent", &self.user_agent)
-                .about(symbol)
-        };
-        self.symbols.iter().map(request).collect()
+        let range = [("range", range(self.interval, needs.bars))];
+        self.symbols.iter().map(|symbol| self.request(symbol, &range)).collect()
     }
 
     fn read(&self, request: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError> {
@@ -99,8 +92,33 @@ impl Source for Yahoo {
         Ok(bars::seen(symbol, Some(url), self.interval, candles, needs.now))
     }
 
+    /// Minutes can be had for the last 30 days, other bars of less than an hour for the last 60.
+    fn backfill(&self, gap: &Span) -> Option<Backfill> {
+        // Days and weeks are stamped with an opening, which east of Greenwich may be on the day before.
+        let early = if self.interval.minutes() < DAY { 0 } else { 86_400 };
+        let pages = bars::pages(gap, self.interval, MOST_BARS);
+        let of = |symbol| {
+            pages.iter().map(move |(from, until)| {
+                let (from, until) = (from.saturating_sub(early).to_string(), until.to_string());
+                self.request(symbol, &[("period1", &*from), ("period2", &*until)])
+            })
+        };
+        Some(Backfill { interval: self.interval, requests: self.symbols.iter().flat_map(of).collect() })
+    }
+
     fn usual_strategies(&self) -> &'static str {
         "[{ kind = \"rsi\", period = 14, buy_below = 20, sell_above = 80 }]"
+    }
+}
+
+impl Yahoo {
+    fn request(&self, symbol: &str, times: &[(&str, &str)]) -> Request {
+        let interval = if self.interval.minutes() == WEEK { "1wk".into() } else { self.interval.to_string() };
+        let (bars, sessions) = ([("interval", &*interval)], [("includePrePost", "false")]);
+        let query = [&bars, times, &sessions].concat();
+        Request::get(join(&self.base_url, &["v8", "finance", "chart", symbol], &query))
+            .header("user-agent", &self.user_agent)
+            .about(symbol)
     }
 }
 
@@ -355,7 +373,7 @@ fn sessions(value: &Value) -> Vec<Session> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{at, fixture, plugin, read};
+    use crate::testing::{at, backfilled, fixture, plugin, read};
 
     fn daily() -> Yahoo {
         plugin("symbols = ['AAPL']\ninterval = '1d'")
@@ -421,6 +439,25 @@ mod tests {
             refused.to_string().contains("Yahoo has no bars of 20m; it has those of 1m, 2m"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_by_its_times() {
+        let asked = |interval: &str| {
+            let source: Yahoo = plugin(&format!("symbols = ['AAPL']\ninterval = '{interval}'"));
+            backfilled(&source, "2026-11-20T15:07:00Z", "2026-11-28T16:00:00Z")
+        };
+        let second = |time: &str| at(time).as_second();
+        let (from, until) = (second("2026-11-20T15:00:00Z"), second("2026-11-28T16:30:00Z"));
+        assert_eq!(
+            asked("30m"),
+            [format!(
+                "/v8/finance/chart/AAPL?interval=30m&period1={from}&period2={until}&includePrePost=false"
+            )]
+        );
+        assert_eq!(asked("1m").len(), 2, "minutes come for a week at most");
+        let days = asked("1d").remove(0);
+        assert!(days.contains(&format!("period1={}", second("2026-11-19T00:00:00Z"))), "{days}");
     }
 
     #[test]

@@ -199,7 +199,7 @@ mod tests {
             .find(|each| each.as_str() == outcome)
             .unwrap();
         RunCommit {
-            spec_hash: 1,
+            spec_hash: None,
             watch_id,
             trigger: Trigger::Schedule,
             due_at: at(started_at),

@@ -4,6 +4,7 @@
 mod alerts;
 mod backup;
 mod clock;
+mod gaps;
 mod health;
 mod memo;
 mod observations;
@@ -12,6 +13,7 @@ mod past;
 mod prune;
 mod runs;
 mod silences;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -29,6 +31,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
 pub use backup::{Backup, back_up};
+pub use gaps::{Gap, GapChange, NewGap, Settled};
 pub use health::Tally;
 pub use memo::Note;
 pub use observations::{HistoryRow, LastSeen};

@@ -18,7 +18,7 @@ pub struct Retention {
     pub observations: Period,
     /// Bars.
     pub candles: Period,
-    /// Runs.
+    /// Runs, and gaps between them.
     pub runs: Period,
     /// Alerts, and deliveries that are settled.
     pub alerts: Period,
@@ -50,13 +50,14 @@ const PAGES: i64 = 500;
 const SPARE_PAGES: i64 = 256;
 
 /// Each deletes at most `?2` rows older than `?1`.
-const STATEMENTS: [&str; 5] = [
+const STATEMENTS: [&str; 6] = [
     "delete from observation where id in (select id from observation where last_seen_at < ?1
          and id not in (select observation_id from subject where observation_id is not null) limit ?2)",
     "delete from candle where (watch_id, subject, interval, open_time) in
          (select watch_id, subject, interval, open_time from candle where open_time < ?1 limit ?2)",
     // Runs are numbered as they come, so the oldest have the smallest numbers.
     "delete from run where started_at < ?1 and id in (select id from run order by id limit ?2)",
+    "delete from gap where id in (select id from gap where last_due_at < ?1 limit ?2)",
     "delete from delivery where id in (select id from delivery
          where created_at < ?1 and status in ('delivered', 'dead') limit ?2)",
     "delete from alert where id in (select id from alert where created_at < ?1
@@ -70,7 +71,7 @@ impl Store {
     /// # Errors
     /// [`WriteError`]; what went before it is gone.
     pub async fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, WriteError> {
-        let ages = [keep.observations, keep.candles, keep.runs, keep.alerts, keep.alerts];
+        let ages = [keep.observations, keep.candles, keep.runs, keep.runs, keep.alerts, keep.alerts];
         let mut pruned = Pruned::default();
         for (statement, age) in STATEMENTS.into_iter().zip(ages) {
             let before = now.checked_sub(age.0).map_or(i64::MIN, millis);

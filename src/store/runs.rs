@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{NewDelivery, Store, WriteError, millis, observations};
+use super::{GapChange, NewDelivery, Store, WriteError, millis, observations};
 use crate::http::Mark;
 use crate::model::{Alert, Candle, Interval, Observation, Outcome, SignalState, Trigger};
 
@@ -16,8 +16,8 @@ pub struct RunCommit {
     /// Whose run it was.
     pub watch_id: i64,
     /// The table that it ran by. When the watch has another by now, only the run itself is stored: what it
-    /// found was judged by what no longer holds.
-    pub spec_hash: u64,
+    /// found was judged by what no longer holds. `None` where that makes no difference.
+    pub spec_hash: Option<u64>,
     /// What asked for it.
     pub trigger: Trigger,
     /// The slot.
@@ -61,6 +61,8 @@ pub struct Found {
     pub alerts: Vec<Alert>,
     /// To whom.
     pub deliveries: Vec<NewDelivery>,
+    /// What became of the slots that no good run stands for.
+    pub gap: Option<GapChange>,
     /// Silences of which a message says that they have ended.
     pub silences_told: Vec<i64>,
 }
@@ -171,11 +173,11 @@ async fn insert_brief(connection: &mut SqliteConnection, runs: &[&RunCommit]) ->
 async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Result<(), sqlx::Error> {
     let nothing = Found::default();
     let is_current: bool = sqlx::query_scalar(
-        r#"select exists (select 1 from watch where id = ?1 and spec_hash = ?2 and removed_at is null
-                          and (enabled or ?3 = 'manual'))"#,
+        r#"select ?2 is null or exists (select 1 from watch where id = ?1 and spec_hash = ?2
+                                        and removed_at is null and (enabled or ?3 = 'manual'))"#,
     )
     .bind(run.watch_id)
-    .bind(signed(run.spec_hash))
+    .bind(run.spec_hash.map(signed))
     .bind(run.trigger.as_str())
     .fetch_one(&mut *connection)
     .await?;
@@ -237,6 +239,9 @@ async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Resu
         .bind(super::json(&rows)?)
         .execute(&mut *connection)
         .await?;
+    }
+    if let Some(change) = &found.gap {
+        super::gaps::write(connection, run.watch_id, change).await?;
     }
     super::alerts::insert(connection, run_id, run.watch_id, millis(run.started_at), &found.alerts).await?;
     super::silences::mark_told(connection, &found.silences_told, millis(run.started_at)).await?;

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    Alert, AlertStatus, Candle, Interval, Observation, Outcome, Period, Reading, Reason, Signal, Trigger,
+    Alert, AlertStatus, Candle, Interval, Observation, Outcome, Period, Reading, Reason, Signal, SlotOutcome,
+    Trigger,
 };
 use crate::testing::at;
 
@@ -62,7 +63,7 @@ fn spec(name: &str, hash: u64) -> WatchSpec {
 
 fn run(watch_id: i64, started_at: Timestamp, found: Option<Found>) -> RunCommit {
     RunCommit {
-        spec_hash: 1,
+        spec_hash: None,
         watch_id,
         trigger: Trigger::Schedule,
         due_at: started_at,
@@ -456,4 +457,84 @@ async fn when_something_was_first_seen_and_when_it_went_is_known_later() {
     let seen: Vec<_> = bars.iter().map(|bar| (bar.candle.close, bar.seen_at, bar.was_old)).collect();
     assert_eq!(seen, [(1.0, Some(minutes(0)), true), (2.5, Some(minutes(0)), false)], "first seen, revised");
     assert_eq!(stage.store.history_begins(id).await.unwrap(), Some(minutes(-120)));
+}
+
+fn gap(first: i64, last: i64, next_attempt_at: Option<Timestamp>) -> NewGap {
+    NewGap {
+        first_due_at: minutes(first),
+        last_due_at: minutes(last),
+        next_due_at: Some(minutes(last + 1)),
+        slots: (last - first + 1).unsigned_abs(),
+        next_attempt_at,
+        why: format!("down until {last}"),
+    }
+}
+
+async fn leave(stage: &Stage, watch_id: i64, gap: NewGap) {
+    let found = Found { gap: Some(GapChange::Left(gap)), ..Found::default() };
+    stage.store.commit_run(run(watch_id, at(NOW), Some(found))).await.unwrap();
+}
+
+#[tokio::test]
+async fn gaps_that_follow_upon_each_other_are_one_until_it_is_settled() {
+    let (stage, id) = Stage::with_watch().await;
+    let gaps = async || {
+        let gaps = stage.store.gaps(id, at(NOW), minutes(99)).await.unwrap();
+        gaps.iter().map(|gap| (gap.first_due_at, gap.last_due_at, gap.slots)).collect::<Vec<_>>()
+    };
+    leave(&stage, id, gap(1, 3, Some(minutes(5)))).await;
+    leave(&stage, id, gap(4, 5, Some(minutes(7)))).await;
+    assert_eq!(gaps().await, [(minutes(1), minutes(5), 5)]);
+    assert_eq!(stage.store.gaps_due(minutes(6), 9).await.unwrap(), []);
+    assert_eq!(stage.store.gaps_due(minutes(7), 9).await.unwrap(), [("w".to_owned(), minutes(1))]);
+
+    // What was tried before it grew says nothing about it.
+    let tried = stage.store.gap(id, minutes(1)).await.unwrap().unwrap();
+    leave(&stage, id, gap(6, 6, Some(minutes(8)))).await;
+    let settled = |gap: &Gap, outcome| Settled {
+        id: gap.id,
+        last_due_at: gap.last_due_at,
+        outcome,
+        attempts: 1,
+        next_attempt_at: None,
+        why: None,
+    };
+    stage.store.settle_gap(settled(&tried, SlotOutcome::Repaired)).await.unwrap();
+    let grown = stage.store.gap(id, minutes(1)).await.unwrap().unwrap();
+    assert_eq!((grown.outcome, grown.attempts, grown.slots), (SlotOutcome::Skipped, 0, 6));
+    stage.store.settle_gap(settled(&grown, SlotOutcome::Repaired)).await.unwrap();
+    leave(&stage, id, gap(7, 7, Some(minutes(9)))).await;
+    leave(&stage, id, gap(9, 9, None)).await;
+    assert_eq!(
+        gaps().await,
+        [(minutes(1), minutes(6), 6), (minutes(7), minutes(7), 1), (minutes(9), minutes(9), 1),]
+    );
+    assert_eq!(stage.store.arm_gaps(vec![id], minutes(10)).await.unwrap(), 1, "only what nobody tries");
+    assert_eq!(stage.store.gaps_due(minutes(10), 9).await.unwrap(), [("w".to_owned(), minutes(7))]);
+}
+
+#[tokio::test]
+async fn slots_are_told_from_runs_and_gaps_and_go_with_the_runs() {
+    let (stage, id) = Stage::with_watch().await;
+    for n in 0..10 {
+        stage.store.commit_run(run(id, minutes(n), None)).await.unwrap();
+    }
+    let asked = RunCommit { trigger: Trigger::Manual, ..run(id, minutes(3), None) };
+    stage.store.commit_run(asked).await.unwrap();
+    // The same slot again: the later run counts.
+    let again = RunCommit { outcome: Outcome::Failed, ..run(id, minutes(9), None) };
+    stage.store.commit_run(again).await.unwrap();
+    leave(&stage, id, gap(10, 14, None)).await;
+    let slots = async |from, until| {
+        let stretches = stage.store.slots(id, from, until, Duration::from_secs(10)).await.unwrap();
+        stretches.iter().map(|s| (s.slots, s.outcome)).collect::<Vec<_>>()
+    };
+    let (ok, failed, skipped) = (SlotOutcome::Ok, SlotOutcome::Failed, SlotOutcome::Skipped);
+    assert_eq!(slots(at(NOW), minutes(99)).await, [(9, ok), (1, failed), (5, skipped)]);
+    assert_eq!(slots(minutes(5), minutes(10)).await, [(4, ok), (1, failed), (1, skipped)]);
+    let keep = Retention { runs: Period::from_secs(3_600), ..Retention::default() };
+    stage.store.prune(&keep, minutes(74)).await.unwrap();
+    assert_eq!(slots(at(NOW), minutes(99)).await, [(5, skipped)], "its last slot is an hour old");
+    stage.store.prune(&keep, minutes(75)).await.unwrap();
+    assert_eq!(slots(at(NOW), minutes(99)).await, []);
 }

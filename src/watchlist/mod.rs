@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,12 +19,15 @@ use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Environment, Mistakes, Stale};
 use crate::http;
 use crate::model::PolicyDefaults;
-use crate::plugin::{Lookback, Needs, Notifier, Source, Strategy};
+use crate::plugin::{Lookback, Needs, Notifier, Source, Span, Strategy};
 use crate::sessions::{AdHoc, Hours};
 use crate::strategies;
 use crate::timetable::Timetable;
 
 use build::{Builder, Tried};
+
+/// What is told of a watch whose next slots are not known.
+const ONE_DAY: Duration = Duration::from_secs(86_400);
 
 /// Everything the daemon works on.
 pub struct Watchlist {
@@ -171,6 +175,27 @@ impl Watch {
     #[must_use]
     pub fn moves_with_time(&self) -> bool {
         self.lookbacks.iter().any(Lookback::moves_with_time)
+    }
+
+    /// The shortest time between its slots around `now`.
+    #[must_use]
+    pub fn spacing(&self, now: Timestamp) -> Duration {
+        let slots = self.timetable.next(now, 9);
+        let apart = slots.iter().zip(slots.iter().skip(1)).map(|(a, b)| b.duration_since(*a).unsigned_abs());
+        apart.min().unwrap_or(ONE_DAY)
+    }
+
+    /// How long after its slot a run begins late: a quarter of the time between two, but no less than ten
+    /// seconds and no more than five minutes.
+    #[must_use]
+    pub fn late_after(&self, now: Timestamp) -> Duration {
+        (self.spacing(now) / 4).clamp(Duration::from_secs(10), Duration::from_secs(300))
+    }
+
+    /// Whether its source can tell of a past that nobody looked at.
+    #[must_use]
+    pub fn can_backfill(&self, at: Timestamp) -> bool {
+        self.source.backfill(&Span { from: at, until: at }).is_some()
     }
 
     /// A hash of its table.

@@ -24,6 +24,7 @@ mod replay;
 mod schedule;
 mod secrets;
 mod shutdown;
+mod slots;
 mod told_once;
 mod torture;
 mod web;

@@ -18,7 +18,9 @@ use stakeout::watchlist::Watchlist;
 use tempfile::TempDir;
 
 pub(crate) use process::{Process, command};
-pub(crate) use replies::{Card, chart, falling, gasoline, listing, number, ticker, unknown_symbol};
+pub(crate) use replies::{
+    Card, chart, falling, gasoline, klines, listing, minutes, number, quote, ticker, unknown_symbol,
+};
 pub(crate) use site::{Answer, Page, Post, Site};
 
 /// Nothing here takes so long, not even on a busy machine.
@@ -162,6 +164,17 @@ impl Harness {
 
     pub(crate) async fn tick_at(&self, watch: &str, at: Timestamp) -> Report {
         self.daemon().tick(watch, at).await.unwrap()
+    }
+
+    /// Runs a slot of a watch as if it were `at`.
+    pub(crate) async fn slot(&self, watch: &str, due_at: &str, at: &str) -> Report {
+        self.daemon().slot(watch, moment(due_at), moment(at)).await.unwrap()
+    }
+
+    /// Fills gaps as if it were `at`; how each that was tried stands after it.
+    pub(crate) async fn audit(&self, at: &str) -> Vec<String> {
+        let repairs = self.daemon().audit(moment(at)).await.unwrap();
+        repairs.iter().map(|repair| repair.outcome.to_string()).collect()
     }
 
     /// Puts another configuration in the place of the old one.

@@ -65,6 +65,27 @@ pub(crate) fn ticker(pairs: &[(&str, f64)]) -> Page {
     Page::new(json!({"error": [], "result": result}).to_string())
 }
 
+/// Finnhub's last price of a share.
+pub(crate) fn quote(price: f64, traded_at: Timestamp) -> Page {
+    Page::new(json!({"c": price, "t": traded_at.as_second()}).to_string())
+}
+
+/// Finnhub's candles of a minute, so many from one that opens at `first`.
+pub(crate) fn minutes(first: Timestamp, count: i64) -> Page {
+    let stamps: Vec<i64> = (0..count).map(|n| first.as_second() + n * 60).collect();
+    let prices = vec![10.0; stamps.len()];
+    Page::new(
+        json!({"s": "ok", "t": stamps, "o": prices, "h": prices, "l": prices, "c": prices, "v": prices})
+            .to_string(),
+    )
+}
+
+/// Binance's candles of a minute, so many from one that opens at `first`.
+pub(crate) fn klines(first: Timestamp, count: i64) -> Page {
+    let row = |n| json!([first.as_millisecond() + n * 60_000, "1", "2", "1", "2", "9"]);
+    Page::new(Value::Array((0..count).map(row).collect()).to_string())
+}
+
 /// An item of a shop: number, name, dollars, whether it is in stock.
 pub(crate) type Card = (&'static str, &'static str, u32, bool);
 

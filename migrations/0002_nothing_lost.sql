@@ -47,6 +47,9 @@ create table attempt (
     primary key (delivery_id, attempt)
 ) without rowid;
 
+-- The last alert of a subject, for the end of what it began.
+create index alert_subject on alert (watch_id, strategy, subject, created_at);
+
 -- A person's "not now"; it always ends.
 create table silence (
     id         integer primary key,

@@ -100,7 +100,9 @@ impl Daemon {
         let synced = synchronise(&store, &watchlist).await?;
         let runner = Arc::new(Runner::new(store.clone()).await?);
         let (watches, web) = (watchlist.watches.len(), watchlist.web.clone());
-        let (roster, list) = watch::channel(Arc::new(Roster::new(watchlist, http, &synced.ids)));
+        let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
+        runner.reloaded(&roster, Timestamp::now()).await?;
+        let (roster, list) = watch::channel(roster);
         let mut daemon = Self {
             store,
             runner,
@@ -266,11 +268,17 @@ impl Daemon {
         } else {
             Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?
         };
-        let synced = synchronise(&self.store, &watchlist).await?;
+        self.runner.expect(u64::MAX);
+        let synced = synchronise(&self.store, &watchlist).await;
+        let synced = synced.inspect_err(|_| self.runner.expect(old.generation))?;
         for watch_id in &synced.unsettled {
             self.runner.forget(*watch_id);
         }
-        self.roster.send_replace(Arc::new(Roster::new(watchlist, http, &synced.ids)));
+        let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
+        if let Err(error) = self.runner.reloaded(&roster, Timestamp::now()).await {
+            warn!(error = format!("{error:#}"), "What was said of hosts that nobody asks could not be ended");
+        }
+        self.roster.send_replace(roster);
         self.bell.ring();
         Ok(synced)
     }

@@ -171,6 +171,7 @@ fn first_sight(signal: &Signal, policy: &Policy, around: Circumstances, now: Tim
         last_told_at: None,
         last_told_value: None,
         streak: 0,
+        streak_since: None,
         waits: false,
     };
     match policy.on_first {
@@ -192,13 +193,16 @@ fn begins(
     around: Circumstances,
     now: Timestamp,
 ) -> Decision {
-    let counted = SignalState { streak: known.streak.saturating_add(1), ..known.clone() };
+    // It began with the first of the readings in a row, whenever it is told.
+    let began = known.streak_since.filter(|_| known.streak > 0).unwrap_or(now);
+    let streak = known.streak.saturating_add(1);
+    let counted = SignalState { streak, streak_since: Some(began), ..known.clone() };
     if counted.streak < policy.after {
         return quiet(Quiet::NotYet, SignalState { waits: false, ..counted }, known.since);
     }
     match hindrance(known, policy, around, now) {
         Some(why) => quiet(why, SignalState { waits: true, ..counted }, known.since),
-        None => told(Reason::First, now, signal, now),
+        None => told(Reason::First, began, signal, now),
     }
 }
 
@@ -215,7 +219,11 @@ fn goes_on(
         return quiet(Quiet::Unchanged, settled(known, signal), known.since);
     }
     match hindrance(known, policy, around, now) {
-        Some(why) => quiet(why, SignalState { streak: 0, waits: true, ..known.clone() }, known.since),
+        Some(why) => quiet(
+            why,
+            SignalState { streak: 0, streak_since: None, waits: true, ..known.clone() },
+            known.since,
+        ),
         None if same => told(Reason::Reminder, known.since, signal, now),
         None => told(Reason::Changed, known.since, signal, now),
     }
@@ -255,6 +263,7 @@ fn told(reason: Reason, since: Timestamp, signal: &Signal, now: Timestamp) -> De
         last_told_at: Some(now),
         last_told_value: signal.value,
         streak: 0,
+        streak_since: None,
         waits: false,
     };
     Decision { verdict: Verdict::Alert(reason), next, since }
@@ -271,6 +280,7 @@ fn settled(known: &SignalState, signal: &Signal) -> SignalState {
         fingerprint: signal.fingerprint.clone(),
         value: signal.value,
         streak: 0,
+        streak_since: None,
         waits: false,
         ..known.clone()
     }
@@ -326,7 +336,7 @@ pub fn reason(known: Option<&SignalState>, decision: &Decision, policy: &Policy)
         }
         Verdict::Quiet(Quiet::Silenced) => "silenced; told when the silence ends, if it is still so".into(),
         Verdict::Quiet(Quiet::Suppressed) => {
-            "what it depends on is failing; told when that works again, if it is still so".into()
+            "what it hangs on does not work; told when that works again, if it is still so".into()
         }
         Verdict::Held(reason) => {
             format!("{}; quiet hours: told in one brief when they end", because(reason, policy))

@@ -20,6 +20,7 @@ fn known(firing: bool, fingerprint: &str) -> SignalState {
         last_told_at: firing.then(|| at("2026-11-21T09:00:00Z")),
         last_told_value: None,
         streak: 0,
+        streak_since: None,
         waits: false,
     }
 }
@@ -425,19 +426,57 @@ proptest! {
         let policy = Policy { on_first: OnFirst::Notify, ..policy };
         let mut now = at("2026-11-21T10:00:00Z");
         let mut known: Option<SignalState> = None;
-        for step in steps {
+        for step in &steps {
             now += jiff::SignedDuration::from_secs(step.seconds);
             let signal = signal(step.firing, &step.fingerprint.to_string());
             known = Some(decide(known.as_ref(), &signal, &policy, step.around, now).next);
         }
-        // Then it fires with news of its own, undisturbed, for long enough: it is told, late or not.
+        // What waited goes on, undisturbed and for long enough: it is told, late or not.
+        let waiting = known.as_ref().is_some_and(|known| known.waits);
+        let last = steps.last().map(|step| step.fingerprint.to_string()).unwrap_or_default();
         let mut told = false;
         for _ in 0..policy.after + 1 {
             now += jiff::SignedDuration::from_secs(10_000);
-            let decision = decide(known.as_ref(), &signal(true, "new"), &policy, Circumstances::default(), now);
+            let decision = decide(known.as_ref(), &signal(true, &last), &policy, Circumstances::default(), now);
             told |= decision.verdict.news().is_some();
             known = Some(decision.next);
         }
-        prop_assert!(told);
+        prop_assert!(told || !waiting);
     }
+
+    #[test]
+    fn what_is_not_pending_cannot_become_news_by_the_same_reading(
+        policy in policies(), steps in steps(), later in 0_i64..100_000, held in any::<bool>(),
+    ) {
+        let mut now = at("2026-11-21T10:00:00Z");
+        let mut known: Option<SignalState> = None;
+        let policy = Policy { on_first: OnFirst::Notify, ..policy };
+        for step in steps {
+            now += jiff::SignedDuration::from_secs(step.seconds);
+            let signal = signal(step.firing, &step.fingerprint.to_string());
+            let next = decide(known.as_ref(), &signal, &policy, step.around, now).next;
+            if !is_pending(&next, &policy) {
+                let then = now + jiff::SignedDuration::from_secs(later);
+                let around = Circumstances { mute: None, held };
+                let again = decide(Some(&next), &signal, &policy, around, then);
+                prop_assert!(again.verdict.news().is_none(), "{:?} after {:?}", again.verdict, next);
+            }
+            known = Some(next);
+        }
+    }
+}
+
+#[test]
+fn an_episode_began_with_the_first_of_the_readings_that_made_it_news() {
+    let policy = Policy { after: 3, ..Policy::default() };
+    let around = Circumstances::default();
+    let mut known = None;
+    let mut since = None;
+    for minute in ["00", "01", "02"] {
+        let now = at(&format!("2026-11-21T10:{minute}:00Z"));
+        let decision = decide(known.as_ref(), &signal(true, "x"), &policy, around, now);
+        since = decision.verdict.news().map(|_| decision.since);
+        known = Some(decision.next);
+    }
+    assert_eq!(since, Some(at("2026-11-21T10:00:00Z")));
 }

@@ -104,6 +104,7 @@ impl Once {
         let roster = Roster::new(watchlist, http, &synced.ids);
         let runner = Runner::new(store.clone()).await?;
         let slot = self.slot(synced.ids.get(&watch.name).copied().unwrap_or_default());
+        runner.expect(roster.generation);
         runner.forget(slot.watch_id);
         let report = runner.run(&roster, watch, &slot).await?;
         if report.deliveries > 0 {

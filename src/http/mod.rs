@@ -113,6 +113,12 @@ impl Request {
         self
     }
 
+    /// The host asked with its port, where that is not the usual one.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.url[url::Position::BeforeHost..url::Position::AfterPort]
+    }
+
     /// The host asked, empty where the URL has none.
     #[must_use]
     pub fn host(&self) -> &str {

@@ -126,6 +126,9 @@ pub struct SignalState {
     pub last_told_value: Option<f64>,
     /// Readings in a row that contradict the settled state and do not yet count.
     pub streak: u32,
+    /// When the first of these readings was.
+    #[serde(default)]
+    pub streak_since: Option<Timestamp>,
     /// Whether there is news that waits: for a cooldown, a silence, or a watch that this one depends on.
     #[serde(default)]
     pub waits: bool,

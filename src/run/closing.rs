@@ -1,18 +1,21 @@
 //! What we said began, we say ended: the open episodes of watches that are removed, disabled or changed in
 //! what they mean are closed with a note.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::judge::topic;
 use super::own::{RUN, lasted};
+use crate::alerting::QuietHours;
 use crate::config::Alerting;
 use crate::model::{Alert, AlertStatus, OnFirst, Reason, Signal, SignalState};
-use crate::store::{Affected, Closing, Fate, NewDelivery};
-use crate::watchlist::{Watch, Watchlist, usual_policy};
+use crate::store::{Affected, Closing, DAEMON, Fate, NewDelivery, Store};
+use crate::watchlist::{Roster, Watch, Watchlist, usual_policy};
 
 /// Lines of a note about many episodes.
 const MOST_LINES: usize = 20;
@@ -30,6 +33,18 @@ pub struct Meaning {
     pub changed: Vec<String>,
     /// Subjects that are no longer asked for.
     pub dropped: BTreeSet<String>,
+    /// Whether all of it is because the source looks elsewhere.
+    pub elsewhere: bool,
+}
+
+/// What is forgotten of a strategy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Forgets {
+    All,
+    /// What is open and ends with a note.
+    Open,
+    /// What is no longer asked for.
+    Dropped,
 }
 
 /// Compares what a watch meant, as its table was stored, with what it means now.
@@ -42,7 +57,7 @@ pub fn meaning(old: &str, watch: &Watch) -> Meaning {
         Some(dropped) => dropped,
         None => {
             let changed = before.into_iter().map(|(name, _)| name).collect();
-            return Meaning { changed, ..Meaning::default() };
+            return Meaning { changed, elsewhere: true, ..Meaning::default() };
         }
     };
     let mut meaning = Meaning { dropped, ..Meaning::default() };
@@ -92,9 +107,10 @@ fn compare_sources(old: Option<&Value>, new: Option<&Value>) -> Option<BTreeSet<
     for key in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
         match (old.get(key), new.get(key)) {
             (Some(old), Some(new)) if same(old, new) => {}
-            (Some(Value::Array(old)), Some(Value::Array(new))) => {
+            (Some(old), Some(new)) if old.is_array() || new.is_array() => {
+                let (old, new) = (list(old), list(new));
                 let gone = old.iter().filter(|item| !new.contains(item));
-                dropped.extend(gone.filter_map(Value::as_str).map(str::to_owned));
+                dropped.extend(gone.filter_map(|item| item.as_str()).map(str::to_owned));
             }
             // Leaving out, or no longer leaving out, is no other place to look at.
             (None, Some(Value::Array(_))) | (Some(Value::Array(_)), None) => {}
@@ -102,6 +118,14 @@ fn compare_sources(old: Option<&Value>, new: Option<&Value>) -> Option<BTreeSet<
         }
     }
     Some(dropped)
+}
+
+/// A text where a list may stand is a list of one.
+fn list(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(items) => items.iter().collect(),
+        one => vec![one],
+    }
 }
 
 /// Whether two values mean the same: `20` is `20.0`, and the order of keys does not matter. A stored table
@@ -126,9 +150,10 @@ fn same(a: &Value, b: &Value) -> bool {
 
 /// Decides for each watch that a change of the watchlist affects what is forgotten, and what is told of it.
 pub struct Closer {
-    watches: Vec<Arc<Watch>>,
+    watches: HashMap<String, Arc<Watch>>,
     notifiers: Vec<String>,
     alerting: Alerting,
+    zone: TimeZone,
     now: Timestamp,
 }
 
@@ -137,9 +162,10 @@ impl Closer {
     #[must_use]
     pub fn new(watchlist: &Watchlist, now: Timestamp) -> Self {
         Self {
-            watches: watchlist.watches.clone(),
+            watches: watchlist.watches.iter().map(|watch| (watch.name.clone(), Arc::clone(watch))).collect(),
             notifiers: watchlist.notifiers.keys().cloned().collect(),
             alerting: watchlist.alerting.clone(),
+            zone: TimeZone::get(&watchlist.daemon.timezone).unwrap_or(TimeZone::UTC),
             now,
         }
     }
@@ -152,43 +178,44 @@ impl Closer {
 
     fn close_one(&self, affected: &Affected) -> Closing {
         let old = table(&affected.spec);
-        let watch = self.watches.iter().find(|watch| watch.name == affected.name);
+        let watch = self.watches.get(&affected.name);
         let mut closing = Closing { watch_id: affected.watch_id, ..Closing::default() };
-        let (meaning, why) = match (affected.fate, watch) {
-            (Fate::Changed, Some(watch)) => (Some(meaning(&affected.spec, watch)), "its rule was changed"),
-            (Fate::Disabled, _) => (None, "the watch was disabled"),
-            (Fate::Removed | Fate::Changed, _) => (None, "the watch was removed"),
-        };
-        let ends = |strategy: &str, state: &SignalState| {
-            state.firing && state.told && (strategy == RUN || self.ends_are_told(&old, strategy))
-        };
-        let mut strategies: BTreeSet<&str> = BTreeSet::new();
-        strategies.extend(affected.states.iter().map(|(strategy, ..)| strategy.as_str()));
+        let meaning = watch.map(|watch| meaning(&affected.spec, watch)).unwrap_or_default();
+        let goes_on = affected.fate == Fate::Changed && watch.is_some();
+        let strategies: BTreeSet<&str> =
+            affected.states.iter().map(|(strategy, ..)| strategy.as_str()).collect();
         for strategy in strategies {
             let states = affected.states.iter().filter(|(name, ..)| name == strategy);
-            let (all, why) = match &meaning {
-                Some(meaning) if meaning.changed.iter().any(|name| name == strategy) => (true, why),
-                Some(meaning) => {
-                    let gone = states.clone().filter(|(_, subject, _)| meaning.dropped.contains(subject));
-                    let open = gone.clone().filter(|(_, _, state)| ends(strategy, state));
-                    self.note(&mut closing, affected, &old, strategy, open, "it is no longer watched");
-                    let forgotten = gone.map(|(_, subject, _)| (strategy.to_owned(), subject.clone()));
-                    closing.forgotten.extend(forgotten);
-                    continue;
+            let is_changed = meaning.changed.iter().any(|name| name == strategy);
+            let (why, forgets): (&str, Forgets) = match affected.fate {
+                Fate::Removed => ("the watch was removed", Forgets::All),
+                Fate::Disabled if is_changed || strategy == RUN || self.is_announced(&old, strategy) => {
+                    ("the watch was disabled", Forgets::All)
                 }
-                None => (self.is_announced(&old, strategy), why),
+                Fate::Disabled => ("the watch was disabled", Forgets::Open),
+                Fate::Changed if !goes_on => ("the watch was removed", Forgets::All),
+                Fate::Changed if is_changed && meaning.elsewhere => {
+                    ("the watch looks elsewhere now", Forgets::All)
+                }
+                Fate::Changed if is_changed => ("its rule was changed", Forgets::All),
+                Fate::Changed => ("it is no longer watched", Forgets::Dropped),
             };
-            let open = states.clone().filter(|(_, _, state)| ends(strategy, state));
-            self.note(&mut closing, affected, &old, strategy, open.clone(), why);
-            let forgotten: Vec<&str> = if all {
-                states.map(|(_, subject, _)| subject.as_str()).collect()
-            } else {
-                open.map(|(_, subject, _)| subject.as_str()).collect()
+            let ends = |state: &SignalState| {
+                state.firing && state.told && (strategy == RUN || self.ends_are_told(&old, strategy))
             };
-            let forgotten = forgotten.into_iter().map(|subject| (strategy.to_owned(), subject.to_owned()));
-            closing.forgotten.extend(forgotten);
+            let is_dropped = |subject: &String| meaning.dropped.contains(subject);
+            let open = states.clone().filter(|(_, subject, state)| {
+                ends(state) && (forgets != Forgets::Dropped || is_dropped(subject))
+            });
+            self.note(&mut closing, affected, &old, strategy, open, why);
+            let forgotten = states.filter(|(_, subject, state)| match forgets {
+                Forgets::All => true,
+                Forgets::Open => ends(state),
+                Forgets::Dropped => is_dropped(subject),
+            });
+            closing.forgotten.extend(forgotten.map(|(_, subject, _)| (strategy.to_owned(), subject.clone())));
         }
-        closing.renamed = meaning.map(|meaning| meaning.renamed).unwrap_or_default();
+        closing.renamed = meaning.renamed;
         closing
     }
 
@@ -224,6 +251,14 @@ impl Closer {
                 (format!("{name}: {} open alerts are closed, {why}", several.len()), lines.join("\n"))
             }
         };
+        let watch = self.watches.get(name);
+        let urgent =
+            watch.map_or_else(|| old.get("urgent") == Some(&Value::Bool(true)), |watch| watch.urgent);
+        let held_until = match watch {
+            Some(watch) => watch.quiet_until(self.now),
+            None if urgent => None,
+            None => self.quiet_until(old),
+        };
         for notifier in self.told(old, name) {
             closing.deliveries.push(NewDelivery {
                 id: Uuid::now_v7().to_string(),
@@ -232,13 +267,21 @@ impl Closer {
                 body: body.clone(),
                 url: None,
                 alert_ids: alerts.iter().map(|alert| alert.id.clone()).collect(),
-                topic: format!("{name}/{strategy}"),
-                urgent: false,
+                topic: topic(affected.watch_id, strategy),
+                urgent,
                 created_at: self.now,
-                held_until: None,
+                held_until,
             });
         }
         closing.alerts.extend(alerts);
+    }
+
+    /// The quiet hours of a watch that is gone.
+    fn quiet_until(&self, old: &Map<String, Value>) -> Option<Timestamp> {
+        let own = old.get("quiet_hours").and_then(Value::as_str);
+        let hours = QuietHours::parse(own.unwrap_or(&self.alerting.quiet_hours)).ok()??;
+        let zone = old.get("timezone").and_then(Value::as_str).and_then(|name| TimeZone::get(name).ok());
+        hours.end_after(self.now, zone.as_ref().unwrap_or(&self.zone))
     }
 
     fn end(
@@ -275,18 +318,14 @@ impl Closer {
         }
     }
 
-    /// Whom a watch tells, or told when it was still there.
-    fn told(&self, old: &Map<String, Value>, name: &str) -> Vec<String> {
-        if let Some(watch) = self.watches.iter().find(|watch| watch.name == name) {
-            return watch.notify.clone();
-        }
-        let is_there = |name: &&str| self.notifiers.iter().any(|notifier| notifier == name);
-        match old.get("notify").and_then(Value::as_array) {
-            Some(names) => {
-                names.iter().filter_map(Value::as_str).filter(is_there).map(str::to_owned).collect()
-            }
+    /// Whom a watch tells and told: what one heard begin it hears end.
+    fn told(&self, old: &Map<String, Value>, name: &str) -> BTreeSet<String> {
+        let now = self.watches.get(name).map(|watch| watch.notify.clone()).unwrap_or_default();
+        let before: Vec<String> = match old.get("notify").and_then(Value::as_array) {
+            Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             None => self.notifiers.clone(),
-        }
+        };
+        now.into_iter().chain(before).filter(|name| self.notifiers.contains(name)).collect()
     }
 
     /// Whether a watch wanted the ends of a strategy told.
@@ -302,4 +341,53 @@ impl Closer {
         let usual = || usual_policy(strategy).map(|policy| policy.on_first);
         own.or(self.alerting.on_first).or_else(usual) == Some(OnFirst::Announce)
     }
+}
+
+/// Ends what was told of a host that no watch asks any more. Answers whether anything is told.
+pub(super) async fn close_host(
+    store: &Store,
+    roster: &Roster,
+    host: &str,
+    now: Timestamp,
+) -> anyhow::Result<bool> {
+    let Some(state) = store.signal_state(DAEMON, RUN, host).await? else { return Ok(false) };
+    let mut notifiers = store.notifiers_told(RUN, host).await?;
+    notifiers.retain(|name| roster.watchlist.notifiers.contains_key(name));
+    let mut closing =
+        Closing { watch_id: DAEMON, forgotten: vec![(RUN.into(), host.into())], ..Closing::default() };
+    let title = format!("Closed: no watch asks {host} any more");
+    let body = format!("It was {} for {}.", state.state, lasted(state.since, now));
+    let alert = Alert {
+        id: Uuid::now_v7().to_string(),
+        watch: String::new(),
+        strategy: RUN.into(),
+        signal: Signal::level(host, &state.state, false).summary(title.clone()),
+        status: AlertStatus::Resolved,
+        reason: Reason::Resolved,
+        title: title.clone(),
+        body: body.clone(),
+        url: None,
+        starts_at: state.since,
+        ends_at: Some(now),
+        labels: BTreeMap::new(),
+    };
+    closing.deliveries = notifiers
+        .into_iter()
+        .map(|notifier| NewDelivery {
+            id: Uuid::now_v7().to_string(),
+            notifier,
+            title: title.clone(),
+            body: body.clone(),
+            url: None,
+            alert_ids: vec![alert.id.clone()],
+            topic: format!("host/{host}"),
+            urgent: false,
+            created_at: now,
+            held_until: None,
+        })
+        .collect();
+    let is_told = !closing.deliveries.is_empty();
+    closing.alerts.push(alert);
+    store.close_episodes(closing, now).await?;
+    Ok(is_told)
 }

@@ -1,10 +1,12 @@
 //! Hosts that block us or do not answer: facts about a host, told once, whichever watches ask it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::judge::Judged;
-use super::news::alert;
+use jiff::Timestamp;
+
+use super::judge::{Judged, Post};
+use super::news::{about, alert};
 use super::own::{RUN, lasted};
 use super::{Answer, Slot};
 use crate::alerting::{Policy, decide};
@@ -14,24 +16,30 @@ use crate::store::{DAEMON, Store};
 use crate::watchlist::{Roster, Watch};
 
 /// What is known of the hosts that were asked.
-pub(super) struct Hosts(Mutex<HashMap<String, Health>>);
+pub(super) struct Hosts {
+    health: Mutex<HashMap<String, Health>>,
+    /// Held from a change of what is told of a host until that is stored: what the next run reads of it
+    /// must be what was told.
+    changing: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default)]
 struct Health {
     /// What we said of it and have not taken back.
     told: Option<Trouble>,
-    /// Runs in a row, of any watch, in which it did not answer.
-    silent_runs: u32,
-    /// The watch of the first of them, and whether there were others.
-    silent_for: Option<i64>,
-    silent_for_several: bool,
+    /// The watches that it keeps out.
+    walled: HashSet<i64>,
+    /// Runs in a row in which it left a watch without an answer; forgotten when it answers any watch.
+    silent: HashMap<i64, u32>,
+    /// Watches that were without an answer when it answered others again: their trouble is their own.
+    own: HashSet<i64>,
     /// Whether it has answered since the start.
     has_answered: bool,
 }
 
 /// What can be told of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+enum Trouble {
     /// It refuses programs.
     Blocked,
     /// It does not answer.
@@ -46,11 +54,8 @@ pub(super) enum Stance {
     Down(String),
 }
 
-/// Hosts of which a run says something new, with what was said before.
-pub(super) type Turned = Vec<(String, Option<Trouble>)>;
-
-/// How each host that was asked answered. One good answer is enough to be open; a failure with an answer
-/// says nothing.
+/// How each host that was asked answered: a wall counts more than a good answer, and that more than none.
+/// A failure with an answer says nothing.
 pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
     let mut stances: BTreeMap<String, Stance> = BTreeMap::new();
     for answer in answers {
@@ -65,7 +70,7 @@ pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
             Stance::Open => 1,
             Stance::Down(_) => 0,
         };
-        let known = stances.entry(answer.request.host().to_owned()).or_insert_with(|| stance.clone());
+        let known = stances.entry(answer.request.authority().to_owned()).or_insert_with(|| stance.clone());
         if weight(&stance) > weight(known) {
             *known = stance;
         }
@@ -80,39 +85,85 @@ pub(super) fn silent_host(
 ) -> Option<(String, String)> {
     let mut silent = None;
     for answer in answers.iter().filter(|answer| answer.result.is_err()) {
-        let host = answer.request.host();
+        let host = answer.request.authority();
         let Some(Stance::Down(why)) = stances.get(host) else { return None };
         silent.get_or_insert_with(|| (host.to_owned(), why.clone()));
     }
     silent
 }
 
+/// What one run says of hosts. It is taken back unless it was stored.
+pub(super) struct Turning<'h> {
+    hosts: &'h Hosts,
+    turned: Vec<(String, Option<Trouble>)>,
+    changing: Option<tokio::sync::MutexGuard<'h, ()>>,
+}
+
+impl<'h> Turning<'h> {
+    /// It says nothing.
+    pub(super) const fn none(hosts: &'h Hosts) -> Self {
+        Self { hosts, turned: Vec::new(), changing: None }
+    }
+
+    pub(super) fn stored(mut self) {
+        self.turned.clear();
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        for (host, before) in std::mem::take(&mut self.turned) {
+            self.hosts.with(&host, |health| health.told = before);
+        }
+    }
+}
+
+/// The run that speaks.
+#[derive(Clone, Copy)]
+pub(super) struct Speaker<'a> {
+    pub(super) store: &'a Store,
+    pub(super) roster: &'a Roster,
+    pub(super) watch: &'a Watch,
+    pub(super) slot: &'a Slot,
+}
+
 impl Hosts {
     pub(super) async fn load(store: &Store) -> Result<Self, sqlx::Error> {
         let states = store.signal_states(DAEMON).await?.remove(RUN).unwrap_or_default();
-        let told = states.into_iter().filter(|(_, state)| state.firing).map(|(host, state)| {
-            let trouble = if state.state == "down" { Trouble::Down } else { Trouble::Blocked };
-            (host, Health { told: Some(trouble), ..Health::default() })
+        let told = states.into_iter().filter(|(_, state)| state.firing).filter_map(|(host, state)| {
+            let trouble = match state.state.as_str() {
+                "down" => Trouble::Down,
+                "blocked" => Trouble::Blocked,
+                _ => return None,
+            };
+            Some((host, Health { told: Some(trouble), ..Health::default() }))
         });
-        Ok(Self(Mutex::new(told.collect())))
+        Ok(Self { health: Mutex::new(told.collect()), changing: tokio::sync::Mutex::default() })
     }
 
     fn with<T>(&self, host: &str, change: impl FnOnce(&mut Health) -> T) -> T {
-        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         match hosts.get_mut(host) {
             Some(health) => change(health),
             None => change(hosts.entry(host.to_owned()).or_default()),
         }
     }
 
-    /// Notes that a host answered. Answers whether nothing is to be taken back of what we said of it.
-    pub(super) fn is_well(&self, host: &str) -> bool {
+    /// Notes that a host answered a watch. Says whether what we said of the host is to be taken back.
+    pub(super) fn answered(&self, host: &str, watch_id: i64) -> bool {
         self.with(host, |health| {
-            health.silent_runs = 0;
-            health.silent_for = None;
-            health.silent_for_several = false;
             health.has_answered = true;
-            health.told.is_none()
+            health.walled.remove(&watch_id);
+            health.own.remove(&watch_id);
+            health.silent.remove(&watch_id);
+            match health.told {
+                None => {
+                    health.silent.clear();
+                    false
+                }
+                Some(Trouble::Down) => true,
+                Some(Trouble::Blocked) => health.walled.is_empty(),
+            }
         })
     }
 
@@ -120,95 +171,121 @@ impl Hosts {
         self.with(host, |health| health.told == Some(Trouble::Down))
     }
 
-    /// Whether the silence of a host is its own: since it last answered, several watches went without.
-    pub(super) fn is_silent_for_several(&self, host: &str) -> bool {
-        self.with(host, |health| health.silent_for_several)
+    /// Whether the silence of a host is its own, and not that of this watch: since it last answered, it
+    /// left this one without so often, and another nearly so.
+    fn is_silent_for_several(&self, host: &str, watch_id: i64, runs: u32) -> bool {
+        let nearly = runs.saturating_sub(1).max(1);
+        self.with(host, |health| {
+            !health.own.contains(&watch_id)
+                && health.silent.get(&watch_id).is_some_and(|silent| *silent >= runs)
+                && health.silent.iter().any(|(other, silent)| *other != watch_id && *silent >= nearly)
+        })
     }
 
     /// Whether a silence that lasts so many runs began before our start, so that nothing is known of how
     /// other watches fare.
-    pub(super) fn is_silent_since_before(&self, host: &str, runs: u32) -> bool {
-        self.with(host, |health| !health.has_answered && health.silent_runs < runs)
-    }
-
-    /// Whether this is the first to hear of it, and what was so before.
-    fn turn(&self, host: &str, trouble: Option<Trouble>) -> Option<Option<Trouble>> {
+    fn is_silent_since_before(&self, host: &str, watch_id: i64, runs: u32) -> bool {
         self.with(host, |health| {
-            let before = health.told;
-            health.told = trouble;
-            (before != trouble).then_some(before)
+            !health.has_answered && health.silent.get(&watch_id).is_none_or(|silent| *silent < runs)
         })
     }
 
-    /// Takes back what a run that could not be stored has claimed to tell.
-    pub(super) fn take_back(&self, turned: &Turned) {
-        for (host, before) in turned {
-            self.turn(host, *before);
+    /// Forgets watches that are no longer there.
+    pub(super) fn keep_only(&self, watches: &HashSet<i64>) {
+        let mut hosts = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        for health in hosts.values_mut() {
+            health.walled.retain(|watch| watches.contains(watch));
+            health.own.retain(|watch| watches.contains(watch));
+            health.silent.retain(|watch, _| watches.contains(watch));
         }
+    }
+
+    /// The hosts of which something is told that no watch asks any more. It is forgotten.
+    pub(super) fn abandoned(&self, roster: &Roster, now: Timestamp) -> Vec<String> {
+        let told: Vec<String> = {
+            let hosts = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+            hosts.iter().filter(|(_, health)| health.told.is_some()).map(|(host, _)| host.clone()).collect()
+        };
+        told.into_iter().filter(|host| roster.watches_asking(host, now).is_empty()).collect()
+    }
+
+    pub(super) fn forget(&self, host: &str) {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
     }
 
     /// Notes how each host answered, and tells of those that begin or cease to block us, or answer again.
     pub(super) async fn judge(
         &self,
-        store: &Store,
-        watch: &Watch,
-        slot: &Slot,
+        speaker: Speaker<'_>,
         stances: &BTreeMap<String, Stance>,
         judged: &mut Judged,
-    ) -> Result<Turned, sqlx::Error> {
-        let mut turned = Turned::new();
+    ) -> Result<Turning<'_>, sqlx::Error> {
+        let mut turning = Turning::none(self);
+        let watch_id = speaker.slot.watch_id;
         for (host, stance) in stances {
             match stance {
-                Stance::Down(_) => {
-                    self.with(host, |health| {
-                        health.silent_runs = health.silent_runs.saturating_add(1);
-                        health.silent_for_several |=
-                            *health.silent_for.get_or_insert(slot.watch_id) != slot.watch_id;
-                    });
-                }
+                Stance::Down(_) => self.with(host, |health| {
+                    let silent = health.silent.entry(watch_id).or_default();
+                    *silent = silent.saturating_add(1);
+                }),
                 Stance::Open => {
-                    if !self.is_well(host) {
-                        turned.extend(self.say(store, watch, slot, host, None, "", judged).await?);
+                    if self.answered(host, watch_id) {
+                        self.say(&mut turning, speaker, host, None, "", judged).await?;
                     }
                 }
                 Stance::Blocked(why) => {
+                    self.with(host, |health| health.walled.insert(watch_id));
                     let said = Some(Trouble::Blocked);
-                    turned.extend(self.say(store, watch, slot, host, said, why, judged).await?);
+                    self.say(&mut turning, speaker, host, said, why, judged).await?;
                 }
             }
         }
-        Ok(turned)
+        Ok(turning)
     }
 
-    /// Tells that a host is down, for all the watches that ask it.
-    pub(super) async fn tell_down(
-        &self,
-        store: &Store,
-        roster: &Roster,
-        watch: &Watch,
-        slot: &Slot,
+    /// A watch is about to tell that it fails, because a host does not answer. Says whether that is kept
+    /// quiet, because the host's silence is told for all who ask it, or is about to be.
+    pub(super) async fn take_over<'h>(
+        &'h self,
+        turning: &mut Turning<'h>,
+        speaker: Speaker<'_>,
         (host, why): &(String, String),
         judged: &mut Judged,
-    ) -> Result<Turned, sqlx::Error> {
-        let watches = roster.watches_asking(host, slot.now);
-        let why = format!("{why}\n{watches} watches ask it; they go on trying.");
-        let turned = self.say(store, watch, slot, host, Some(Trouble::Down), &why, judged).await?;
-        Ok(turned.into_iter().collect())
+    ) -> Result<bool, sqlx::Error> {
+        let (watch_id, runs) = (speaker.slot.watch_id, speaker.watch.failing.after);
+        if self.is_silent_for_several(host, watch_id, runs) {
+            let watches = speaker.roster.watches_asking(host, speaker.slot.now).len();
+            let why = format!("{why}\n{watches} watches ask it; they go on trying.");
+            self.say(turning, speaker, host, Some(Trouble::Down), &why, judged).await?;
+            return Ok(true);
+        }
+        // Others that ask it will be heard before the next run.
+        Ok(self.is_silent_since_before(host, watch_id, runs)
+            && speaker.roster.watches_asking(host, speaker.slot.now).len() > 1)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a sentence has many parts")]
-    async fn say(
-        &self,
-        store: &Store,
-        watch: &Watch,
-        slot: &Slot,
+    async fn say<'h>(
+        &'h self,
+        turning: &mut Turning<'h>,
+        speaker: Speaker<'_>,
         host: &str,
         trouble: Option<Trouble>,
         why: &str,
         judged: &mut Judged,
-    ) -> Result<Option<(String, Option<Trouble>)>, sqlx::Error> {
-        let Some(before) = self.turn(host, trouble) else { return Ok(None) };
-        let turned = Some((host.to_owned(), before));
+    ) -> Result<(), sqlx::Error> {
+        let Speaker { store, roster, watch, slot } = speaker;
+        if self.with(host, |health| health.told) == trouble {
+            return Ok(());
+        }
+        if trouble.is_some() && judged.is_muted(&about(watch, RUN, host)) {
+            // It is told when the silence ends, if it is still so.
+            return Ok(());
+        }
+        if turning.changing.is_none() {
+            turning.changing = Some(self.changing.lock().await);
+        }
+        let Some(before) = self.turn(host, trouble) else { return Ok(()) };
+        turning.turned.push((host.to_owned(), before));
         let known = store.signal_state(DAEMON, RUN, host).await?;
         let state = match trouble {
             Some(Trouble::Blocked) => "blocked",
@@ -216,9 +293,11 @@ impl Hosts {
             None => "open",
         };
         let signal = Signal::level(host, state, trouble.is_some()).severity(Severity::Warning).summary(why);
-        let decision = decide(known.as_ref(), &signal, &Policy::default(), judged.held(), slot.now);
+        let asking = roster.watches_asking(host, slot.now);
+        let post = self.post(speaker, host, trouble.is_none(), &asking).await?;
+        let decision = decide(known.as_ref(), &signal, &Policy::default(), post.circumstances(), slot.now);
         judged.settle(DAEMON, RUN, host, decision.next);
-        let Some(reason) = decision.verdict.news() else { return Ok(turned) };
+        let Some(reason) = decision.verdict.news() else { return Ok(()) };
         let lasted = lasted(decision.since, slot.now);
         let title = match (trouble, before) {
             (Some(Trouble::Blocked), _) => format!("{host} blocks us"),
@@ -228,9 +307,57 @@ impl Hosts {
         };
         let words = Words { title, body: why.to_owned(), url: None };
         let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
-        let told = if trouble.is_some() { Vec::new() } else { store.notifiers_told(RUN, host).await? };
-        let notifiers = if told.is_empty() { &watch.notify } else { &told };
-        judged.tell(watch, &format!("host/{host}"), notifiers, words, vec![alert]);
-        Ok(turned)
+        judged.tell(watch, &post, words, vec![alert]);
+        Ok(())
+    }
+
+    /// Whom it concerns: the notifiers of all the watches that ask it; an end goes to who heard of the
+    /// beginning.
+    async fn post(
+        &self,
+        speaker: Speaker<'_>,
+        host: &str,
+        is_end: bool,
+        asking: &[&std::sync::Arc<Watch>],
+    ) -> Result<Post, sqlx::Error> {
+        let Speaker { store, roster, watch, slot } = speaker;
+        let mut notifiers: Vec<String> = Vec::new();
+        if is_end {
+            notifiers = store.notifiers_told(RUN, host).await?;
+            notifiers.retain(|name| roster.watchlist.notifiers.contains_key(name));
+        }
+        if notifiers.is_empty() {
+            let all: BTreeSet<&String> =
+                asking.iter().flat_map(|watch| &watch.notify).chain(&watch.notify).collect();
+            notifiers = all.into_iter().cloned().collect();
+        }
+        let ends: Vec<Option<Timestamp>> = asking.iter().map(|watch| watch.quiet_until(slot.now)).collect();
+        Ok(Post {
+            topic: format!("host/{host}"),
+            notifiers,
+            urgent: asking.iter().any(|watch| watch.urgent),
+            held_until: if ends.is_empty() || ends.contains(&None) {
+                None
+            } else {
+                ends.into_iter().flatten().min()
+            },
+        })
+    }
+
+    /// Sets what is told of a host. Answers what was told before, unless it is the same.
+    fn turn(&self, host: &str, trouble: Option<Trouble>) -> Option<Option<Trouble>> {
+        self.with(host, |health| {
+            let before = health.told;
+            if before == trouble
+                || (trouble.is_none() && before == Some(Trouble::Blocked) && !health.walled.is_empty())
+            {
+                return None;
+            }
+            if trouble.is_none() && before == Some(Trouble::Down) {
+                health.own = health.silent.drain().map(|(watch, _)| watch).collect();
+            }
+            health.told = trouble;
+            Some(before)
+        })
     }
 }

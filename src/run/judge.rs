@@ -1,6 +1,6 @@
 //! Steps of a run between reading and committing: what the strategies make of it, and what is news.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::around::Around;
-use super::news::{self, ANNOUNCED, Bench, Decided, about};
+use super::news::{self, ANNOUNCED, Bench, Decided, about, alert};
+use super::own::lasted;
 use super::{NamedSignal, NamedVerdict, Report, Slot, View};
 use crate::alerting::{Circumstances, Decision, Mute, Policy, Quiet, Verdict, decide, is_pending, reason};
 use crate::model::{
-    Alert, Candle, Interval, Observation, Outcome, Past, Reading, Signal, SignalState, Silence,
+    About, Alert, Candle, Interval, Observation, Outcome, Past, Reading, Reason, Signal, SignalState, Silence,
 };
 use crate::plugin::{self, Words};
-use crate::store::{Found, NewDelivery, Store};
+use crate::store::{Found, LastSeen, NewDelivery, Store};
 use crate::watchlist::{Judge, Watch};
 
 /// What strategies settled on before, by strategy and subject.
@@ -49,19 +50,10 @@ pub(super) async fn judge(
     answered: bool,
 ) -> Result<Judged, sqlx::Error> {
     let found = remember(store, watch, slot, &view).await?;
+    let orphans = orphans(&view);
     let current: Vec<Observation> =
         view.fresh.into_iter().map(|seen| seen.observation).chain(view.again).collect();
-    let mut judged = Judged {
-        states: store.signal_states(slot.watch_id).await?,
-        settled: true,
-        current,
-        error: None,
-        signals: Vec::new(),
-        verdicts: Vec::new(),
-        found,
-        around,
-        now: slot.now,
-    };
+    let mut judged = Judged { current, found, ..Judged::nothing(store, slot, around).await? };
     if !answered {
         return Ok(judged);
     }
@@ -73,7 +65,17 @@ pub(super) async fn judge(
             Err(why) => judged.error = Some(format!("{}: {why}", judge.name)),
         }
     }
+    judged.close_what_is_no_longer_asked(watch, slot, &orphans);
     Ok(judged)
+}
+
+/// Subjects that stood in an answer that is no longer asked for, when everything that is asked was answered.
+fn orphans(view: &View) -> HashSet<String> {
+    let Some(asked) = &view.asked else { return HashSet::new() };
+    let orphan = |(subject, last): (&String, &LastSeen)| {
+        (last.present && !asked.contains(&last.request)).then(|| subject.clone())
+    };
+    view.last.iter().filter_map(orphan).collect()
 }
 
 /// What is to be written of what was seen: only what differs from what is stored.
@@ -201,7 +203,86 @@ async fn evaluate(
     }
 }
 
+/// To whom a message goes, and when.
+pub(super) struct Post {
+    /// No message overtakes an older one of its topic.
+    pub(super) topic: String,
+    pub(super) notifiers: Vec<String>,
+    /// Whether it waits for nothing.
+    pub(super) urgent: bool,
+    /// The end of the quiet hours that it waits for.
+    pub(super) held_until: Option<Timestamp>,
+}
+
+impl Post {
+    pub(super) const fn circumstances(&self) -> Circumstances {
+        Circumstances { mute: None, held: self.held_until.is_some() }
+    }
+}
+
+/// What is told of in order: a watch goes by its row, which stays the same under another name.
+pub(super) fn topic(watch_id: i64, strategy: &str) -> String {
+    format!("{watch_id}/{strategy}")
+}
+
 impl Judged {
+    /// A run of which nothing could be seen.
+    pub(super) async fn nothing(store: &Store, slot: &Slot, around: Around) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            states: store.signal_states(slot.watch_id).await?,
+            settled: true,
+            current: Vec::new(),
+            error: None,
+            signals: Vec::new(),
+            verdicts: Vec::new(),
+            found: Found::default(),
+            around,
+            now: slot.now,
+        })
+    }
+
+    /// What fires and is no longer asked for has no end of its own: an item whose page was taken out of
+    /// the list, a symbol that is no longer named.
+    fn close_what_is_no_longer_asked(&mut self, watch: &Watch, slot: &Slot, orphans: &HashSet<String>) {
+        if orphans.is_empty() {
+            return;
+        }
+        for judge in watch.judges.iter().filter(|judge| judge.policy.resolved) {
+            let seen: HashSet<String> = self
+                .signals
+                .iter()
+                .filter(|signal| signal.strategy == judge.name)
+                .map(|signal| signal.subject.clone())
+                .collect();
+            let open: Vec<(String, SignalState)> = self
+                .states
+                .get(&judge.name)
+                .into_iter()
+                .flatten()
+                .filter(|(subject, state)| {
+                    state.firing && state.told && orphans.contains(*subject) && !seen.contains(*subject)
+                })
+                .map(|(subject, state)| (subject.clone(), state.clone()))
+                .collect();
+            for (subject, state) in open {
+                let name = watch.source.describe(&subject);
+                let lasted = lasted(state.since, slot.now);
+                let words = Words {
+                    title: format!("Closed: {name} is no longer watched"),
+                    body: format!("It was {} for {lasted}.", state.state.replace('_', " ")),
+                    url: None,
+                };
+                let signal = Signal::level(&subject, &state.state, false).summary(words.title.clone());
+                let next = SignalState { firing: false, told: false, since: slot.now, ..state.clone() };
+                self.settle(slot.watch_id, &judge.name, &subject, next);
+                let reason = Reason::Resolved;
+                let alert = alert(watch, &judge.name, &signal, reason, state.since, slot.now, words.clone());
+                let post = self.post(watch, slot.watch_id, &judge.name);
+                self.tell(watch, &post, words, vec![alert]);
+            }
+        }
+    }
+
     fn decide_all(&mut self, watch: &Watch, slot: &Slot, judge: &Judge, signals: &[Signal]) {
         let none = HashMap::new();
         let verdicts = news::decide_all(
@@ -225,9 +306,9 @@ impl Judged {
         if let Some(state) = announced {
             self.settle(slot.watch_id, &judge.name, ANNOUNCED, state);
         }
-        let topic = format!("{}/{}", watch.name, judge.name);
+        let post = self.post(watch, slot.watch_id, &judge.name);
         for (words, alerts) in messages {
-            self.tell(watch, &topic, &watch.notify, words, alerts);
+            self.tell(watch, &post, words, alerts);
         }
     }
 
@@ -324,20 +405,28 @@ impl Judged {
         Circumstances { mute: None, held: self.around.held_until.is_some() }
     }
 
+    /// Whether beginnings of something are kept quiet.
+    pub(super) fn is_muted(&self, about: &About<'_>) -> bool {
+        self.around.mute(about).is_some()
+    }
+
+    /// To whom the news of a strategy goes, and when.
+    pub(super) fn post(&self, watch: &Watch, watch_id: i64, strategy: &str) -> Post {
+        Post {
+            topic: topic(watch_id, strategy),
+            notifiers: watch.notify.clone(),
+            urgent: watch.urgent,
+            held_until: self.around.held_until,
+        }
+    }
+
     /// Keeps what was settled on elsewhere.
     pub(super) fn settle(&mut self, watch_id: i64, strategy: &str, subject: &str, state: SignalState) {
         self.found.states.push((watch_id, strategy.to_owned(), subject.to_owned(), state));
     }
 
     /// Writes one delivery for each notifier, with these alerts, to be sent in the order of their topic.
-    pub(super) fn tell(
-        &mut self,
-        watch: &Watch,
-        topic: &str,
-        notifiers: &[String],
-        mut words: Words,
-        alerts: Vec<Alert>,
-    ) {
+    pub(super) fn tell(&mut self, watch: &Watch, post: &Post, mut words: Words, alerts: Vec<Alert>) {
         for ended in self.around.ended(&alerts) {
             if !words.body.is_empty() {
                 words.body.push('\n');
@@ -346,17 +435,17 @@ impl Judged {
             self.found.silences_told.push(ended.id);
         }
         let alert_ids: Vec<String> = alerts.iter().map(|alert| alert.id.clone()).collect();
-        self.found.deliveries.extend(notifiers.iter().map(|notifier| NewDelivery {
+        self.found.deliveries.extend(post.notifiers.iter().map(|notifier| NewDelivery {
             id: Uuid::now_v7().to_string(),
             notifier: notifier.clone(),
             title: words.title.clone(),
             body: words.body.clone(),
             url: words.url.clone(),
             alert_ids: alert_ids.clone(),
-            topic: topic.to_owned(),
-            urgent: watch.urgent,
+            topic: post.topic.clone(),
+            urgent: post.urgent,
             created_at: self.now,
-            held_until: self.around.held_until,
+            held_until: post.held_until,
         }));
         self.found.alerts.extend(alerts);
     }

@@ -15,6 +15,7 @@ pub use repair::Repair;
 pub use serve::serve;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -30,8 +31,9 @@ use crate::plugin::{FetchError, Needs, Seen};
 use crate::store::{Found, GapChange, LastSeen, Marks, RunCommit, SeenSubject, Store};
 use crate::watchlist::{Roster, Watch};
 
-use around::Around;
-use hosts::{Hosts, Turned, silent_host, stances};
+use around::{Around, SaidToEnd};
+use hosts::{Hosts, Speaker, Turning, silent_host, stances};
+use judge::Judged;
 use repair::{Repairs, Windows};
 
 /// Runs watches, one at a time each.
@@ -40,6 +42,9 @@ pub struct Runner {
     memory: Mutex<HashMap<i64, Memory>>,
     /// Hosts of which we said that they block us or do not answer.
     hosts: Hosts,
+    said: Arc<SaidToEnd>,
+    /// The newest roster.
+    generation: AtomicU64,
     repairs: Repairs,
 }
 
@@ -55,17 +60,18 @@ struct Memory {
     reread_at: Option<Timestamp>,
     /// How far back the bars of the last answer about each subject went.
     windows: Arc<Windows>,
-    /// The table it was learned under.
+    /// The table and the roster it was learned under.
     spec_hash: Option<u64>,
+    generation: u64,
 }
 
 /// A run up to its commit.
-struct Prepared {
+struct Prepared<'r> {
     report: Report,
     commit: RunCommit,
     learned: Option<Learned>,
     /// Hosts of which this run says something new.
-    turned: Turned,
+    turning: Turning<'r>,
 }
 
 /// What a run teaches about the next one.
@@ -168,7 +174,14 @@ impl Runner {
             .map(|(watch, marks)| (watch, Memory { marks: Arc::new(marks), ..Memory::default() }))
             .collect();
         let hosts = Hosts::load(&store).await?;
-        Ok(Self { store, memory: Mutex::new(memory), hosts, repairs: Repairs::default() })
+        Ok(Self {
+            store,
+            memory: Mutex::new(memory),
+            hosts,
+            said: Arc::default(),
+            generation: AtomicU64::new(0),
+            repairs: Repairs::default(),
+        })
     }
 
     /// Runs a watch and commits what it found.
@@ -176,16 +189,23 @@ impl Runner {
     /// # Errors
     /// When the database refuses; a failure of the source is an outcome, not an error.
     pub async fn run(&self, roster: &Roster, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
-        let Prepared { report, commit, learned, turned } = self.prepare(roster, watch, slot).await?;
+        let Prepared { report, commit, learned, turning } = self.prepare(roster, watch, slot).await?;
+        let said = commit.found.as_ref().map(|found| found.silences_told.clone()).unwrap_or_default();
         if let Err(error) = self.store.commit_run(commit).await {
-            self.hosts.take_back(&turned);
+            self.said.take_back(&said);
             return Err(error.into());
+        }
+        // What a run under way during a reload said may not have been stored; the next one says it again.
+        if roster.generation == self.generation.load(Ordering::Relaxed) {
+            turning.stored();
+        } else {
+            self.said.take_back(&said);
         }
         metrics::counter!("stakeout_runs_total", "source" => watch.source_kind,
             "outcome" => report.outcome.as_str())
         .increment(1);
         if let Some(learned) = learned {
-            self.remember(watch, slot.watch_id, learned);
+            self.remember(roster, watch, slot.watch_id, learned);
         }
         Ok(report)
     }
@@ -194,23 +214,34 @@ impl Runner {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn commit_broken(&self, watch: &Watch, slot: &Slot) -> anyhow::Result<()> {
+    pub async fn commit_broken(
+        &self,
+        roster: &Roster,
+        watch: &Arc<Watch>,
+        slot: &Slot,
+    ) -> anyhow::Result<Report> {
         self.forget(slot.watch_id);
         let finished_at = Timestamp::now();
-        let why = "the run broke; this is a fault of the program";
-        let gap = slots::left_behind(watch, slot, true, Some(why), finished_at);
+        let why = "the run broke; this is a fault of the program".to_owned();
+        let around = Around::look(&self.store, roster, watch, Arc::clone(&self.said), slot.now).await?;
+        let mut judged = Judged::nothing(&self.store, slot, around).await?;
+        own::judge_run(watch, slot, Outcome::Failed, Some(&why), false, &mut judged);
+        let (report, mut found) = judged.finish(watch, Outcome::Failed, Some(why.clone()));
+        found.gap = slots::left_behind(watch, slot, true, Some(&why), finished_at).map(GapChange::Left);
         let commit = RunCommit {
+            spec_hash: watch.spec_hash(),
             watch_id: slot.watch_id,
             trigger: slot.trigger,
             due_at: slot.due_at,
             started_at: slot.now,
             finished_at,
             outcome: Outcome::Failed,
-            error: Some(why.into()),
+            error: Some(why),
             next_due_at: watch.timetable.next_after(finished_at.max(slot.due_at)),
-            found: gap.map(|gap| Box::new(Found { gap: Some(GapChange::Left(gap)), ..Found::default() })),
+            found: Some(Box::new(found)),
         };
-        Ok(self.store.commit_run(commit).await?)
+        self.store.commit_run(commit).await?;
+        Ok(report)
     }
 
     /// Runs a watch without leaving a trace.
@@ -222,15 +253,43 @@ impl Runner {
         self.prepare(roster, watch, slot).await.map(|prepared| prepared.report)
     }
 
+    /// From now on only runs of this roster count: what others found may no longer hold.
+    pub fn expect(&self, generation: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+
+    /// Takes note of a new roster: what was settled on is looked at anew, watches that are gone are
+    /// forgotten, and hosts that nobody asks any more are no longer spoken of. Answers whether that is told.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn reloaded(&self, roster: &Roster, now: Timestamp) -> anyhow::Result<bool> {
+        self.expect(roster.generation);
+        let ids: HashSet<i64> = roster.watches.values().map(|(id, _)| *id).collect();
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| ids.contains(id));
+        self.hosts.keep_only(&ids);
+        let mut is_told = false;
+        for host in self.hosts.abandoned(roster, now) {
+            is_told |= closing::close_host(&self.store, roster, &host, now).await?;
+            self.hosts.forget(&host);
+        }
+        Ok(is_told)
+    }
+
     /// Asks everything anew at the next run.
     pub fn forget(&self, watch_id: i64) {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(&watch_id);
     }
 
-    async fn prepare(&self, roster: &Roster, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Prepared> {
+    async fn prepare(
+        &self,
+        roster: &Roster,
+        watch: &Arc<Watch>,
+        slot: &Slot,
+    ) -> anyhow::Result<Prepared<'_>> {
         let started = Instant::now();
         let needs = Needs { now: slot.now, bars: watch.bars() };
-        let memory = self.recall(watch, slot.watch_id);
+        let memory = self.recall(roster, watch, slot.watch_id);
         // A bar that was open when it was read is closed now, though the answer may be the same.
         let again = memory.reread_at.is_some_and(|reread_at| slot.now >= reread_at);
         let nothing = HashMap::new();
@@ -246,6 +305,7 @@ impl Runner {
             }
             RunCommit {
                 watch_id: slot.watch_id,
+                spec_hash: watch.spec_hash(),
                 trigger: slot.trigger,
                 due_at: slot.due_at,
                 started_at: slot.now,
@@ -258,17 +318,23 @@ impl Runner {
                 found,
             }
         };
+        // Every answer counts, also those after one that brings news of its host.
+        let owes = unchanged
+            && answers
+                .iter()
+                .map(|answer| self.hosts.answered(answer.request.authority(), slot.watch_id))
+                .fold(false, |owes, host| owes | host);
         let nothing_new = unchanged
             && memory.settled
             && !watch.moves_with_time()
             && memory.stale_at.is_none_or(|stale_at| slot.now < stale_at)
-            && answers.iter().all(|answer| self.hosts.is_well(answer.request.host()));
+            && !owes;
         if nothing_new {
             return Ok(Prepared {
                 report: Report::empty(watch, Outcome::Unchanged),
                 commit: commit(Outcome::Unchanged, None, None),
                 learned: None,
-                turned: Vec::new(),
+                turning: Turning::none(&self.hosts),
             });
         }
         let (mut outcome, mut error) = outcome_of(&answers, unchanged);
@@ -276,14 +342,15 @@ impl Runner {
         let last = self.store.last_seen(slot.watch_id).await?;
         let seen = self.see(watch, slot, &answers, last).await?;
         let windows = repair::windows(&seen.fresh, slot.now);
-        let around = Around::look(&self.store, roster, watch, slot.now).await?;
+        let around = Around::look(&self.store, roster, watch, Arc::clone(&self.said), slot.now).await?;
         let mut judged = judge::judge(&self.store, watch, slot, seen, around, answered).await?;
         if let Some(why) = judged.error.take() {
             outcome = Outcome::Failed;
             error = Some(error.map_or(why.clone(), |error| format!("{error}; {why}")));
         }
         let stances = stances(&answers);
-        let mut turned = self.hosts.judge(&self.store, watch, slot, &stances, &mut judged).await?;
+        let speaker = Speaker { store: &self.store, roster, watch, slot };
+        let mut turning = self.hosts.judge(speaker, &stances, &mut judged).await?;
         let stale_at =
             if answered { own::judge_age(&self.store, watch, slot, &mut judged).await? } else { None };
         let silent = silent_host(&answers, &stances).filter(|_| outcome == Outcome::Failed);
@@ -291,15 +358,7 @@ impl Runner {
         if let Some(silent) = silent.filter(|_| !host_down)
             && own::would_tell(watch, outcome, error.as_deref(), &judged)
         {
-            if self.hosts.is_silent_for_several(&silent.0) {
-                let told =
-                    self.hosts.tell_down(&self.store, roster, watch, slot, &silent, &mut judged).await?;
-                turned.extend(told);
-                host_down = true;
-            } else if self.hosts.is_silent_since_before(&silent.0, watch.failing.after) {
-                // Others that ask it will be heard before the next run.
-                host_down = roster.watches_asking(&silent.0, slot.now) > 1;
-            }
+            host_down = self.hosts.take_over(&mut turning, speaker, &silent, &mut judged).await?;
         }
         own::judge_run(watch, slot, outcome, error.as_deref(), host_down, &mut judged);
         // What failed in part works again even when the same answers come back.
@@ -318,7 +377,7 @@ impl Runner {
             report,
             commit: commit(outcome, error, Some(Box::new(found))),
             learned: Some(Learned { marks: known, settled, stale_at, reread_at, windows }),
-            turned,
+            turning,
         })
     }
 
@@ -330,7 +389,9 @@ impl Runner {
         answers: &[Answer],
         last: HashMap<String, LastSeen>,
     ) -> Result<View, sqlx::Error> {
-        let mut view = View { last, ..View::default() };
+        let all_answered = answers.iter().all(|answer| answer.result.is_ok());
+        let asked = all_answered.then(|| answers.iter().map(|answer| answer.key).collect());
+        let mut view = View { last, asked, ..View::default() };
         let mut same = HashSet::new();
         let mut complete = HashSet::new();
         for answer in answers {
@@ -367,15 +428,24 @@ impl Runner {
         Ok(view)
     }
 
-    fn recall(&self, watch: &Watch, watch_id: i64) -> Memory {
+    fn recall(&self, roster: &Roster, watch: &Watch, watch_id: i64) -> Memory {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = memory.get(&watch_id).cloned().unwrap_or_default();
+        let mut known = memory.get(&watch_id).cloned().unwrap_or_default();
         // Another table may ask for something else of the same answer. After a start there is none yet, and
         // what the store knows is known under the present one.
-        if known.spec_hash.is_none_or(|hash| hash == watch.spec_hash()) { known } else { Memory::default() }
+        if known.spec_hash.is_some_and(|hash| hash != watch.spec_hash()) {
+            return Memory::default();
+        }
+        // Another roster may want something else told of it.
+        known.settled &= known.generation == roster.generation;
+        known
     }
 
-    fn remember(&self, watch: &Watch, watch_id: i64, learned: Learned) {
+    fn remember(&self, roster: &Roster, watch: &Watch, watch_id: i64, learned: Learned) {
+        // A run that was under way during a reload knows nothing of the present roster.
+        if roster.generation != self.generation.load(Ordering::Relaxed) {
+            return self.forget(watch_id);
+        }
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let known = memory.entry(watch_id).or_default();
         if known.spec_hash != Some(watch.spec_hash()) {
@@ -389,6 +459,7 @@ impl Runner {
         known.stale_at = learned.stale_at;
         known.reread_at = learned.reread_at;
         known.spec_hash = Some(watch.spec_hash());
+        known.generation = roster.generation;
     }
 }
 
@@ -403,6 +474,8 @@ struct View {
     absent: Vec<Observation>,
     /// The last view of every subject.
     last: HashMap<String, LastSeen>,
+    /// Everything that is asked, when all of it was answered.
+    asked: Option<HashSet<u64>>,
 }
 
 impl Report {

@@ -61,7 +61,9 @@ pub(super) fn decide_all(bench: &Bench<'_>, signals: &[Signal]) -> Result<Decide
     for signal in signals {
         let known = known.get(&signal.subject);
         let circumstances = around.circumstances(&about(watch, &judge.name, &signal.subject));
-        let decision = decide(known, signal, &policy, circumstances, now);
+        let mut decision = decide(known, signal, &policy, circumstances, now);
+        // The announcement lists it, also where it was known before.
+        decision.next.told |= announcing && decision.next.firing;
         let why = around.reason(&decision, reason(known, &decision, &policy));
         if let Some(reason) = decision.verdict.news() {
             news.push(News { signal, reason, since: decision.since });

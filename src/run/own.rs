@@ -55,7 +55,7 @@ pub(super) fn judge_run(
     };
     let words = Words { title, ..Words::default() };
     let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
-    judged.tell(watch, &topic(watch), &watch.notify, words, vec![alert]);
+    judged.tell(watch, &judged.post(watch, slot.watch_id, RUN), words, vec![alert]);
 }
 
 /// Whether this run makes "failing" news.
@@ -73,10 +73,6 @@ fn failing(outcome: Outcome, error: Option<&str>) -> Option<Signal> {
     };
     let why = error.unwrap_or_default();
     Some(Signal::level(FAILING, state, firing).severity(Severity::Warning).summary(why))
-}
-
-fn topic(watch: &Watch) -> String {
-    format!("{}/{RUN}", watch.name)
 }
 
 /// Data that stand still for too long are told, and so is that they move again. Answers from when on,
@@ -112,7 +108,7 @@ pub(super) async fn judge_age(
         };
         let words = Words { title, ..Words::default() };
         let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
-        judged.tell(watch, &topic(watch), &watch.notify, words, vec![alert]);
+        judged.tell(watch, &judged.post(watch, slot.watch_id, RUN), words, vec![alert]);
     }
     Ok(Some(stale_at))
 }

@@ -78,9 +78,13 @@ async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl 
         }
         Err(_) => {
             error!(watch.name = %name, "A run of watch `{name}` broke; the watch goes on");
-            if let Err(error) = runner.commit_broken(watch, &slot).await {
-                error!(watch.name = %name, error = format!("{error:#}"), "The broken run could not be stored");
-                tokio::time::sleep(REFUSED_WAIT).await;
+            match runner.commit_broken(roster, watch, &slot).await {
+                Ok(report) if report.deliveries > 0 => told(),
+                Ok(_) => {}
+                Err(error) => {
+                    error!(watch.name = %name, error = format!("{error:#}"), "The broken run could not be stored");
+                    tokio::time::sleep(REFUSED_WAIT).await;
+                }
             }
         }
     }

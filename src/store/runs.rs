@@ -15,6 +15,9 @@ use crate::model::{Alert, Candle, Interval, Observation, Outcome, SignalState, T
 pub struct RunCommit {
     /// Whose run it was.
     pub watch_id: i64,
+    /// The table that it ran by. When the watch has another by now, only the run itself is stored: what it
+    /// found was judged by what no longer holds.
+    pub spec_hash: u64,
     /// What asked for it.
     pub trigger: Trigger,
     /// The slot.
@@ -168,7 +171,17 @@ async fn insert_brief(connection: &mut SqliteConnection, runs: &[&RunCommit]) ->
 }
 
 async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Result<(), sqlx::Error> {
-    let Some(found) = run.found.as_deref() else { return Ok(()) };
+    let nothing = Found::default();
+    let is_current: bool = sqlx::query_scalar(
+        r#"select exists (select 1 from watch where id = ?1 and spec_hash = ?2 and removed_at is null
+                          and (enabled or ?3 = 'manual'))"#,
+    )
+    .bind(run.watch_id)
+    .bind(signed(run.spec_hash))
+    .bind(run.trigger.as_str())
+    .fetch_one(&mut *connection)
+    .await?;
+    let found = run.found.as_deref().filter(|_| is_current).unwrap_or(&nothing);
     let [observations, signals, alerts] = found.counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
     let run_id: i64 = sqlx::query_scalar(
         r#"insert into run (watch_id, "trigger", due_at, started_at, finished_at, outcome, error,
@@ -227,7 +240,9 @@ async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Resu
         .execute(&mut *connection)
         .await?;
     }
-    if let Some(change) = &found.gap {
+    // Slots have passed whatever the watch has come to mean since.
+    let gap = run.found.as_deref().and_then(|found| found.gap.as_ref());
+    if let Some(change) = gap.filter(|change| is_current || matches!(change, GapChange::Left(_))) {
         super::gaps::write(connection, run.watch_id, change).await?;
     }
     super::alerts::insert(connection, run_id, run.watch_id, millis(run.started_at), &found.alerts).await?;

@@ -216,17 +216,17 @@ async fn fates(
     specs: &[WatchSpec],
 ) -> Result<Vec<(i64, String, Fate)>, sqlx::Error> {
     // A run that was under way when its watch was removed may have opened an episode since.
-    let rows: Vec<(i64, String, i64, bool)> = sqlx::query_as(
-        "select id, name, spec_hash, enabled from watch
-         where origin = 'file' and (removed_at is null or exists
-             (select 1 from signal_state
-              where watch_id = watch.id and state ->> 'firing' and state ->> 'told'))",
+    let rows: Vec<(i64, String, i64, bool, bool)> = sqlx::query_as(
+        "select id, name, spec_hash, enabled,
+                removed_at is null or exists (select 1 from signal_state where watch_id = watch.id)
+         from watch where origin = 'file'",
     )
     .fetch_all(&mut *connection)
     .await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
+    // A former name counts as long as no row has the new one, in the list or not.
     let stored: HashSet<&str> = rows.iter().map(|(_, name, ..)| name.as_str()).collect();
     let mut by_name: HashMap<&str, &WatchSpec> =
         specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
@@ -235,7 +235,11 @@ async fn fates(
             by_name.entry(was).or_insert(spec);
         }
     }
-    let fate = |(id, name, hash, enabled): &(i64, String, i64, bool)| match by_name.get(name.as_str()) {
+    let fate = |(id, name, hash, enabled, counts): &(i64, String, i64, bool, bool)| match by_name
+        .get(name.as_str())
+        .filter(|_| *counts)
+    {
+        None if !counts => None,
         None => Some((*id, name.clone(), Fate::Removed)),
         Some(spec) if *enabled && !spec.enabled => Some((*id, spec.name.clone(), Fate::Disabled)),
         Some(spec) if spec.spec_hash.cast_signed() != *hash => Some((*id, spec.name.clone(), Fate::Changed)),
@@ -264,7 +268,7 @@ async fn affected(
                 case when state ->> 'told' and state ->> 'firing' then
                     (select alert from alert
                      where alert.watch_id = signal_state.watch_id and alert.strategy = signal_state.strategy
-                       and alert.subject = signal_state.subject
+                       and alert.subject = signal_state.subject and alert.status = 'firing'
                      order by created_at desc, id desc limit 1)
                 end
          from signal_state where watch_id in (select value from json_each(?))",
@@ -291,6 +295,18 @@ async fn affected(
         affected.into_values().filter(|affected| !affected.states.is_empty()).collect();
     affected.sort_by_key(|affected| affected.watch_id);
     Ok(affected)
+}
+
+impl Store {
+    /// Forgets what no longer means anything, and stores what is told of it.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing is changed.
+    pub async fn close_episodes(&self, closing: Closing, now: Timestamp) -> Result<(), WriteError> {
+        self.writer
+            .write(move |connection| Box::pin(async move { apply(connection, &closing, millis(now)).await }))
+            .await
+    }
 }
 
 async fn apply(connection: &mut SqliteConnection, closing: &Closing, now: i64) -> Result<(), sqlx::Error> {

@@ -136,6 +136,7 @@ mod tests {
             last_told_at: None,
             last_told_value: None,
             streak: 0,
+            streak_since: None,
             waits: false,
         }
     }

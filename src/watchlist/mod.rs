@@ -6,6 +6,7 @@ mod build;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -51,6 +52,8 @@ pub struct Roster {
     pub http: http::Http,
     /// Each watch with its row, by name.
     pub watches: HashMap<String, (i64, Arc<Watch>)>,
+    /// Which roster of this process it is; a later one has a larger number.
+    pub generation: u64,
 }
 
 impl Roster {
@@ -60,17 +63,19 @@ impl Roster {
         let row =
             |watch: &Arc<Watch>| Some((watch.name.clone(), (*ids.get(&watch.name)?, Arc::clone(watch))));
         let watches = watchlist.watches.iter().filter_map(row).collect();
-        Self { watchlist, http, watches }
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let generation = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { watchlist, http, watches, generation }
     }
 
-    /// How many watches ask a host.
+    /// The watches that ask a host.
     #[must_use]
-    pub fn watches_asking(&self, host: &str, now: Timestamp) -> usize {
+    pub fn watches_asking(&self, host: &str, now: Timestamp) -> Vec<&Arc<Watch>> {
         let asks = |watch: &Watch| {
             let needs = Needs { now, bars: watch.bars() };
-            watch.source.requests(&needs).iter().any(|request| request.host() == host)
+            watch.source.requests(&needs).iter().any(|request| request.authority() == host)
         };
-        self.watches.values().filter(|(_, watch)| watch.enabled && asks(watch)).count()
+        self.watches.values().map(|(_, watch)| watch).filter(|watch| watch.enabled && asks(watch)).collect()
     }
 }
 
@@ -137,6 +142,12 @@ pub struct Judge {
 }
 
 impl Watch {
+    /// When the quiet hours end that a moment lies in.
+    #[must_use]
+    pub fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.quiet_hours.and_then(|hours| hours.end_after(now, &self.zone))
+    }
+
     /// Whether a text holds a secret of the configuration, such as the key in an address.
     #[must_use]
     pub fn reveals(&self, text: &str) -> bool {

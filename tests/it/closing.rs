@@ -168,3 +168,56 @@ async fn the_plan_says_what_a_reload_would_do_and_does_nothing() {
     assert!(text.contains("-  two    removed; its history stays; 1 open alert ends with a note"), "{text}");
     assert_eq!(harness.messages().await.len(), 2, "nothing was done");
 }
+
+#[tokio::test]
+async fn a_run_that_was_under_way_during_a_reload_does_not_undo_it() {
+    let harness = both_told().await;
+    harness.site().show("/one", number(12).after(std::time::Duration::from_millis(400)));
+    let under_way = tick(&harness, "one", 1);
+    let reload = async {
+        crate::harness::until("the slow page is asked", async || {
+            (harness.site().asked("/one").len() > 1).then_some(())
+        })
+        .await;
+        assert!(harness.reload(&TWO.replacen("above = 10", "above = 20", 1)).await);
+    };
+    tokio::join!(under_way, reload);
+    harness.site().show("/one", number(12));
+    tick(&harness, "one", 2).await;
+    assert_eq!(
+        harness.titles().await[2..],
+        ["Closed: n is above 10: 11"],
+        "closed once, and not begun again"
+    );
+    harness.site().show("/one", number(21));
+    tick(&harness, "one", 3).await;
+    assert_eq!(harness.titles().await[3..], ["n is above 20: 21"]);
+}
+
+#[tokio::test]
+async fn an_item_whose_page_is_taken_out_of_the_list_is_closed() {
+    let toml = r#"
+[watch.shops]
+source = { kind = "shop", url = ["{origin}/a", "{origin}/b"] }
+every = "1m"
+"#;
+    let product = |sku: &str| {
+        crate::harness::Page::html(&format!(
+            "<script type=\"application/ld+json\">{{\"@context\": \"https://schema.org\", \"@type\": \"Product\", \
+             \"sku\": \"{sku}\", \"name\": \"Thing {sku}\", \"offers\": {{\"@type\": \"Offer\", \"price\": \"9.99\", \
+             \"priceCurrency\": \"EUR\", \"availability\": \"https://schema.org/InStock\"}}}}</script>"
+        ))
+    };
+    let harness = Harness::start(toml).await;
+    harness.site().show("/a", product("A1"));
+    harness.site().show("/b", product("B1"));
+    tick(&harness, "shops", 0).await;
+    assert_eq!(harness.messages().await.len(), 1, "{:?}", harness.titles().await);
+    assert!(harness.reload(&toml.replace(", \"{origin}/b\"", "")).await);
+    tick(&harness, "shops", 1).await;
+    let titles = harness.titles().await;
+    assert_eq!(titles.len(), 2, "{titles:?}");
+    assert!(titles[1].starts_with("Closed: ") && titles[1].contains("no longer watched"), "{titles:?}");
+    tick(&harness, "shops", 2).await;
+    assert_eq!(harness.messages().await.len(), 2);
+}

@@ -54,7 +54,7 @@ async fn tells_its_end_and_stops_no_other(case: &str, page: Page) {
         harness.tick_at("prices", minutes_after("2026-11-20T10:00:00Z", minute)).await;
     }
     let titles = harness.titles().await;
-    assert_eq!(titles[2..], ["n is above 10: 12", "prices works again after 3 min"], "{case}");
+    assert_eq!(titles[2..], ["n is above 10: 12", "prices works again after 4 min"], "{case}");
 }
 
 /// What is known of the watch's subjects.
@@ -136,7 +136,7 @@ async fn a_failure_that_ends_while_the_daemon_is_down_is_told_to_be_over() {
     for minute in 60..=62 {
         harness.tick_at("prices", minutes_after("2026-11-20T10:00:00Z", minute)).await;
     }
-    assert_eq!(harness.titles().await[1..], ["prices works again after 58 min"]);
+    assert_eq!(harness.titles().await[1..], ["prices works again after 59 min"]);
 }
 
 const SHARES: &str = r#"

@@ -145,7 +145,7 @@ async fn while_what_it_depends_on_fails_only_ends_are_told_and_checks_go_on() {
     tick(&harness, "router", 5).await;
     tick(&harness, "behind", 5).await;
     let titles = harness.titles().await;
-    assert_eq!(titles[1..], ["router works again after 3 min", "n is above 10: 11"]);
+    assert_eq!(titles[1..], ["router works again after 4 min", "n is above 10: 11"]);
 
     // What was told is ended, whatever fails.
     harness.site().show("/router", Page::new("gone").status(404));
@@ -182,7 +182,7 @@ async fn a_thousand_watches_of_a_host_that_is_down_are_one_message_and_one_when_
     for n in 1..=4 {
         assert!(minute(&harness, n).await.iter().all(|outcome| *outcome == Outcome::Failed));
     }
-    assert_eq!(harness.titles().await, ["127.0.0.1 does not answer"]);
+    assert_eq!(harness.titles().await, [format!("{} does not answer", harness.site().host())]);
     let body = harness.messages().await[0].json()["data"]["body"].as_str().unwrap().to_owned();
     assert!(body.contains("503") && body.contains("1000 watches"), "{body}");
 
@@ -195,7 +195,55 @@ async fn a_thousand_watches_of_a_host_that_is_down_are_one_message_and_one_when_
     show(&number(9));
     minute(&harness, 6).await;
     minute(&harness, 7).await;
-    assert_eq!(harness.titles().await[1..], ["127.0.0.1 answers again after 3 min"]);
+    assert_eq!(harness.titles().await[1..], [format!("{} answers again after 3 min", harness.site().host())]);
+}
+
+#[tokio::test]
+async fn two_broken_pages_of_a_host_that_answers_are_told_as_themselves_and_do_not_flap() {
+    let harness = Harness::start(&TWO.replace("depends_on = [\"router\"]", "").replace(
+        "[watch.behind]",
+        "[watch.fine]\nsource = { kind = \"json\", url = \"{origin}/fine\", pointer = \"/n\" }\nevery = \"1m\"\n[watch.behind]",
+    ))
+    .await;
+    harness.site().show("/fine", number(1));
+    for watch in ["router", "behind"] {
+        harness.site().show(&format!("/{watch}"), Page::new("broken").status(500));
+    }
+    for minute in 0..8 {
+        for watch in ["router", "fine", "behind"] {
+            tick(&harness, watch, minute).await;
+        }
+    }
+    let titles = harness.titles().await;
+    assert_eq!(titles.len(), 2, "{titles:?}");
+    assert!(titles.iter().all(|title| title.contains("is failing: ")), "{titles:?}");
+}
+
+#[tokio::test]
+async fn a_dependency_that_is_disabled_keeps_nothing_quiet() {
+    let harness = Harness::start(TWO).await;
+    harness.site().show("/router", Page::new("gone").status(404));
+    harness.site().show("/behind", number(9));
+    tick(&harness, "router", 0).await;
+    tick(&harness, "behind", 0).await;
+    assert!(harness.reload(&TWO.replacen("every", "enabled = false\nevery", 1)).await);
+    harness.site().show("/behind", number(11));
+    tick(&harness, "behind", 1).await;
+    assert_eq!(harness.titles().await, ["n is above 10: 11"]);
+}
+
+#[tokio::test]
+async fn a_host_that_nobody_asks_any_more_is_no_longer_spoken_of() {
+    let harness = Harness::start(TWO).await;
+    for watch in ["router", "behind"] {
+        harness.site().show(&format!("/{watch}"), Page::new("Too Many Requests").status(429));
+    }
+    tick(&harness, "router", 0).await;
+    let host = harness.site().host();
+    let elsewhere = TWO.replace("{origin}", "http://127.0.0.1:9");
+    assert!(harness.reload(&elsewhere).await);
+    let titles = harness.titles().await;
+    assert_eq!(titles, [format!("{host} blocks us"), format!("Closed: no watch asks {host} any more")]);
 }
 
 #[tokio::test]
@@ -212,7 +260,7 @@ async fn a_host_that_was_down_before_the_start_is_told_once_as_well() {
         tick(&harness, "router", minute).await;
         tick(&harness, "behind", minute).await;
     }
-    assert_eq!(harness.titles().await, ["127.0.0.1 does not answer"]);
+    assert_eq!(harness.titles().await, [format!("{} does not answer", harness.site().host())]);
 }
 
 #[tokio::test]

@@ -196,6 +196,11 @@ impl Site {
         format!("http://{}", self.address)
     }
 
+    /// The server as the daemon names it.
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
+    }
+
     fn scene(&self) -> MutexGuard<'_, Scene> {
         self.scene.lock().unwrap()
     }

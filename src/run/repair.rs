@@ -133,7 +133,7 @@ impl Runner {
         } else {
             in_vain(&gap, slot.now, &errors)
         };
-        self.commit_repair(slot, started, &gap, series, errors, settled).await.map(Some)
+        self.commit_repair(watch, slot, started, series, errors, settled).await.map(Some)
     }
 
     /// Stores that a repair broke, so that it is not tried for ever.
@@ -234,9 +234,9 @@ impl Runner {
     /// Stores what came, the gap as it stands now, and the repair as a run of its own.
     async fn commit_repair(
         &self,
+        watch: &Watch,
         slot: &Slot,
         started: Instant,
-        gap: &Gap,
         series: Series,
         errors: Vec<FetchError>,
         settled: Settled,
@@ -248,7 +248,7 @@ impl Runner {
             (false, false) => Outcome::Failed,
         };
         let repair = Repair {
-            first_due_at: gap.first_due_at,
+            first_due_at: slot.due_at,
             outcome: settled.outcome,
             why: settled.why.clone().or_else(|| said(&errors)),
         };
@@ -256,8 +256,9 @@ impl Runner {
             // The past does not depend on how it is judged.
             spec_hash: None,
             watch_id: slot.watch_id,
+            spec_hash: watch.spec_hash(),
             trigger: slot.trigger,
-            due_at: gap.first_due_at,
+            due_at: slot.due_at,
             started_at: slot.now,
             finished_at: after(slot.now, started),
             outcome,

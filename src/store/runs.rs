@@ -240,7 +240,9 @@ async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Resu
         .execute(&mut *connection)
         .await?;
     }
-    if let Some(change) = &found.gap {
+    // Slots have passed whatever the watch has come to mean since.
+    let gap = run.found.as_deref().and_then(|found| found.gap.as_ref());
+    if let Some(change) = gap.filter(|change| is_current || matches!(change, GapChange::Left(_))) {
         super::gaps::write(connection, run.watch_id, change).await?;
     }
     super::alerts::insert(connection, run_id, run.watch_id, millis(run.started_at), &found.alerts).await?;

@@ -538,3 +538,25 @@ async fn slots_are_told_from_runs_and_gaps_and_go_with_the_runs() {
     stage.store.prune(&keep, minutes(75)).await.unwrap();
     assert_eq!(slots(at(NOW), minutes(99)).await, []);
 }
+
+#[tokio::test]
+async fn slots_have_passed_also_when_the_watch_has_changed_but_its_gap_is_not_filled_by_what_it_was() {
+    let (stage, id) = Stage::with_watch().await;
+    let outdated = async |change| {
+        let found = Found { gap: Some(change), ..Found::default() };
+        let commit = RunCommit { spec_hash: 99, ..run(id, at(NOW), Some(found)) };
+        stage.store.commit_run(commit).await.unwrap();
+        stage.store.gap(id, minutes(1)).await.unwrap().unwrap()
+    };
+    let left = outdated(GapChange::Left(gap(1, 3, Some(minutes(4))))).await;
+    assert_eq!((left.slots, left.outcome), (3, SlotOutcome::Skipped));
+    let settled = Settled {
+        id: left.id,
+        last_due_at: left.last_due_at,
+        outcome: SlotOutcome::Repaired,
+        attempts: 1,
+        next_attempt_at: None,
+        why: None,
+    };
+    assert_eq!(outdated(GapChange::Settled(settled)).await, left);
+}

@@ -17,7 +17,10 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
-pub use keys::{Alerting, Daemon, Fetch, LogFormat, Pace, Reminder, Retention, Retry, Stale, WatchKeys, Web};
+pub use keys::{
+    Alerting, Budget, Daemon, Fetch, LogFormat, NotifyKeys, Pace, Reminder, Retention, Retry, Stale,
+    WatchKeys, Web,
+};
 pub use mistake::{Mistake, Mistakes};
 
 /// One file of the configuration.

@@ -20,4 +20,4 @@ pub use period::Period;
 pub use run::{Outcome, RunRequest, Trigger};
 pub use secret::Secret;
 pub use signal::{OnFirst, PolicyDefaults, Severity, Signal, SignalState};
-pub use silence::{About, Matchers, Silence};
+pub use silence::{About, Matchers, SILENCE_OF, Silence};

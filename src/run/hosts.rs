@@ -90,9 +90,14 @@ pub(super) fn silent_host(
 impl Hosts {
     pub(super) async fn load(store: &Store) -> Result<Self, sqlx::Error> {
         let states = store.signal_states(DAEMON).await?.remove(RUN).unwrap_or_default();
-        let told = states.into_iter().filter(|(_, state)| state.firing).map(|(host, state)| {
-            let trouble = if state.state == "down" { Trouble::Down } else { Trouble::Blocked };
-            (host, Health { told: Some(trouble), ..Health::default() })
+        let told = states.into_iter().filter(|(_, state)| state.firing).filter_map(|(host, state)| {
+            let trouble = match state.state.as_str() {
+                "down" => Trouble::Down,
+                "blocked" => Trouble::Blocked,
+                // Not of a host: how a notifier stands.
+                _ => return None,
+            };
+            Some((host, Health { told: Some(trouble), ..Health::default() }))
         });
         Ok(Self(Mutex::new(told.collect())))
     }

@@ -13,7 +13,7 @@ use super::news::{self, ANNOUNCED, Bench, Decided, about};
 use super::{NamedSignal, NamedVerdict, Report, Slot, View};
 use crate::alerting::{Circumstances, Decision, Mute, Policy, Quiet, Verdict, decide, is_pending, reason};
 use crate::model::{
-    Alert, Candle, Interval, Observation, Outcome, Past, Reading, Signal, SignalState, Silence,
+    Alert, Candle, Interval, Observation, Outcome, Past, Reading, SILENCE_OF, Signal, SignalState, Silence,
 };
 use crate::plugin::{self, Words};
 use crate::store::{Found, NewDelivery, Store};
@@ -391,5 +391,5 @@ fn verdicts_as_json(verdicts: &[NamedVerdict]) -> Option<String> {
 fn ended_silence(silence: &Silence, watch: &Watch) -> String {
     let at = silence.ends_at.to_zoned(watch.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
     let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
-    format!("The silence of {} ended at {at}{comment}", silence.matchers)
+    format!("{SILENCE_OF}{} ended at {at}{comment}", silence.matchers)
 }

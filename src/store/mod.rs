@@ -21,7 +21,10 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
 pub use observations::{HistoryRow, LastSeen};
-pub use outbox::{Claimed, NewDelivery, Settlement};
+pub use outbox::{
+    Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
+    StoredDelivery, Text, Waiting, Which,
+};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, RunCommit, SeenSubject};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};

@@ -118,7 +118,8 @@ every = "1m"
     news(&harness, 1).await;
     harness.settled().await;
     assert_eq!(harness.site().posts("discord").len(), 2, "the next one is tried all the same");
-    assert_eq!(harness.site().posts("hook").len(), 2);
+    let news = harness.site().posts("hook").into_iter().filter(|post| !post.title().starts_with("`discord`"));
+    assert_eq!(news.count(), 2);
     let sql = "select notifier, status, attempts, last_error from delivery where status != 'delivered'";
     let dead = harness.stage.rows::<(String, String, i64, String)>(sql).await;
     assert_eq!(dead.len(), 1);

@@ -16,7 +16,7 @@ pub struct Retention {
     pub candles: Period,
     /// Runs.
     pub runs: Period,
-    /// Alerts, and deliveries that are settled.
+    /// Alerts, and deliveries that are settled, with their attempts.
     pub alerts: Period,
 }
 
@@ -38,7 +38,7 @@ pub struct Pruned {
 const STEP: i64 = 5_000;
 
 /// Each deletes at most `?2` rows older than `?1`.
-const STATEMENTS: [&str; 5] = [
+const STATEMENTS: [&str; 6] = [
     "delete from observation where id in (select id from observation where last_seen_at < ?1
          and id not in (select observation_id from subject where observation_id is not null) limit ?2)",
     "delete from candle where (watch_id, subject, interval, open_time) in
@@ -47,6 +47,8 @@ const STATEMENTS: [&str; 5] = [
     "delete from run where started_at < ?1 and id in (select id from run order by id limit ?2)",
     "delete from delivery where id in (select id from delivery
          where created_at < ?1 and status in ('delivered', 'dead') limit ?2)",
+    "delete from attempt where (delivery_id, attempt) in (select delivery_id, attempt from attempt
+         where at < ?1 and not exists (select 1 from delivery where id = delivery_id) limit ?2)",
     "delete from alert where id in (select id from alert where created_at < ?1
          and not exists (select 1 from delivery, json_each(alert_ids)
                          where status in ('pending', 'sending') and value = alert.id) limit ?2)",
@@ -58,7 +60,8 @@ impl Store {
     /// # Errors
     /// [`WriteError`]; what went before it is gone.
     pub async fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, WriteError> {
-        let ages = [keep.observations, keep.candles, keep.runs, keep.alerts, keep.alerts];
+        let ages =
+            [keep.observations, keep.candles, keep.runs, keep.alerts, keep.alerts, keep.alerts];
         let mut pruned = Pruned::default();
         for (statement, age) in STATEMENTS.into_iter().zip(ages) {
             let before = now.checked_sub(age.0).map_or(i64::MIN, millis);

@@ -392,12 +392,12 @@ async fn pruning_keeps_the_last_of_each_subject_and_what_still_waits() {
         tell(&stage, id, vec![delivery(name, "hook", minutes(-20 * day))]).await;
     }
     stage.claim("hook", at(NOW), Duration::from_secs(60)).await.unwrap();
-    stage.settle("sent", Settlement::Delivered, at(NOW)).await;
+    stage.settle("sent", Settlement::Delivered, minutes(-12 * day)).await;
     let ten_days = Period::from_secs(10 * 86_400);
     let keep = Retention { observations: ten_days, candles: ten_days, runs: ten_days, alerts: ten_days };
     let pruned = stage.store.prune(&keep, at(NOW)).await.unwrap();
-    // Two observations of `a`, three bars, five runs, one delivery and its alert.
-    assert_eq!(pruned.rows, 2 + 3 + 5 + 1 + 1);
+    // Two observations of `a`, three bars, five runs, one delivery, its attempt and its alert.
+    assert_eq!(pruned.rows, 2 + 3 + 5 + 1 + 1 + 1);
     let left = stage.store.last_observations(id, &["a", "b"], 9).await.unwrap();
     let left: Vec<&str> = left.iter().map(|past| past.observation.subject.as_str()).collect();
     assert_eq!(left, ["a", "b"], "the last of each stays, however old");

@@ -3,6 +3,8 @@
 mod claim;
 mod look;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

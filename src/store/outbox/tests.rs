@@ -37,7 +37,7 @@ impl Stage {
             first_due_at: None,
             next_due_at: None,
         };
-        let watch_id = store.synchronise(vec![spec], at(NOW)).await.unwrap().ids["w"];
+        let watch_id = store.synchronise(vec![spec], at(NOW), |_| Vec::new()).await.unwrap().ids["w"];
         Self { _folder: folder, store, watch_id }
     }
 

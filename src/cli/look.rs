@@ -122,7 +122,7 @@ impl Alerts {
     }
 }
 
-async fn open(watchlist: &Watchlist) -> anyhow::Result<Store> {
+pub(super) async fn open(watchlist: &Watchlist) -> anyhow::Result<Store> {
     match Store::open_existing(&watchlist.daemon.data_dir).await? {
         Some(store) => Ok(store),
         None => bail!("there is no database in {} yet", watchlist.daemon.data_dir.display()),

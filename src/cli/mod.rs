@@ -5,6 +5,7 @@ mod check;
 mod kinds;
 mod look;
 mod once;
+mod outbox;
 mod plan;
 mod run;
 mod silence;
@@ -54,6 +55,9 @@ enum Command {
     History(look::History),
     /// What was told
     Alerts(look::Alerts),
+    /// Messages that wait or were given up
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
     /// Keep the beginnings of something quiet for a while
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
@@ -153,6 +157,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
         Command::Alerts(alerts) => alerts.print().await,
+        Command::Outbox(outbox) => outbox.run().await,
         Command::Silence(silence) => silence.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),

@@ -60,8 +60,7 @@ impl Store {
     /// # Errors
     /// [`WriteError`]; what went before it is gone.
     pub async fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, WriteError> {
-        let ages =
-            [keep.observations, keep.candles, keep.runs, keep.alerts, keep.alerts, keep.alerts];
+        let ages = [keep.observations, keep.candles, keep.runs, keep.alerts, keep.alerts, keep.alerts];
         let mut pruned = Pruned::default();
         for (statement, age) in STATEMENTS.into_iter().zip(ages) {
             let before = now.checked_sub(age.0).map_or(i64::MIN, millis);

@@ -85,12 +85,14 @@ struct Ready<'q> {
     head: bool,
     /// It is, or one behind it is.
     urgent: bool,
+    /// Since when it has been due.
+    due_at: Timestamp,
 }
 
 impl Ready<'_> {
     /// Whoever has been due for longest goes first.
     fn turn(&self) -> (Timestamp, i64) {
-        (self.row.next_at.max(self.row.created_at), self.row.seq)
+        (self.due_at, self.row.seq)
     }
 
     /// What was tried may have arrived: it goes on as it is.
@@ -118,7 +120,10 @@ fn ready(queue: &Queue, now: Timestamp) -> (Vec<Ready<'_>>, Option<Timestamp>) {
     let mut open: HashSet<&str> = HashSet::new();
     let mut ready = Vec::new();
     let mut wait = queue.next_held_at;
+    // What was written later is never due earlier, also when the clock was set back between.
+    let mut written_at = Timestamp::MIN;
     for row in &queue.waiting {
+        written_at = written_at.max(row.created_at);
         let topic = row.topic.as_str();
         if closed.get(topic).is_some_and(|first| *first < row.seq) {
             continue;
@@ -133,7 +138,7 @@ fn ready(queue: &Queue, now: Timestamp) -> (Vec<Ready<'_>>, Option<Timestamp>) {
             continue;
         }
         let head = topic.is_empty() || open.insert(topic);
-        ready.push(Ready { row, head, urgent });
+        ready.push(Ready { row, head, urgent, due_at: row.next_at.max(written_at) });
     }
     (ready, wait)
 }

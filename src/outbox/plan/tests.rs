@@ -67,7 +67,8 @@ fn the_table_of_what_is_sent_next() {
     let many = Waiting { alerts: 299, ..held(1, "a", -5) };
     for (case, waiting, terms, expected) in [
         ("nothing", vec![], plain(), Wait(None)),
-        ("the oldest", vec![row(1, "a", 5), row(2, "b", 9)], plain(), Send(2)),
+        ("the oldest", vec![row(1, "a", 9), row(2, "b", 5)], plain(), Send(1)),
+        ("the oldest, after the clock was set back", vec![row(1, "a", 5), row(2, "b", 9)], plain(), Send(1)),
         ("the first of a topic", vec![row(1, "a", 5), row(2, "a", 9)], plain(), Send(1)),
         ("one without a topic", vec![tried(1, "", 9), row(2, "", 1)], plain(), Send(2)),
         (

@@ -45,7 +45,7 @@ impl Stage {
 }
 
 /// The rule of who goes next is the outbox's; here the oldest that is due does.
-fn oldest_due(now: Timestamp) -> impl FnOnce(&Queue) -> Choice + Send + 'static {
+fn oldest_due(now: Timestamp) -> impl Fn(&Queue) -> Choice + Send + 'static {
     move |queue| match queue.waiting.iter().find(|row| row.next_at <= now) {
         Some(row) => Choice::Send(row.seq),
         None => Choice::Wait(queue.waiting.iter().map(|row| row.next_at).chain(queue.next_held_at).min()),
@@ -65,7 +65,7 @@ impl Stage {
         notifier: &str,
         now: Timestamp,
         lease: Duration,
-        choose: impl FnOnce(&Queue) -> Choice + Send + 'static,
+        choose: impl Fn(&Queue) -> Choice + Send + 'static,
     ) -> Claim {
         let text = |kind: DeliveryKind, carried: &[Carried]| Text {
             title: format!("a {} of {}", kind.as_str(), carried.len()),

@@ -10,8 +10,9 @@ use super::super::{Store, WriteError, from_json, millis, time};
 use super::DeliveryKind;
 use crate::model::{Alert, SignalState};
 
-/// How many waiting deliveries are looked at to choose the next: the oldest.
-const MOST_LOOKED_AT: i64 = 1_000;
+/// How many waiting deliveries are looked at to choose the next: the oldest. Mostly one of a few can go; only
+/// when none of them can, or when many are to be gathered, more are looked at.
+const LOOKED_AT: [i64; 2] = [50, 1_000];
 
 /// What waits for one notifier.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -148,7 +149,7 @@ impl Store {
         now: Timestamp,
         lease: Duration,
         window: Option<Duration>,
-        choose: impl FnOnce(&Queue) -> Choice + Send + 'static,
+        choose: impl Fn(&Queue) -> Choice + Send + 'static,
         compose: impl FnOnce(DeliveryKind, &[Carried]) -> Text + Send + 'static,
     ) -> Result<Claim, WriteError> {
         if !self.has_waiting(notifier).await? {
@@ -159,8 +160,16 @@ impl Store {
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
-                    let queue = queue(connection, &notifier, now, window).await?;
-                    let seq = match choose(&queue) {
+                    let mut choice = Choice::Wait(None);
+                    for most in LOOKED_AT {
+                        let queue = queue(connection, &notifier, now, window, most).await?;
+                        choice = choose(&queue);
+                        let is_all = i64::try_from(queue.waiting.len()).is_ok_and(|count| count < most);
+                        if is_all || matches!(choice, Choice::Send(_)) {
+                            break;
+                        }
+                    }
+                    let seq = match choice {
                         Choice::Wait(until) => return Ok(Claim::Nothing(until)),
                         Choice::Send(seq) => seq,
                         Choice::Gather(kind, seqs) => {
@@ -216,18 +225,15 @@ async fn queue(
     notifier: &str,
     now: Timestamp,
     window: Option<Duration>,
+    most: i64,
 ) -> Result<Queue, sqlx::Error> {
     let read = async |connection: &mut SqliteConnection, sql: &'static str| {
-        let rows: Vec<WaitingRow> = sqlx::query_as(sql)
-            .bind(notifier)
-            .bind(millis(now))
-            .bind(MOST_LOOKED_AT)
-            .fetch_all(connection)
-            .await?;
+        let rows: Vec<WaitingRow> =
+            sqlx::query_as(sql).bind(notifier).bind(millis(now)).bind(most).fetch_all(connection).await?;
         Ok::<Vec<Waiting>, sqlx::Error>(rows.into_iter().map(waiting).collect())
     };
     let mut rows = read(connection, waiting!("")).await?;
-    if rows.len() >= usize::try_from(MOST_LOOKED_AT).unwrap_or(usize::MAX) {
+    if i64::try_from(rows.len()).is_ok_and(|count| count >= most) && has_urgent(connection, notifier).await? {
         // What is urgent stands in no queue.
         rows.extend(read(connection, waiting!(concat!("and topic in ", urgent_topics!()))).await?);
         rows.sort_by_key(|row| row.seq);
@@ -265,6 +271,16 @@ async fn queue(
         ahead: ahead.into_iter().map(|(topic, seq, _)| (topic, seq)).collect(),
         sent: sent.into_iter().map(|(at, kind)| (time(at), DeliveryKind::of(&kind))).collect(),
     })
+}
+
+async fn has_urgent(connection: &mut SqliteConnection, notifier: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select 1 from delivery
+                        where notifier = ? and status in ('pending', 'sending') and urgent = 1)",
+    )
+    .bind(notifier)
+    .fetch_one(connection)
+    .await
 }
 
 fn waiting(row: WaitingRow) -> Waiting {

@@ -63,7 +63,7 @@ impl Stage {
         self.store.commit_run(commit).await.unwrap();
     }
 
-    async fn claim(&self, choice: impl FnOnce(&Queue) -> Choice + Send + 'static) -> Claim {
+    async fn claim(&self, choice: impl Fn(&Queue) -> Choice + Send + 'static) -> Claim {
         let window = Some(Duration::from_secs(3_600));
         let words = |kind: DeliveryKind, carried: &[Carried]| Text {
             title: kind.as_str().into(),
@@ -77,7 +77,7 @@ impl Stage {
     }
 
     async fn gather(&self, kind: DeliveryKind, seqs: Vec<i64>) -> Claimed {
-        match self.claim(move |_| Choice::Gather(kind, seqs)).await {
+        match self.claim(move |_| Choice::Gather(kind, seqs.clone())).await {
             Claim::Ours(claimed) => *claimed,
             nothing @ Claim::Nothing(_) => panic!("{nothing:?}"),
         }
@@ -90,7 +90,7 @@ impl Stage {
             Choice::Wait(None)
         })
         .await;
-        seen.try_recv().unwrap_or_default()
+        seen.try_iter().last().unwrap_or_default()
     }
 
     async fn settle(&self, id: &str, settlement: Settlement) -> u64 {

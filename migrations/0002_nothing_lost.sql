@@ -21,7 +21,9 @@ create table delivery_in_order (
     next_attempt_at integer not null,
     lease_until     integer,
     last_error      text,
-    delivered_at    integer
+    delivered_at    integer,
+    retried_at      integer,                  -- when a person asked to try again: patience begins anew
+    dropped_at      integer                   -- when a person gave it up: nobody need look at it again
 );
 insert into delivery_in_order
     (id, run_id, notifier, title, body, url, alert_ids, status, attempts, parts_done, created_at,
@@ -32,6 +34,10 @@ from delivery order by created_at, id;
 drop table delivery;
 alter table delivery_in_order rename to delivery;
 create index delivery_waiting on delivery (notifier, seq) where status in ('pending', 'sending');
+create index delivery_urgent on delivery (notifier, topic) where status in ('pending', 'sending') and urgent = 1;
+-- What later ones of the same topic wait for.
+create index delivery_ahead on delivery (notifier, topic)
+    where status in ('pending', 'sending') and (carried_by is not null or held = 1);
 create index delivery_delivered on delivery (notifier, delivered_at) where carried_by is null;
 create index delivery_carried on delivery (carried_by) where carried_by is not null;
 create index delivery_created on delivery (created_at);
@@ -46,6 +52,7 @@ create table attempt (
     why         text,
     primary key (delivery_id, attempt)
 ) without rowid;
+create index attempt_at on attempt (at);
 
 -- The last alert of a subject, for the end of what it began.
 create index alert_subject on alert (watch_id, strategy, subject, created_at);

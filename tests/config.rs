@@ -133,6 +133,18 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
             &["`rsi` reads candles, but this source gives"],
         ),
         (
+            "no bundle",
+            "[notify.a]\nkind = 'console'\nbundle = 'soon'",
+            "config.toml:3:10: notify `a`: bundle:",
+            &["`soon` is not a length of time"],
+        ),
+        (
+            "no budget",
+            "[notify.a]\nkind = 'console'\nbudget = '20 an hour'",
+            "config.toml:3:10: notify `a`: budget:",
+            &["`20 an hour` is no budget", "\"20/h\""],
+        ),
+        (
             "unknown notifier",
             "[notify.trading]\nkind = 'console'\n[watch.a]\nsource = { kind = 'yahoo', symbols = 'A' }\nevery = '1m'\nnotify = ['tradin']",
             "config.toml:6:10: watch `a`: notify:",

@@ -163,6 +163,9 @@ fn the_example_shows_every_key() {
             assert!(shown.contains(&key), "config.example.toml does not show `{key}` of [{path}]");
         }
     }
+    for key in ["bundle", "budget"] {
+        assert!(example["notify"]["console"].get(key).is_some(), "config.example.toml does not show `{key}`");
+    }
     for kind in names_of(notifiers::KINDS) {
         let of_kind = |(_, table): &(&String, &toml::Value)| table["kind"].as_str() == Some(kind);
         let table = example["notify"].as_table().unwrap().iter().find(of_kind);

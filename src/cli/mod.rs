@@ -7,6 +7,7 @@ mod explain;
 mod kinds;
 mod look;
 mod once;
+mod outbox;
 mod plan;
 mod replay;
 mod run;
@@ -62,6 +63,9 @@ enum Command {
     Explain(explain::Explain),
     /// What would have been told: the stored history through the strategies, without sending anything
     Replay(replay::Replay),
+    /// Messages that wait or were given up
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
     /// Keep the beginnings of something quiet for a while
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
@@ -170,6 +174,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Alerts(alerts) => alerts.print().await,
         Command::Explain(explain) => explain.print().await,
         Command::Replay(replay) => replay.print().await,
+        Command::Outbox(outbox) => outbox.run().await,
         Command::Silence(silence) => silence.run().await,
         Command::Backup(backup) => backup.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,

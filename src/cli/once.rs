@@ -101,7 +101,7 @@ impl Once {
     async fn stored(&self, watchlist: Watchlist, http: Http, watch: &Arc<Watch>) -> anyhow::Result<Report> {
         let store = Store::open(&watchlist.daemon.data_dir).await?;
         let synced = daemon::synchronise(&store, &watchlist).await?;
-        let roster = Roster::new(watchlist, http, &synced.ids);
+        let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
         let runner = Runner::new(store.clone()).await?;
         let slot = self.slot(synced.ids.get(&watch.name).copied().unwrap_or_default());
         runner.expect(roster.generation);

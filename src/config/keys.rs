@@ -1,9 +1,11 @@
 //! The keys of the daemon's own tables, with their defaults.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
@@ -240,6 +242,63 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
+/// Of `[notify.NAME]`, what a notifier of any kind understands; the other keys are its kind's own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotifyKeys {
+    /// From the first message on so long, what comes is gathered into one.
+    pub bundle: Period,
+    /// At most so many messages in so long; what is beyond is gathered into digests.
+    pub budget: Option<Budget>,
+}
+
+/// At most so many messages in any stretch of so long: `"20/h"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// How many messages, at least 1.
+    pub messages: usize,
+    /// In how long: a minute, an hour or a day.
+    pub window: Duration,
+}
+
+/// What a budget may be counted by.
+const WINDOWS: [(&str, u64); 3] = [("min", 60), ("h", 3_600), ("d", 86_400)];
+
+/// More than this in a minute is no limit.
+const LARGEST_BUDGET: usize = 10_000;
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no budget; write it like \"20/h\", \"5/min\" or \"100/d\"");
+        let (messages, unit) = text.split_once('/').ok_or_else(wrong)?;
+        let messages = messages.trim().parse().map_err(|_| wrong())?;
+        let (_, seconds) = WINDOWS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wrong)?;
+        if messages == 0 {
+            return Err(format!("`{text}` would let nothing through; at least 1 message must be allowed"));
+        }
+        if messages > LARGEST_BUDGET {
+            return Err(format!("`{text}` is more than anyone sends; the most is {LARGEST_BUDGET}"));
+        }
+        Ok(Self { messages, window: Duration::from_secs(*seconds) })
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = WINDOWS.iter().find(|(_, seconds)| *seconds == self.window.as_secs());
+        write!(f, "{}/{}", self.messages, unit.map_or("h", |(name, _)| name))
+    }
+}
+
+impl<'de> Deserialize<'de> for Budget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 /// `[alerting]`: defaults for every watch.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -359,4 +418,21 @@ pub struct WatchKeys {
     pub cooldown: Option<Period>,
     /// As in `[alerting]`.
     pub quiet_hours: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_read_as_people_write_it() {
+        for (text, messages, seconds) in [("20/h", 20, 3_600), (" 5 / min ", 5, 60), ("100/d", 100, 86_400)] {
+            let budget: Budget = text.parse().unwrap();
+            assert_eq!(budget, Budget { messages, window: Duration::from_secs(seconds) });
+            assert_eq!(budget.to_string(), text.replace(' ', ""));
+        }
+        for text in ["20", "20/", "h/20", "-1/h", "0/h", "2.5/h", "20/week", "99999/min"] {
+            assert!(text.parse::<Budget>().unwrap_err().contains(text), "{text}");
+        }
+    }
 }

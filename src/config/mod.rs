@@ -18,7 +18,8 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
 pub use keys::{
-    Alerting, BackupKeys, Daemon, Fetch, LogFormat, Pace, Reminder, Retention, Retry, Stale, WatchKeys, Web,
+    Alerting, BackupKeys, Budget, Daemon, Fetch, LogFormat, NotifyKeys, Pace, Reminder, Retention, Retry,
+    Stale, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
 

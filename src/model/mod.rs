@@ -21,5 +21,5 @@ pub use period::Period;
 pub use run::{Outcome, RunEnd, RunRequest, Trigger};
 pub use secret::Secret;
 pub use signal::{OnFirst, PolicyDefaults, Severity, Signal, SignalState};
-pub use silence::{About, Matchers, Silence};
+pub use silence::{About, Matchers, SILENCE_OF, Silence};
 pub use slot::{Coverage, SlotOutcome, Stretch};

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// How a line begins that says that a silence has ended; such a line stands under whatever is told next.
+pub const SILENCE_OF: &str = "The silence of ";
+
 /// A person's "not now": mutes openings of what it matches, never their ends, and always ends itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {

@@ -134,6 +134,7 @@ impl Hosts {
             let trouble = match state.state.as_str() {
                 "down" => Trouble::Down,
                 "blocked" => Trouble::Blocked,
+                // Not of a host: how a notifier stands.
                 _ => return None,
             };
             Some((host, Health { told: Some(trouble), ..Health::default() }))

@@ -14,7 +14,8 @@ use super::own::{RUN, lasted};
 use super::{NamedSignal, NamedVerdict, Report, Slot, View};
 use crate::alerting::{Circumstances, Decision, Mute, Policy, Quiet, Verdict, decide, is_pending, reason};
 use crate::model::{
-    About, Alert, Candle, Interval, Observation, Outcome, Past, Reading, Reason, Signal, SignalState, Silence,
+    About, Alert, Candle, Interval, Observation, Outcome, Past, Reading, Reason, SILENCE_OF, Signal,
+    SignalState, Silence,
 };
 use crate::plugin::{self, Words};
 use crate::store::{Found, LastSeen, NewDelivery, Store};
@@ -501,5 +502,5 @@ fn verdicts_as_json(verdicts: &[NamedVerdict]) -> Option<String> {
 fn ended_silence(silence: &Silence, watch: &Watch) -> String {
     let at = silence.ends_at.to_zoned(watch.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string();
     let comment = if silence.comment.is_empty() { String::new() } else { format!(": {}", silence.comment) };
-    format!("The silence of {} ended at {at}{comment}", silence.matchers)
+    format!("{SILENCE_OF}{} ended at {at}{comment}", silence.matchers)
 }

@@ -253,10 +253,8 @@ impl Runner {
             why: settled.why.clone().or_else(|| said(&errors)),
         };
         let commit = RunCommit {
-            // The past does not depend on how it is judged.
-            spec_hash: None,
+            spec_hash: Some(watch.spec_hash()),
             watch_id: slot.watch_id,
-            spec_hash: watch.spec_hash(),
             trigger: slot.trigger,
             due_at: slot.due_at,
             started_at: slot.now,

@@ -117,14 +117,23 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn notifiers_told(&self, strategy: &str, subject: &str) -> Result<Vec<String>, sqlx::Error> {
-        sqlx::query_scalar(
-            "select distinct delivery.notifier from delivery, json_each(delivery.alert_ids) told
-             where told.value = (select id from alert where strategy = ? and subject = ?
-                                 order by created_at desc, id desc limit 1)",
-        )
-        .bind(strategy)
-        .bind(subject)
-        .fetch_all(&self.read)
-        .await
+        notifiers_told(&self.read, strategy, subject).await
     }
+}
+
+/// Who was told last about something.
+pub(super) async fn notifiers_told<'c>(
+    connection: impl sqlx::Executor<'c, Database = sqlx::Sqlite>,
+    strategy: &str,
+    subject: &str,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select distinct delivery.notifier from delivery, json_each(delivery.alert_ids) told
+         where told.value = (select id from alert where strategy = ? and subject = ?
+                             order by created_at desc, id desc limit 1)",
+    )
+    .bind(strategy)
+    .bind(subject)
+    .fetch_all(connection)
+    .await
 }

@@ -35,7 +35,10 @@ pub use gaps::{Gap, GapChange, NewGap, Settled};
 pub use health::Tally;
 pub use memo::Note;
 pub use observations::{HistoryRow, LastSeen};
-pub use outbox::{Claimed, NewDelivery, Settlement};
+pub use outbox::{
+    Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
+    StoredDelivery, Text, Waiting, Which,
+};
 pub use past::{DeliveryRow, GapRow, RunRow, SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, RunCommit, SeenSubject};

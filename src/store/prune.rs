@@ -20,7 +20,7 @@ pub struct Retention {
     pub candles: Period,
     /// Runs, and gaps between them.
     pub runs: Period,
-    /// Alerts, and deliveries that are settled.
+    /// Alerts, and deliveries that are settled, with their attempts.
     pub alerts: Period,
 }
 
@@ -50,7 +50,7 @@ const PAGES: i64 = 500;
 const SPARE_PAGES: i64 = 256;
 
 /// Each deletes at most `?2` rows older than `?1`.
-const STATEMENTS: [&str; 6] = [
+const STATEMENTS: [&str; 7] = [
     "delete from observation where id in (select id from observation where last_seen_at < ?1
          and id not in (select observation_id from subject where observation_id is not null) limit ?2)",
     "delete from candle where (watch_id, subject, interval, open_time) in
@@ -60,6 +60,8 @@ const STATEMENTS: [&str; 6] = [
     "delete from gap where id in (select id from gap where last_due_at < ?1 limit ?2)",
     "delete from delivery where id in (select id from delivery
          where created_at < ?1 and status in ('delivered', 'dead') limit ?2)",
+    "delete from attempt where (delivery_id, attempt) in (select delivery_id, attempt from attempt
+         where at < ?1 and not exists (select 1 from delivery where id = delivery_id) limit ?2)",
     "delete from alert where id in (select id from alert where created_at < ?1
          and not exists (select 1 from delivery, json_each(alert_ids)
                          where status in ('pending', 'sending') and value = alert.id) limit ?2)",
@@ -71,7 +73,8 @@ impl Store {
     /// # Errors
     /// [`WriteError`]; what went before it is gone.
     pub async fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, WriteError> {
-        let ages = [keep.observations, keep.candles, keep.runs, keep.runs, keep.alerts, keep.alerts];
+        let ages =
+            [keep.observations, keep.candles, keep.runs, keep.runs, keep.alerts, keep.alerts, keep.alerts];
         let mut pruned = Pruned::default();
         for (statement, age) in STATEMENTS.into_iter().zip(ages) {
             let before = now.checked_sub(age.0).map_or(i64::MIN, millis);

@@ -45,6 +45,43 @@ impl Stage {
     }
 }
 
+/// The rule of who goes next is the outbox's; here the oldest that is due does.
+fn oldest_due(now: Timestamp) -> impl Fn(&Queue) -> Choice + Send + 'static {
+    move |queue| match queue.waiting.iter().find(|row| row.next_at <= now) {
+        Some(row) => Choice::Send(row.seq),
+        None => Choice::Wait(queue.waiting.iter().map(|row| row.next_at).chain(queue.next_held_at).min()),
+    }
+}
+
+impl Stage {
+    async fn claim(&self, notifier: &str, now: Timestamp, lease: Duration) -> Option<Claimed> {
+        match self.claim_by(notifier, now, lease, oldest_due(now)).await {
+            Claim::Ours(claimed) => Some(*claimed),
+            Claim::Nothing(_) => None,
+        }
+    }
+
+    async fn claim_by(
+        &self,
+        notifier: &str,
+        now: Timestamp,
+        lease: Duration,
+        choose: impl Fn(&Queue) -> Choice + Send + 'static,
+    ) -> Claim {
+        let text = |kind: DeliveryKind, carried: &[Carried]| Text {
+            title: format!("a {} of {}", kind.as_str(), carried.len()),
+            body: carried.iter().map(|one| one.title.as_str()).collect::<Vec<_>>().join("\n"),
+            url: None,
+        };
+        self.store.claim_delivery(notifier, now, lease, None, choose, text).await.unwrap()
+    }
+
+    async fn settle(&self, id: &str, settlement: Settlement, now: Timestamp) {
+        let about = ("run", "notifier x".to_owned());
+        self.store.settle_delivery(id, settlement, now, about, |_, _, _| None).await.unwrap();
+    }
+}
+
 fn minutes(count: i64) -> Timestamp {
     at(NOW) + SignedDuration::from_mins(count)
 }
@@ -278,16 +315,17 @@ async fn a_claimed_delivery_is_ours_until_the_lease_runs_out() {
     let (stage, id) = Stage::with_watch().await;
     tell(&stage, id, vec![delivery("one", "hook", at(NOW))]).await;
     let lease = Duration::from_secs(600);
-    let claim = async |minute| stage.store.claim_delivery("hook", minutes(minute), lease).await.unwrap();
-    assert!(stage.store.claim_delivery("other", at(NOW), lease).await.unwrap().is_none());
+    let claim = async |minute| stage.claim("hook", minutes(minute), lease).await;
+    assert!(stage.claim("other", at(NOW), lease).await.is_none());
     let first = claim(0).await.unwrap();
     assert_eq!((first.id.as_str(), first.attempt, first.alerts.len()), ("one", 1, 1));
     assert!(claim(9).await.is_none());
-    assert_eq!(stage.store.next_delivery_at("hook").await.unwrap(), Some(minutes(10)));
+    let next = stage.claim_by("hook", minutes(9), lease, oldest_due(minutes(9))).await;
+    assert_eq!(next, Claim::Nothing(Some(minutes(10))));
     assert_eq!(claim(10).await.unwrap().attempt, 2);
     stage.store.release_deliveries().await.unwrap();
     assert_eq!(claim(11).await.unwrap().attempt, 3, "a start gives back at once what was being sent");
-    stage.store.settle_delivery("one", Settlement::Delivered, minutes(11)).await.unwrap();
+    stage.settle("one", Settlement::Delivered, minutes(11)).await;
     assert!(claim(60).await.is_none());
     assert_eq!(stage.store.delivery_counts().await.unwrap(), (0, 0));
 }
@@ -297,14 +335,14 @@ async fn a_delivery_is_tried_again_when_it_is_time_and_keeps_its_parts() {
     let (stage, id) = Stage::with_watch().await;
     tell(&stage, id, vec![delivery("one", "hook", at(NOW))]).await;
     let lease = Duration::from_secs(600);
-    stage.store.claim_delivery("hook", at(NOW), lease).await.unwrap().unwrap();
+    stage.claim("hook", at(NOW), lease).await.unwrap();
     let retry = Settlement::Retry { at: minutes(2), why: "HTTP 503".into(), parts_done: 3 };
-    stage.store.settle_delivery("one", retry, at(NOW)).await.unwrap();
-    assert!(stage.store.claim_delivery("hook", minutes(1), lease).await.unwrap().is_none());
-    let again = stage.store.claim_delivery("hook", minutes(2), lease).await.unwrap().unwrap();
+    stage.settle("one", retry, at(NOW)).await;
+    assert!(stage.claim("hook", minutes(1), lease).await.is_none());
+    let again = stage.claim("hook", minutes(2), lease).await.unwrap();
     assert_eq!((again.attempt, again.parts_done, again.created_at), (2, 3, at(NOW)));
     let dead = Settlement::Dead { why: "HTTP 404".into() };
-    stage.store.settle_delivery("one", dead, minutes(2)).await.unwrap();
+    stage.settle("one", dead, minutes(2)).await;
     assert_eq!(stage.store.delivery_counts().await.unwrap(), (0, 1));
 }
 
@@ -316,27 +354,25 @@ async fn what_is_buried_while_it_is_being_sent_stays_dead_unless_it_got_through(
     ] {
         let (stage, id) = Stage::with_watch().await;
         tell(&stage, id, vec![delivery("one", "hook", at(NOW)), delivery("two", "kept", at(NOW))]).await;
-        stage.store.claim_delivery("hook", at(NOW), Duration::from_secs(60)).await.unwrap().unwrap();
+        stage.claim("hook", at(NOW), Duration::from_secs(60)).await.unwrap();
         assert_eq!(stage.store.bury_deliveries_without(vec!["kept".into()]).await.unwrap(), 1);
-        stage.store.settle_delivery("one", settlement, at(NOW)).await.unwrap();
+        stage.settle("one", settlement, at(NOW)).await;
         let (pending, dead) = stage.store.delivery_counts().await.unwrap();
         assert_eq!((pending - 1, dead), expected);
     }
 }
 
 #[tokio::test]
-async fn the_oldest_delivery_goes_first() {
+async fn deliveries_are_in_the_order_in_which_they_were_written() {
     let (stage, id) = Stage::with_watch().await;
     for (name, minute) in [("late", 2), ("early", 0), ("middle", 1)] {
         tell(&stage, id, vec![delivery(name, "hook", minutes(minute))]).await;
     }
     let mut order = Vec::new();
-    while let Some(claimed) =
-        stage.store.claim_delivery("hook", minutes(9), Duration::from_secs(60)).await.unwrap()
-    {
+    while let Some(claimed) = stage.claim("hook", minutes(9), Duration::from_secs(60)).await {
         order.push(claimed.id);
     }
-    assert_eq!(order, ["early", "middle", "late"]);
+    assert_eq!(order, ["late", "early", "middle"], "in the order in which they were written");
 }
 
 #[tokio::test]
@@ -357,18 +393,17 @@ async fn pruning_keeps_the_last_of_each_subject_and_what_still_waits() {
     for name in ["sent", "waits"] {
         tell(&stage, id, vec![delivery(name, "hook", minutes(-20 * day))]).await;
     }
-    stage.store.claim_delivery("hook", at(NOW), Duration::from_secs(60)).await.unwrap().unwrap();
-    stage.store.settle_delivery("sent", Settlement::Delivered, at(NOW)).await.unwrap();
+    stage.claim("hook", at(NOW), Duration::from_secs(60)).await.unwrap();
+    stage.settle("sent", Settlement::Delivered, minutes(-12 * day)).await;
     let ten_days = Period::from_secs(10 * 86_400);
     let keep = Retention { observations: ten_days, candles: ten_days, runs: ten_days, alerts: ten_days };
     let pruned = stage.store.prune(&keep, at(NOW)).await.unwrap();
-    // Two observations of `a`, three bars, five runs, one delivery and its alert.
-    assert_eq!(pruned.rows, 2 + 3 + 5 + 1 + 1);
+    // Two observations of `a`, three bars, five runs, one delivery, its attempt and its alert.
+    assert_eq!(pruned.rows, 2 + 3 + 5 + 1 + 1 + 1);
     let left = stage.store.last_observations(id, &["a", "b"], 9).await.unwrap();
     let left: Vec<&str> = left.iter().map(|past| past.observation.subject.as_str()).collect();
     assert_eq!(left, ["a", "b"], "the last of each stays, however old");
-    let claimed =
-        stage.store.claim_delivery("hook", at(NOW), Duration::from_secs(60)).await.unwrap().unwrap();
+    let claimed = stage.claim("hook", at(NOW), Duration::from_secs(60)).await.unwrap();
     assert_eq!((claimed.id.as_str(), claimed.alerts.len()), ("waits", 1), "with the alert that it carries");
     assert_eq!(stage.store.prune(&keep, at(NOW)).await.unwrap().rows, 0);
 }
@@ -544,7 +579,7 @@ async fn slots_have_passed_also_when_the_watch_has_changed_but_its_gap_is_not_fi
     let (stage, id) = Stage::with_watch().await;
     let outdated = async |change| {
         let found = Found { gap: Some(change), ..Found::default() };
-        let commit = RunCommit { spec_hash: 99, ..run(id, at(NOW), Some(found)) };
+        let commit = RunCommit { spec_hash: Some(99), ..run(id, at(NOW), Some(found)) };
         stage.store.commit_run(commit).await.unwrap();
         stage.store.gap(id, minutes(1)).await.unwrap().unwrap()
     };

@@ -9,10 +9,10 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::{Judge, Told, Watch, Watchlist};
 use crate::alerting::{Policy, QuietHours};
-use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, WatchKeys};
+use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, NotifyKeys, WatchKeys};
 use crate::http::{self, HostRules};
 use crate::model::{OnFirst, Period, ReadingKind, did_you_mean, or_known};
-use crate::plugin::{self, Kind, Lookback, Source, Strategy};
+use crate::plugin::{self, Kind, Lookback, Notifier, Source, Strategy};
 use crate::sessions::{AdHoc, Hours};
 use crate::timetable::Timetable;
 use crate::{notifiers, sources, strategies};
@@ -175,9 +175,11 @@ impl Builder<'_, '_> {
         for entry in self.config.notifiers.values() {
             let place = format!("notify `{}`", entry.name);
             let at = Spot { file: entry.place.file, span: entry.place.span.clone(), place: &place };
-            if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, entry.table.clone(), &at, None) {
-                let name = entry.name.clone();
-                built.insert(name.clone(), Arc::new(Told { name, kind: kind.name, notifier }));
+            let mut own = entry.table.clone();
+            let keys = self.notify_keys(&mut own, &at);
+            if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, own, &at, None) {
+                let (name, spec) = (entry.name.clone(), entry.written.clone());
+                built.insert(name.clone(), told(name, kind.name, notifier, spec, keys));
             }
         }
         if self.config.notifiers.is_empty() {
@@ -185,10 +187,21 @@ impl Builder<'_, '_> {
             let at = Spot { file: 0, span: 0..0, place: "notify `console`" };
             if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, table, &at, None) {
                 let name = "console".to_owned();
-                built.insert(name.clone(), Arc::new(Told { name, kind: kind.name, notifier }));
+                let keys = NotifyKeys::default();
+                built.insert(name.clone(), told(name, kind.name, notifier, String::new(), keys));
             }
         }
         built
+    }
+
+    /// Takes the keys out of a notifier's table that one of any kind understands.
+    fn notify_keys(&mut self, table: &mut Spanned<DeTable<'_>>, at: &Spot<'_>) -> NotifyKeys {
+        let mut taken = DeTable::new();
+        for key in ["bundle", "budget"] {
+            taken.extend(table.get_mut().remove_entry(key));
+        }
+        let taken = Spanned::new(table.span(), taken);
+        config::deserialize(taken, at.file, at.place, &mut self.mistakes).unwrap_or_default()
     }
 
     fn watch(&mut self, entry: &Entry<'_>, notifiers: &BTreeMap<String, Arc<Told>>) -> Option<Arc<Watch>> {
@@ -493,6 +506,17 @@ impl Builder<'_, '_> {
             }
         }
     }
+}
+
+fn told(
+    name: String,
+    kind: &'static str,
+    notifier: Box<dyn Notifier>,
+    spec: String,
+    keys: NotifyKeys,
+) -> Arc<Told> {
+    let NotifyKeys { bundle, budget } = keys;
+    Arc::new(Told { name, kind, notifier, spec, bundle, budget })
 }
 
 /// Where a plug-in's table stands, and what to call it.

@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Environment, Mistakes, Stale};
 use crate::http;
-use crate::model::PolicyDefaults;
+use crate::model::{Period, PolicyDefaults};
 use crate::plugin::{Lookback, Needs, Notifier, Source, Span, Strategy};
 use crate::sessions::{AdHoc, Hours};
 use crate::strategies;
@@ -92,6 +92,12 @@ pub struct Told {
     pub kind: &'static str,
     /// The notifier.
     pub notifier: Box<dyn Notifier>,
+    /// Its table as JSON, as it is written.
+    pub spec: String,
+    /// From the first message on so long, what comes is gathered into one; zero for not at all.
+    pub bundle: Period,
+    /// How many messages it takes in how long.
+    pub budget: Option<config::Budget>,
 }
 
 /// One watch, ready to run.

@@ -118,7 +118,8 @@ every = "1m"
     news(&harness, 1).await;
     harness.settled().await;
     assert_eq!(harness.site().posts("discord").len(), 2, "the next one is tried all the same");
-    assert_eq!(harness.site().posts("hook").len(), 2);
+    let news = harness.site().posts("hook").into_iter().filter(|post| !post.title().starts_with("`discord`"));
+    assert_eq!(news.count(), 2);
     let sql = "select notifier, status, attempts, last_error from delivery where status != 'delivered'";
     let dead = harness.stage.rows::<(String, String, i64, String)>(sql).await;
     assert_eq!(dead.len(), 1);
@@ -206,16 +207,4 @@ async fn what_waits_for_a_receiver_that_is_no_longer_configured_is_dead() {
     assert_eq!(rows[0].1, "dead");
     assert!(rows[0].2.as_deref().unwrap().contains("no longer configured"), "{:?}", rows[0]);
     assert_eq!((rows[1].0.as_str(), rows[1].1.as_str()), ("two", "delivered"));
-}
-
-#[tokio::test]
-async fn quiet_hours_hold_messages_back_until_they_end() {
-    let harness = Harness::start(&format!("[alerting]\nquiet_hours = \"22:00-07:00\"\n{NUMBER}")).await;
-    harness.site().show("/number", number(11));
-    harness.tick("number", "2030-11-20T23:00:00Z").await;
-    let sql = "select next_attempt_at, status from delivery";
-    let rows = harness.stage.rows::<(i64, String)>(sql).await;
-    let end = crate::harness::moment("2030-11-21T07:00:00Z").as_millisecond();
-    assert_eq!(rows, [(end, "pending".to_owned())]);
-    assert!(harness.site().posts("hook").is_empty());
 }

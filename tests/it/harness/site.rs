@@ -31,7 +31,41 @@ struct Scene {
     most_at_once: HashMap<String, usize>,
     answers: HashMap<String, VecDeque<Answer>>,
     usual: HashMap<String, Answer>,
+    limits: HashMap<String, Limit>,
     posts: Vec<Post>,
+}
+
+/// How many posts a receiver takes in how long, as Discord counts them.
+struct Limit {
+    most: usize,
+    window: Duration,
+    began: Instant,
+    used: usize,
+}
+
+impl Limit {
+    /// The answer to the next post, with the headers that say how many more there may be.
+    fn answer(&mut self) -> Answer {
+        if self.began.elapsed() >= self.window {
+            (self.began, self.used) = (Instant::now(), 0);
+        }
+        let is_over = self.used == self.most;
+        self.used = self.most.min(self.used + 1);
+        let left = self.window.saturating_sub(self.began.elapsed()).as_secs_f64();
+        let answer = Answer::status(if is_over { 429 } else { 200 })
+            .header("content-type", "application/json")
+            .header("x-ratelimit-limit", &self.most.to_string())
+            .header("x-ratelimit-remaining", &(self.most - self.used).to_string())
+            .header("x-ratelimit-reset-after", &format!("{left:.3}"))
+            .header("x-ratelimit-bucket", "abcd1234");
+        if !is_over {
+            return answer.body("{\"id\": \"1\"}");
+        }
+        let body = format!(
+            "{{\"message\": \"You are being rate limited.\", \"retry_after\": {left:.3}, \"global\": false}}"
+        );
+        answer.header("retry-after", &left.ceil().to_string()).header("x-ratelimit-scope", "user").body(&body)
+    }
 }
 
 /// A request for a page.
@@ -75,6 +109,10 @@ impl Post {
 
     pub(crate) fn title(&self) -> String {
         self.json()["data"]["title"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn body(&self) -> String {
+        self.json()["data"]["body"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn alerts(&self) -> Vec<Value> {
@@ -237,6 +275,12 @@ impl Site {
         scene.usual.insert(hook.to_owned(), answer);
     }
 
+    /// A receiver takes only so many posts in so long.
+    pub(crate) fn limit(&self, hook: &str, most: usize, window: Duration) {
+        let limit = Limit { most, window, began: Instant::now(), used: 0 };
+        self.scene().limits.insert(hook.to_owned(), limit);
+    }
+
     /// Everything that was posted, also what was not taken.
     pub(crate) fn posts(&self, hook: &str) -> Vec<Post> {
         self.scene().posts.iter().filter(|post| post.hook == hook).cloned().collect()
@@ -295,6 +339,7 @@ async fn take(site: &Site, hook: &str, request: Request) -> Response {
     let (answer, number) = {
         let mut scene = site.scene();
         let next = scene.answers.get_mut(&hook).and_then(VecDeque::pop_front);
+        let next = next.or_else(|| scene.limits.get_mut(&hook).map(Limit::answer));
         let answer = next.or_else(|| scene.usual.get(&hook).cloned()).unwrap_or(Answer::status(204));
         let body = String::from_utf8(body.to_vec()).unwrap();
         scene.posts.push(Post { hook, headers, body, at: Instant::now(), answered: None });

@@ -1,11 +1,16 @@
 //! Takes due deliveries, sends them, and marks each delivered, to be tried again, or dead. Every notifier
 //! has a lane of its own, so one that fails delays no other.
 
+mod plan;
+mod standing;
+mod words;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -13,11 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::config::Retry;
-use crate::http::Http;
 use crate::plugin::{Message, NotifyError, Receipt};
 use crate::pulse::{Beat, Pulse, Remedy};
-use crate::store::{Claimed, Settlement, Store, WriteError};
+use crate::store::{Carried, Claim, Claimed, DeliveryKind, Settlement, Store, WriteError};
 use crate::watchlist::{Roster, Told};
+
+use plan::Terms;
+use standing::{Came, Who};
+use words::Clock;
 
 /// How long a delivery is ours: longer than the slowest service takes for a message of many parts. After
 /// a crash the next start gives everything back at once.
@@ -29,8 +37,8 @@ const FEWEST_ATTEMPTS: u32 = 5;
 /// When the database refuses, a lane tries again after so long.
 const REFUSED_WAIT: Duration = Duration::from_secs(1);
 
-/// A lane looks at least this often, whatever it was told.
-const LONGEST_NAP: Duration = Duration::from_secs(30);
+/// A lane looks at least this often, whatever it was told: another program may have written to the database.
+const LONGEST_NAP: Duration = Duration::from_secs(5);
 
 /// A lane that naps comes by at least so often, also when the database is slow.
 const PULSE: Duration = Duration::from_secs(120);
@@ -72,7 +80,7 @@ pub async fn serve(
                 let lane = stop.child_token();
                 lanes.insert(name.clone(), lane.clone());
                 let beat = pulse.part(&format!("the lane of notifier `{name}`"), Remedy::Restart, PULSE);
-                let (store, roster, bell) = (store.clone(), roster.clone(), bell.0.subscribe());
+                let (store, roster, bell) = (store.clone(), roster.clone(), bell.clone());
                 tasks.spawn(async move {
                     lane_of(name, store, roster, bell, &beat, lane).await;
                     beat.end();
@@ -91,58 +99,76 @@ async fn lane_of(
     name: String,
     store: Store,
     mut roster: watch::Receiver<Arc<Roster>>,
-    mut bell: watch::Receiver<()>,
+    bell: Bell,
     beat: &Beat,
     stop: CancellationToken,
 ) {
+    let mut rings = bell.0.subscribe();
+    let mut last: Option<Arc<Told>> = None;
     while !stop.is_cancelled() {
         // A message of many parts may take its time; a lease bounds it.
         beat.again_within(LEASE.saturating_add(PULSE));
-        bell.mark_unchanged();
-        let (told, http, retry) = {
-            let roster = roster.borrow_and_update();
-            let Some(told) = roster.watchlist.notifiers.get(&name) else { return };
-            (Arc::clone(told), roster.http.clone(), roster.watchlist.daemon.retry)
-        };
-        let nap = match send_next(&store, &told, &http, &retry, || beat.again_within(PULSE)).await {
-            Ok(Some(Duration::ZERO)) => continue,
-            Ok(Some(pause)) => {
+        rings.mark_unchanged();
+        let list = Arc::clone(&roster.borrow_and_update());
+        let Some(told) = list.watchlist.notifiers.get(&name) else { return };
+        if last.replace(Arc::clone(told)).is_some_and(|last| last.spec != told.spec)
+            && let Err(error) = store.hurry_deliveries(&name).await
+        {
+            tracing::debug!(notifier = %name, %error, "The outbox cannot use the database");
+        }
+        let terms = Terms { bundle: told.bundle.0, budget: told.budget };
+        let nap = match send_next(&store, &list, told, terms, || beat.again_within(PULSE)).await {
+            Ok(Next::Sent { pause, notes }) => {
+                if notes > 0 {
+                    bell.ring();
+                }
+                if pause.is_zero() {
+                    continue;
+                }
                 beat.again_within(pause.saturating_add(PULSE));
                 // News does not end what the service asked for; another configuration may.
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    changed = roster.changed() => if changed.is_err() { return },
-                    () = sleep(pause) => {}
+                let over = sleep(pause);
+                tokio::pin!(over);
+                loop {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        changed = roster.changed() => if changed.is_err() { return },
+                        () = &mut over => break,
+                    }
+                    let now = roster.borrow_and_update().watchlist.notifiers.get(&name).map(Arc::clone);
+                    if now.is_none_or(|now| now.spec != told.spec) {
+                        break;
+                    }
                 }
                 continue;
             }
-            Ok(None) => match store.next_delivery_at(&name).await {
-                Ok(Some(next)) => until(next).clamp(Duration::from_millis(1), LONGEST_NAP),
-                Ok(None) => LONGEST_NAP,
-                Err(_) => REFUSED_WAIT,
-            },
+            Ok(Next::NotBefore(next)) => {
+                next.map_or(LONGEST_NAP, until).clamp(Duration::from_millis(1), LONGEST_NAP)
+            }
             Err(error) => {
                 // Said once by those who watch the database.
                 tracing::debug!(notifier = %name, %error, "The outbox cannot use the database");
                 REFUSED_WAIT
             }
         };
+        drop(list);
         beat.again_within(nap.saturating_add(PULSE));
         tokio::select! {
             () = stop.cancelled() => return,
-            rung = bell.changed() => if rung.is_err() { return },
+            rung = rings.changed() => if rung.is_err() { return },
+            changed = roster.changed() => if changed.is_err() { return },
             () = sleep(nap) => {}
         }
     }
 }
 
-/// Sends what is due now and answers when there is no more, or when the time is up. For a single run
-/// without the daemon.
-pub async fn drain(store: &Store, roster: &Roster, patience: Duration) -> anyhow::Result<()> {
-    let retry = roster.watchlist.daemon.retry;
+/// Sends what is due now, without waiting for more to bundle it with, and answers when there is no more, or
+/// when the time is up. For a single run without the daemon.
+pub async fn drain(store: &Store, roster: &Arc<Roster>, patience: Duration) -> anyhow::Result<()> {
     let all = async {
         for told in roster.watchlist.notifiers.values() {
-            while let Some(pause) = send_next(store, told, &roster.http, &retry, || {}).await? {
+            let terms = Terms { bundle: Duration::ZERO, budget: told.budget };
+            while let Next::Sent { pause, .. } = send_next(store, roster, told, terms, || {}).await? {
                 sleep(pause).await;
             }
         }
@@ -151,18 +177,46 @@ pub async fn drain(store: &Store, roster: &Roster, patience: Duration) -> anyhow
     timeout(patience, all).await.unwrap_or(Ok(()))
 }
 
-/// Sends the next due delivery of a notifier. Answers how long the service wants to be left alone, or
-/// that nothing was due. Calls `moves` while it waits for the database.
+/// What came of looking for something to send.
+enum Next {
+    /// It was sent, or at least tried.
+    Sent {
+        /// How long the service wants to be left alone.
+        pause: Duration,
+        /// How many notes were written to other notifiers.
+        notes: usize,
+    },
+    /// There is nothing to send before this.
+    NotBefore(Option<Timestamp>),
+}
+
+/// Sends what a notifier is to be sent next. Calls `moves` while it waits for the database.
 async fn send_next(
     store: &Store,
+    roster: &Arc<Roster>,
     told: &Told,
-    http: &Http,
-    retry: &Retry,
+    terms: Terms,
     moves: impl Fn(),
-) -> anyhow::Result<Option<Duration>> {
-    let Some(claimed) = store.claim_delivery(&told.name, Timestamp::now(), LEASE).await? else {
-        return Ok(None);
+) -> anyhow::Result<Next> {
+    let now = Timestamp::now();
+    let words_of = {
+        let roster = Arc::clone(roster);
+        move |kind: DeliveryKind, carried: &[Carried]| {
+            words::compose(kind, carried, terms, &clock(&roster_zones(&roster), now))
+        }
     };
+    let window = terms.budget.map(|budget| budget.window);
+    let choose = move |queue: &_| plan::choose(queue, terms, now);
+    let mut claimed = match store.claim_delivery(&told.name, now, LEASE, window, choose, words_of).await? {
+        Claim::Ours(claimed) => *claimed,
+        Claim::Nothing(next) => return Ok(Next::NotBefore(next)),
+    };
+    if let Some(line) = words::late(&claimed, terms, &clock(&roster_zones(roster), Timestamp::now())) {
+        if !claimed.body.is_empty() {
+            claimed.body.push('\n');
+        }
+        claimed.body.push_str(&line);
+    }
     let message = Message {
         delivery_id: &claimed.id,
         attempt: claimed.attempt,
@@ -173,21 +227,51 @@ async fn send_next(
         url: claimed.url.as_deref(),
         alerts: &claimed.alerts,
     };
-    let result = told.notifier.notify(http, &message).await;
+    let result = told.notifier.notify(&roster.http, &message).await;
     let now = Timestamp::now();
-    let (settlement, pause, outcome) = settle(&claimed, &result, retry, now);
+    let (settlement, pause) = settle(&claimed, &result, &roster.watchlist.daemon.retry, now);
     log(told, &claimed, &settlement);
+    let outcome = settlement.as_str();
     metrics::counter!("stakeout_deliveries_total", "notifier" => told.kind, "outcome" => outcome)
         .increment(1);
+    let others = roster.watchlist.notifiers.keys().filter(|name| **name != told.name);
+    let who = Who { name: told.name.clone(), kind: told.kind, others: others.cloned().collect() };
+    let came = match &settlement {
+        Settlement::Dead { why } => Came::Dead { title: claimed.title.clone(), why: why.clone() },
+        Settlement::Delivered | Settlement::Retry { .. } => Came::Taken,
+    };
+    let stands = (standing::RUN, who.subject());
     // The service may have it: forgotten, it would be sent again. A full disk is waited for.
-    while let Err(error) = store.settle_delivery(&claimed.id, settlement.clone(), now).await {
-        if matches!(error, WriteError::Closed) {
-            return Err(error.into());
+    loop {
+        let (who, came) = (who.clone(), came.clone());
+        let stands = stands.clone();
+        let settled = store
+            .settle_delivery(&claimed.id, settlement.clone(), now, stands, move |known, heard, died| {
+                who.stands(&came, known.as_ref(), &heard, died, now)
+            })
+            .await;
+        match settled {
+            Ok(notes) => return Ok(Next::Sent { pause, notes }),
+            Err(error @ WriteError::Closed) => return Err(error.into()),
+            Err(_) => {
+                moves();
+                sleep(REFUSED_WAIT).await;
+            }
         }
-        moves();
-        sleep(REFUSED_WAIT).await;
     }
-    Ok(Some(pause))
+}
+
+/// The zone of each watch; that of the daemon where there is none.
+fn roster_zones(roster: &Roster) -> impl Fn(Option<&str>) -> TimeZone {
+    |watch| {
+        let watch = watch.and_then(|name| roster.watches.get(name));
+        let usual = || TimeZone::get(&roster.watchlist.daemon.timezone).unwrap_or(TimeZone::UTC);
+        watch.map_or_else(usual, |(_, watch)| watch.zone.clone())
+    }
+}
+
+fn clock(zone_of: &dyn Fn(Option<&str>) -> TimeZone, now: Timestamp) -> Clock<'_> {
+    Clock { now, zone_of }
 }
 
 fn settle(
@@ -195,16 +279,16 @@ fn settle(
     result: &Result<Receipt, NotifyError>,
     retry: &Retry,
     now: Timestamp,
-) -> (Settlement, Duration, &'static str) {
+) -> (Settlement, Duration) {
     match result {
-        Ok(receipt) => (Settlement::Delivered, receipt.pause.unwrap_or_default(), "delivered"),
-        Err(NotifyError::Refused { why }) => (Settlement::Dead { why: why.clone() }, Duration::ZERO, "dead"),
+        Ok(receipt) => (Settlement::Delivered, receipt.pause.unwrap_or_default()),
+        Err(NotifyError::Refused { why }) => (Settlement::Dead { why: why.clone() }, Duration::ZERO),
         Err(NotifyError::Transient { why, retry_after, parts_done }) => {
-            let age = Duration::try_from(now.duration_since(claimed.created_at)).unwrap_or_default();
+            let age = Duration::try_from(now.duration_since(claimed.patient_since)).unwrap_or_default();
             // One that was written long before its first attempt gets its attempts all the same.
             if age > retry.give_up_after.0 && claimed.attempt >= FEWEST_ATTEMPTS {
                 let why = format!("{why} (given up after {} attempts)", claimed.attempt);
-                return (Settlement::Dead { why }, Duration::ZERO, "dead");
+                return (Settlement::Dead { why }, Duration::ZERO);
             }
             // A message that gets on in parts is not failing.
             let failures = if *parts_done > claimed.parts_done { 1 } else { claimed.attempt };
@@ -213,7 +297,7 @@ fn settle(
             let parts_done = (*parts_done).max(claimed.parts_done);
             // The whole service wants to be left alone, not only this message.
             let pause = retry_after.unwrap_or_default();
-            (Settlement::Retry { at, why: why.clone(), parts_done }, pause, "retry")
+            (Settlement::Retry { at, why: why.clone(), parts_done }, pause)
         }
     }
 }
@@ -255,13 +339,18 @@ mod tests {
     fn claimed(attempt: u32) -> Claimed {
         Claimed {
             id: "d".into(),
+            kind: DeliveryKind::News,
             title: "t".into(),
             body: String::new(),
             url: None,
             alerts: Vec::new(),
+            states: Vec::new(),
+            held: false,
+            urgent: false,
             attempt,
             parts_done: 1,
-            created_at: at("2026-11-21T10:00:00Z"),
+            created_at: at("2026-11-11T10:00:00Z"),
+            patient_since: at("2026-11-21T10:00:00Z"),
         }
     }
 
@@ -279,7 +368,7 @@ mod tests {
         let now = at("2026-11-21T10:00:01Z");
         let wait = Some(Duration::from_secs(2_285));
         let result = Err(NotifyError::Transient { why: "429".into(), retry_after: wait, parts_done: 3 });
-        let (settlement, pause, _) = settle(&claimed(1), &result, &Retry::default(), now);
+        let (settlement, pause) = settle(&claimed(1), &result, &Retry::default(), now);
         let Settlement::Retry { at, parts_done, .. } = settlement else { panic!("{settlement:?}") };
         assert_eq!((at.duration_since(now).as_secs(), parts_done), (2_285, 3));
         assert_eq!(Some(pause), wait);
@@ -288,10 +377,10 @@ mod tests {
     #[test]
     fn refused_is_dead_at_once_and_failing_too_long_is_dead_in_the_end() {
         let refused = Err(NotifyError::refused("Unknown Webhook (10015)"));
-        let (settlement, ..) = settle(&claimed(1), &refused, &Retry::default(), at("2026-11-21T10:00:01Z"));
+        let (settlement, _) = settle(&claimed(1), &refused, &Retry::default(), at("2026-11-21T10:00:01Z"));
         assert_eq!(settlement, Settlement::Dead { why: "Unknown Webhook (10015)".into() });
         let failing = Err(NotifyError::transient("503"));
-        let (settlement, ..) = settle(&claimed(9), &failing, &Retry::default(), at("2026-11-25T10:00:01Z"));
+        let (settlement, _) = settle(&claimed(9), &failing, &Retry::default(), at("2026-11-25T10:00:01Z"));
         assert_eq!(settlement, Settlement::Dead { why: "503 (given up after 9 attempts)".into() });
     }
 }

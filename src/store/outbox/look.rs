@@ -1,0 +1,219 @@
+//! What a person sees of the outbox, and does to it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::QueryBuilder;
+
+use super::super::{Store, WriteError, millis, time};
+
+/// A delivery as a person sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoredDelivery {
+    /// UUID.
+    pub id: String,
+    /// To whom.
+    pub notifier: String,
+    /// `news`, `note`, `brief`, `bundle` or `digest`.
+    pub kind: String,
+    /// What is told of in order.
+    pub topic: String,
+    /// `pending`, `sending`, `delivered` or `dead`.
+    pub status: String,
+    /// Whether it waits for nothing.
+    pub urgent: bool,
+    /// Whether it was written in quiet hours.
+    pub held: bool,
+    /// The delivery that tells it.
+    pub carried_by: Option<String>,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Not sent before this, where it waits for a time.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was taken.
+    pub delivered_at: Option<Timestamp>,
+    /// When a person gave it up.
+    pub dropped_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// One line.
+    pub title: String,
+    /// The rest.
+    pub body: String,
+}
+
+/// One try to send a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// Which one, from 1.
+    pub attempt: i64,
+    /// When it ended.
+    pub at: Timestamp,
+    /// `delivered`, `retry` or `dead`.
+    pub outcome: String,
+    /// Why it was not taken.
+    pub why: Option<String>,
+}
+
+/// Which deliveries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// This one.
+    One(String),
+    /// Those that are dead and nobody gave up.
+    Dead,
+    /// The dead ones, and those that wait to be tried again.
+    Troubled,
+    /// All that wait, and the dead ones.
+    Open,
+    /// Every one that is kept.
+    All,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: String,
+    notifier: String,
+    kind: String,
+    topic: String,
+    status: String,
+    urgent: bool,
+    held: bool,
+    carried_by: Option<String>,
+    attempts: i64,
+    created_at: i64,
+    next_attempt_at: i64,
+    delivered_at: Option<i64>,
+    dropped_at: Option<i64>,
+    last_error: Option<String>,
+    title: String,
+    body: String,
+}
+
+impl From<Row> for StoredDelivery {
+    fn from(row: Row) -> Self {
+        let waits_for_a_time = row.status == "pending" && row.next_attempt_at > 0 && row.carried_by.is_none();
+        Self {
+            id: row.id,
+            notifier: row.notifier,
+            kind: row.kind,
+            topic: row.topic,
+            status: row.status,
+            urgent: row.urgent,
+            held: row.held,
+            carried_by: row.carried_by,
+            attempts: row.attempts,
+            created_at: time(row.created_at),
+            next_attempt_at: waits_for_a_time.then(|| time(row.next_attempt_at)),
+            delivered_at: row.delivered_at.map(time),
+            dropped_at: row.dropped_at.map(time),
+            last_error: row.last_error,
+            title: row.title,
+            body: row.body,
+        }
+    }
+}
+
+impl Which {
+    const fn condition(&self) -> &'static str {
+        match self {
+            Self::One(_) | Self::All => "true",
+            Self::Dead => "status = 'dead' and dropped_at is null",
+            Self::Troubled => {
+                "((status = 'dead' and dropped_at is null) or (status = 'pending' and attempts > 0))"
+            }
+            Self::Open => "((status = 'dead' and dropped_at is null) or status in ('pending', 'sending'))",
+        }
+    }
+}
+
+impl Store {
+    /// Deliveries, the newest last; at most so many, of all of them the newest.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn deliveries(&self, which: &Which, limit: usize) -> Result<Vec<StoredDelivery>, sqlx::Error> {
+        let mut query = QueryBuilder::new(
+            "select id, notifier, kind, topic, status, urgent, held, carried_by, attempts, created_at,
+                    next_attempt_at, delivered_at, dropped_at, last_error, title, body
+             from delivery where ",
+        );
+        query.push(which.condition());
+        if let Which::One(id) = which {
+            query.push(" and substr(id, -length(").push_bind(id.clone()).push(")) = ").push_bind(id.clone());
+        }
+        query.push(" order by seq desc limit ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows: Vec<Row> = query.build_query_as().fetch_all(&self.read).await?;
+        Ok(rows.into_iter().rev().map(StoredDelivery::from).collect())
+    }
+
+    /// Every try to send a delivery, the first one first.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn attempts(&self, delivery_id: &str) -> Result<Vec<Attempt>, sqlx::Error> {
+        let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(
+            "select attempt, at, outcome, why from attempt where delivery_id = ? order by attempt",
+        )
+        .bind(delivery_id)
+        .fetch_all(&self.read)
+        .await?;
+        let attempt = |(attempt, at, outcome, why)| Attempt { attempt, at: time(at), outcome, why };
+        Ok(rows.into_iter().map(attempt).collect())
+    }
+
+    /// What another delivery tells.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn carried_titles(&self, delivery_id: &str) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar("select title from delivery where carried_by = ? order by seq")
+            .bind(delivery_id)
+            .fetch_all(&self.read)
+            .await
+    }
+
+    /// Lets these deliveries be tried again, now, and those that they tell with them.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn retry_deliveries(&self, ids: Vec<String>, now: Timestamp) -> Result<(), WriteError> {
+        self.change(
+            "update delivery set status = 'pending', next_attempt_at = 0, held = 0, retried_at = ?2,
+                    dropped_at = null
+             where status in ('pending', 'dead')
+               and (id in (select value from json_each(?1)) or carried_by in (select value from json_each(?1)))",
+            ids,
+            now,
+        )
+        .await
+    }
+
+    /// Gives these deliveries up, and those that they tell with them. They stay in the list of all.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn drop_deliveries(&self, ids: Vec<String>, now: Timestamp) -> Result<(), WriteError> {
+        self.change(
+            "update delivery set status = 'dead', dropped_at = ?2, lease_until = null,
+                    last_error = case status when 'dead' then last_error else 'dropped by hand' end
+             where status <> 'delivered'
+               and (id in (select value from json_each(?1)) or carried_by in (select value from json_each(?1)))",
+            ids,
+            now,
+        )
+        .await
+    }
+
+    async fn change(&self, sql: &'static str, ids: Vec<String>, now: Timestamp) -> Result<(), WriteError> {
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let done = sqlx::query(sql).bind(super::super::json(&ids)?).bind(millis(now));
+                    done.execute(connection).await.map(drop)
+                })
+            })
+            .await
+    }
+}

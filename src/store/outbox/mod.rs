@@ -1,0 +1,214 @@
+//! Deliveries: written with the news they carry, claimed with a lease, settled.
+
+mod claim;
+mod look;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::SqliteConnection;
+
+use super::{Store, WriteError, millis};
+
+pub use claim::{Carried, Choice, Claim, Claimed, Queue, Text, Waiting};
+pub use look::{Attempt, StoredDelivery, Which};
+pub use settle::{Settlement, Standing};
+
+/// What a delivery is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryKind {
+    /// What one run and one strategy have to tell.
+    News,
+    /// What the outbox has to tell about another notifier.
+    Note,
+    /// What came in quiet hours, told when they end.
+    Brief,
+    /// What came within a short time.
+    Bundle,
+    /// What was beyond the budget.
+    Digest,
+}
+
+impl DeliveryKind {
+    const ALL: [Self; 5] = [Self::News, Self::Note, Self::Brief, Self::Bundle, Self::Digest];
+
+    /// The word it goes by in the database and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::News => "news",
+            Self::Note => "note",
+            Self::Brief => "brief",
+            Self::Bundle => "bundle",
+            Self::Digest => "digest",
+        }
+    }
+
+    /// Whether it tells what other deliveries were to tell.
+    #[must_use]
+    pub const fn is_carrier(self) -> bool {
+        matches!(self, Self::Brief | Self::Bundle | Self::Digest)
+    }
+
+    fn of(word: &str) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Self::News)
+    }
+}
+
+/// A message to one notifier, not yet sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewDelivery {
+    /// UUID, version 7.
+    pub id: String,
+    /// To whom.
+    pub notifier: String,
+    /// One line.
+    pub title: String,
+    /// The rest.
+    pub body: String,
+    /// Where to look.
+    pub url: Option<String>,
+    /// The alerts it carries.
+    pub alert_ids: Vec<String>,
+    /// What is told of in order: no delivery overtakes an older one of its topic.
+    pub topic: String,
+    /// Whether it waits for nothing: no quiet hours, no bundle, no budget.
+    pub urgent: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The end of the quiet hours it was written in: until then it is held, and told in a brief.
+    pub held_until: Option<Timestamp>,
+}
+
+pub(super) async fn enqueue(
+    connection: &mut SqliteConnection,
+    run_id: i64,
+    deliveries: &[NewDelivery],
+) -> Result<(), sqlx::Error> {
+    enqueue_as(connection, run_id, DeliveryKind::News, deliveries).await
+}
+
+async fn enqueue_as(
+    connection: &mut SqliteConnection,
+    run_id: i64,
+    kind: DeliveryKind,
+    deliveries: &[NewDelivery],
+) -> Result<(), sqlx::Error> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = deliveries
+        .iter()
+        .map(|d| {
+            json!([
+                d.id,
+                d.notifier,
+                d.title,
+                d.body,
+                d.url,
+                d.alert_ids,
+                millis(d.created_at),
+                d.held_until.map_or(0, millis),
+                d.topic,
+                d.urgent,
+                d.held_until.is_some()
+            ])
+        })
+        .collect();
+    sqlx::query(
+        "insert into delivery
+             (id, run_id, kind, notifier, title, body, url, alert_ids, status, created_at, next_attempt_at,
+              topic, urgent, held)
+         select value ->> 0, ?1, ?3, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value -> 5,
+                'pending', value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+         from json_each(?2) order by key",
+    )
+    .bind(run_id)
+    .bind(super::json(&rows)?)
+    .bind(kind.as_str())
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+impl Store {
+    /// Gives back what a daemon that is gone was sending. Only for the one daemon of a database.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn release_deliveries(&self) -> Result<u64, WriteError> {
+        self.writer
+            .write(|connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "update delivery set status = 'pending', lease_until = null where status = 'sending'",
+                    )
+                    .execute(connection)
+                    .await
+                    .map(|done| done.rows_affected())
+                })
+            })
+            .await
+    }
+
+    /// What waits for a notifier to be tried again waits no longer: it is another one now.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn hurry_deliveries(&self, notifier: &str) -> Result<(), WriteError> {
+        let notifier = notifier.to_owned();
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "update delivery set next_attempt_at = 0
+                         where notifier = ? and status in ('pending', 'sending') and attempts > 0",
+                    )
+                    .bind(notifier)
+                    .execute(connection)
+                    .await
+                    .map(drop)
+                })
+            })
+            .await
+    }
+
+    /// How many messages wait, and how many are dead and nobody gave them up. What is told by another is
+    /// not counted beside it.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn delivery_counts(&self) -> Result<(i64, i64), sqlx::Error> {
+        sqlx::query_as(
+            "select coalesce(sum(status in ('pending', 'sending')), 0),
+                    coalesce(sum(status = 'dead' and dropped_at is null), 0)
+             from delivery where carried_by is null",
+        )
+        .fetch_one(&self.read)
+        .await
+    }
+
+    /// Deliveries for notifiers that are no longer configured: nobody will ever send them.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn bury_deliveries_without(&self, notifiers: Vec<String>) -> Result<u64, WriteError> {
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "update delivery set status = 'dead', last_error = 'this notifier is no longer configured'
+                         where status in ('pending', 'sending')
+                           and notifier not in (select value from json_each(?))",
+                    )
+                    .bind(super::json(&notifiers)?)
+                    .execute(connection)
+                    .await
+                    .map(|done| done.rows_affected())
+                })
+            })
+            .await
+    }
+}

@@ -57,6 +57,8 @@ pub enum Clock {
     Running,
     /// Only when asked; for tests, which say themselves what time it is.
     Stopped,
+    /// Neither watches run nor messages go out but when asked, at the time that the test says.
+    Simulated,
 }
 
 /// How closely the daemon watches itself.
@@ -153,13 +155,15 @@ impl Daemon {
             web: None,
             _lock: lock,
         };
-        daemon.tasks.spawn(outbox::serve(
-            daemon.store.clone(),
-            list.clone(),
-            daemon.bell.clone(),
-            daemon.pulse.clone(),
-            daemon.stop.clone(),
-        ));
+        if clock != Clock::Simulated {
+            daemon.tasks.spawn(outbox::serve(
+                daemon.store.clone(),
+                list.clone(),
+                daemon.bell.clone(),
+                daemon.pulse.clone(),
+                daemon.stop.clone(),
+            ));
+        }
         daemon.watch_over(&list, vigilance);
         if clock == Clock::Running {
             daemon.start_clock(&list).await?;
@@ -251,6 +255,15 @@ impl Daemon {
     /// When there is no such watch, or the database refuses.
     pub async fn slot(&self, name: &str, due_at: Timestamp, now: Timestamp) -> anyhow::Result<Report> {
         self.run_one(name, due_at, Trigger::Schedule, now).await
+    }
+
+    /// Sends what is due at `now`, as if it were then.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn deliver(&self, now: Timestamp) -> anyhow::Result<()> {
+        let roster = Arc::clone(&self.roster.borrow());
+        outbox::drain(&self.store, &roster, DEADLINE, || now).await
     }
 
     async fn run_one(

@@ -55,7 +55,8 @@ pub async fn serve(
     let mut clocks = Clocks { wall: began, steady: Instant::now() };
     let mut set_back = SignedDuration::ZERO;
     let mut trouble = store.trouble();
-    let mut in_flight: HashSet<String> = HashSet::new();
+    // By name, with their rows.
+    let mut in_flight: HashMap<String, i64> = HashMap::new();
     let mut put_off: HashMap<String, Timestamp> = HashMap::new();
     let mut ready: VecDeque<(String, Timestamp)> = VecDeque::new();
     let mut look_at = began;
@@ -84,7 +85,12 @@ pub async fn serve(
                 Ok((due, next)) => {
                     // Another program may have put a watch there that this one has not read yet.
                     let known = Arc::clone(&roster.borrow());
-                    ready.extend(due.into_iter().filter(|(watch, _)| known.watches.contains_key(watch)));
+                    // One that is under way under a former name is not asked for again.
+                    let busy: HashSet<i64> = in_flight.values().copied().collect();
+                    let is_free = |(watch, _): &(String, Timestamp)| {
+                        known.watches.get(watch).is_some_and(|(id, _)| !busy.contains(id))
+                    };
+                    ready.extend(due.into_iter().filter(is_free));
                     look_at = next;
                 }
                 Err(error) => {
@@ -97,7 +103,8 @@ pub async fn serve(
             && let Some((watch, due_at)) = ready.pop_front()
         {
             let trigger = if due_at < began { Trigger::CatchUp } else { Trigger::Schedule };
-            in_flight.insert(watch.clone());
+            let id = roster.borrow().watches.get(&watch).map_or(0, |(id, _)| *id);
+            in_flight.insert(watch.clone(), id);
             if requests.send(RunRequest { watch, due_at, trigger }).await.is_err() {
                 return;
             }
@@ -140,13 +147,13 @@ pub async fn serve(
 /// What is due and not under way or put off, and when to look again.
 async fn look(
     store: &Store,
-    in_flight: &HashSet<String>,
+    in_flight: &HashMap<String, i64>,
     put_off: &HashMap<String, Timestamp>,
     now: Timestamp,
 ) -> Result<(Vec<(String, Timestamp)>, Timestamp), sqlx::Error> {
     let limit = BATCH.saturating_add(in_flight.len()).saturating_add(put_off.len());
     let mut due = store.due_watches(now, limit).await?;
-    due.retain(|(watch, _)| !in_flight.contains(watch) && !put_off.contains_key(watch));
+    due.retain(|(watch, _)| !in_flight.contains_key(watch) && !put_off.contains_key(watch));
     let soon = now.checked_add(SHORTEST_NAP).unwrap_or(now);
     let latest = now.checked_add(LONGEST_NAP).unwrap_or(now);
     let next = store.next_due_after(now).await?.into_iter().chain(put_off.values().copied()).min();
@@ -190,7 +197,8 @@ async fn pull(store: &Store, roster: &Roster, by: SignedDuration, now: Timestamp
         |(id, watch): &(i64, Arc<crate::watchlist::Watch>)| Some((*id, watch.timetable.next_after(now)?));
     let due = roster.watches.values().filter_map(next).collect();
     // What is not told to the second need not be.
-    let by_words = Period::from_secs(by.as_secs().unsigned_abs());
+    let tens = by.as_secs().unsigned_abs().saturating_add(5) / 10;
+    let by_words = Period::from_secs(tens.saturating_mul(10));
     warn!("The clock was set back by {by_words}: every watch goes on at its next slot");
     let note = Note {
         title: format!("The clock was set back by {by_words}"),

@@ -48,6 +48,20 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
             &["unknown field `data_dri`", "did you mean `data_dir`?"],
         ),
         (
+            "depends on nothing there is",
+            "[watch.router]\nsource = { kind = 'page', url = 'http://a.example' }\nevery = '1h'\n\
+             [watch.b]\nsource = { kind = 'page', url = 'http://a.example' }\nevery = '1h'\ndepends_on = ['ruoter']",
+            "config.toml:7:14: watch `b`: depends_on:",
+            &["no watch named `ruoter`", "`router`"],
+        ),
+        (
+            "depends on itself by way of another",
+            "[watch.a]\nsource = { kind = 'page', url = 'http://a.example' }\nevery = '1h'\ndepends_on = ['b']\n\
+             [watch.b]\nsource = { kind = 'page', url = 'http://a.example' }\nevery = '1h'\ndepends_on = ['a']",
+            "config.toml:1:",
+            &["watch `a`: depends_on", "depends on itself"],
+        ),
+        (
             "a proof of life at no time",
             "[daemon]\nproof_of_life = 'weekly'",
             "config.toml: [daemon]: proof_of_life:",

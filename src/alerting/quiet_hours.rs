@@ -45,7 +45,10 @@ impl QuietHours {
             return None;
         }
         let day = if time < self.end { here.date() } else { here.date().tomorrow().ok()? };
-        day.to_datetime(self.end).to_zoned(zone.clone()).ok().map(|end| end.timestamp())
+        let end = zone.to_ambiguous_zoned(day.to_datetime(self.end));
+        // An end in the hour that comes twice: after its first time it is its second.
+        let [first, second] = [end.clone().earlier(), end.later()];
+        [first, second].into_iter().flatten().map(|end| end.timestamp()).find(|end| *end > now)
     }
 }
 
@@ -64,6 +67,17 @@ mod tests {
             ("2026-11-21T06:00:00Z", Some("2026-11-21T12:00:00Z")),
             ("2026-11-21T12:00:00Z", None),
         ] {
+            assert_eq!(hours.end_after(at(now), &zone), end.map(at), "{now}");
+        }
+        // Berlin, 25 October 2026: 03:00 becomes 02:00. New York, 8 March 2026: 02:00 becomes 03:00.
+        let hours = QuietHours::parse("22:00-02:30").unwrap().unwrap();
+        for (zone, now, end) in [
+            ("Europe/Berlin", "2026-10-24T22:00:00Z", Some("2026-10-25T00:30:00Z")),
+            ("Europe/Berlin", "2026-10-25T01:10:00Z", Some("2026-10-25T01:30:00Z")),
+            ("Europe/Berlin", "2026-10-25T01:40:00Z", None),
+            ("America/New_York", "2026-03-08T06:00:00Z", Some("2026-03-08T07:30:00Z")),
+        ] {
+            let zone = TimeZone::get(zone).unwrap();
             assert_eq!(hours.end_after(at(now), &zone), end.map(at), "{now}");
         }
         assert_eq!(QuietHours::parse(""), Ok(None));

@@ -109,7 +109,7 @@ impl Once {
         let report = runner.run(&roster, watch, &slot).await?;
         if report.deliveries > 0 {
             self.step(&format!("delivering {}", count(report.deliveries, "message")));
-            outbox::drain(&store, &roster, PATIENCE).await?;
+            outbox::drain(&store, &roster, PATIENCE, Timestamp::now).await?;
         }
         store.close().await;
         Ok(report)

@@ -115,8 +115,8 @@ impl Step {
         }
         match self.open_alerts {
             0 => {}
-            1 => what.push("1 open alert ends with a note".into()),
-            several => what.push(format!("{several} open alerts end with a note")),
+            1 => what.push("what is open ends with a note".into()),
+            several => what.push(format!("what is open ends with a note ({several} at most)")),
         }
         what.retain(|part| !part.is_empty());
         vec![sign.into(), self.watch.clone(), what.join("; ")]

@@ -117,40 +117,41 @@ async fn lane_of(
             tracing::debug!(notifier = %name, %error, "The outbox cannot use the database");
         }
         let terms = Terms { bundle: told.bundle.0, budget: told.budget };
-        let nap = match send_next(&store, &list, told, terms, || beat.again_within(PULSE)).await {
-            Ok(Next::Sent { pause, notes }) => {
-                if notes > 0 {
-                    bell.ring();
-                }
-                if pause.is_zero() {
+        let nap =
+            match send_next(&store, &list, told, terms, Timestamp::now, || beat.again_within(PULSE)).await {
+                Ok(Next::Sent { pause, notes }) => {
+                    if notes > 0 {
+                        bell.ring();
+                    }
+                    if pause.is_zero() {
+                        continue;
+                    }
+                    beat.again_within(pause.saturating_add(PULSE));
+                    // News does not end what the service asked for; another configuration may.
+                    let over = sleep(pause);
+                    tokio::pin!(over);
+                    loop {
+                        tokio::select! {
+                            () = stop.cancelled() => return,
+                            changed = roster.changed() => if changed.is_err() { return },
+                            () = &mut over => break,
+                        }
+                        let now = roster.borrow_and_update().watchlist.notifiers.get(&name).map(Arc::clone);
+                        if now.is_none_or(|now| now.spec != told.spec) {
+                            break;
+                        }
+                    }
                     continue;
                 }
-                beat.again_within(pause.saturating_add(PULSE));
-                // News does not end what the service asked for; another configuration may.
-                let over = sleep(pause);
-                tokio::pin!(over);
-                loop {
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        changed = roster.changed() => if changed.is_err() { return },
-                        () = &mut over => break,
-                    }
-                    let now = roster.borrow_and_update().watchlist.notifiers.get(&name).map(Arc::clone);
-                    if now.is_none_or(|now| now.spec != told.spec) {
-                        break;
-                    }
+                Ok(Next::NotBefore(next)) => {
+                    next.map_or(LONGEST_NAP, until).clamp(Duration::from_millis(1), LONGEST_NAP)
                 }
-                continue;
-            }
-            Ok(Next::NotBefore(next)) => {
-                next.map_or(LONGEST_NAP, until).clamp(Duration::from_millis(1), LONGEST_NAP)
-            }
-            Err(error) => {
-                // Said once by those who watch the database.
-                tracing::debug!(notifier = %name, %error, "The outbox cannot use the database");
-                REFUSED_WAIT
-            }
-        };
+                Err(error) => {
+                    // Said once by those who watch the database.
+                    tracing::debug!(notifier = %name, %error, "The outbox cannot use the database");
+                    REFUSED_WAIT
+                }
+            };
         drop(list);
         beat.again_within(nap.saturating_add(PULSE));
         tokio::select! {
@@ -162,13 +163,18 @@ async fn lane_of(
     }
 }
 
-/// Sends what is due now, without waiting for more to bundle it with, and answers when there is no more, or
-/// when the time is up. For a single run without the daemon.
-pub async fn drain(store: &Store, roster: &Arc<Roster>, patience: Duration) -> anyhow::Result<()> {
+/// Sends what is due at the moment that `wall` shows, without waiting for more to bundle it with, and answers
+/// when there is no more, or when the time is up. For a single run without the daemon, and for tests.
+pub async fn drain(
+    store: &Store,
+    roster: &Arc<Roster>,
+    patience: Duration,
+    wall: impl Fn() -> Timestamp,
+) -> anyhow::Result<()> {
     let all = async {
         for told in roster.watchlist.notifiers.values() {
             let terms = Terms { bundle: Duration::ZERO, budget: told.budget };
-            while let Next::Sent { pause, .. } = send_next(store, roster, told, terms, || {}).await? {
+            while let Next::Sent { pause, .. } = send_next(store, roster, told, terms, &wall, || {}).await? {
                 sleep(pause).await;
             }
         }
@@ -196,9 +202,10 @@ async fn send_next(
     roster: &Arc<Roster>,
     told: &Told,
     terms: Terms,
+    wall: impl Fn() -> Timestamp,
     moves: impl Fn(),
 ) -> anyhow::Result<Next> {
-    let now = Timestamp::now();
+    let now = wall();
     let words_of = {
         let roster = Arc::clone(roster);
         move |kind: DeliveryKind, carried: &[Carried]| {
@@ -211,7 +218,7 @@ async fn send_next(
         Claim::Ours(claimed) => *claimed,
         Claim::Nothing(next) => return Ok(Next::NotBefore(next)),
     };
-    if let Some(line) = words::late(&claimed, terms, &clock(&roster_zones(roster), Timestamp::now())) {
+    if let Some(line) = words::late(&claimed, terms, &clock(&roster_zones(roster), wall())) {
         if !claimed.body.is_empty() {
             claimed.body.push('\n');
         }
@@ -228,7 +235,7 @@ async fn send_next(
         alerts: &claimed.alerts,
     };
     let result = told.notifier.notify(&roster.http, &message).await;
-    let now = Timestamp::now();
+    let now = wall();
     let (settlement, pause) = settle(&claimed, &result, &roster.watchlist.daemon.retry, now);
     log(told, &claimed, &settlement);
     let outcome = settlement.as_str();

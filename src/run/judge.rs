@@ -25,7 +25,7 @@ use crate::watchlist::{Judge, Watch};
 pub(super) type States = HashMap<String, HashMap<String, SignalState>>;
 
 /// Verdicts stored with a run when it has more signals than this: only those that say something.
-pub(super) const MANY_VERDICTS: usize = 100;
+pub(super) const MANY_VERDICTS: usize = 12;
 
 /// What a run came to.
 pub(super) struct Judged {

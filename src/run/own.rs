@@ -75,6 +75,23 @@ fn failing(outcome: Outcome, error: Option<&str>) -> Option<Signal> {
     Some(Signal::level(FAILING, state, firing).severity(Severity::Warning).summary(why))
 }
 
+/// What was told to be stale is no longer looked at: that ends it.
+fn end_of_judging_age(watch: &Watch, slot: &Slot, judged: &mut Judged) {
+    if judged.known(RUN, STALE).is_none_or(|known| !known.firing) {
+        return;
+    }
+    let signal = Signal::level(STALE, "fresh", false).severity(Severity::Warning);
+    let policy = Policy { resolve_after: 1, ..watch.failing.clone() };
+    let decision = judged.decide(watch, slot.watch_id, RUN, &signal, &policy);
+    if let Some(reason) = decision.verdict.news() {
+        let lasted = lasted(decision.since, slot.now);
+        let title = format!("Closed: how old the data of {} are is no longer judged", watch.name);
+        let words = Words { title, body: format!("They were stale for {lasted}."), url: None };
+        let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
+        judged.tell(watch, &judged.post(watch, slot.watch_id, RUN), words, vec![alert]);
+    }
+}
+
 /// Data that stand still for too long are told, and so is that they move again. Answers from when on,
 /// with nothing newer, that will be so.
 pub(super) async fn judge_age(
@@ -84,6 +101,9 @@ pub(super) async fn judge_age(
     judged: &mut Judged,
 ) -> Result<Option<Timestamp>, sqlx::Error> {
     let Some((newest, limit)) = newest_and_limit(store, watch, slot, &judged.current).await? else {
+        if watch.stale_after == Stale::Never {
+            end_of_judging_age(watch, slot, judged);
+        }
         return Ok(None);
     };
     let Some(stale_at) = in_time_of(watch, newest, limit) else { return Ok(None) };

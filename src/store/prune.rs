@@ -50,7 +50,7 @@ const PAGES: i64 = 500;
 const SPARE_PAGES: i64 = 256;
 
 /// Each deletes at most `?2` rows older than `?1`.
-const STATEMENTS: [&str; 7] = [
+const STATEMENTS: [&str; 10] = [
     "delete from observation where id in (select id from observation where last_seen_at < ?1
          and id not in (select observation_id from subject where observation_id is not null) limit ?2)",
     "delete from candle where (watch_id, subject, interval, open_time) in
@@ -65,6 +65,16 @@ const STATEMENTS: [&str; 7] = [
     "delete from alert where id in (select id from alert where created_at < ?1
          and not exists (select 1 from delivery, json_each(alert_ids)
                          where status in ('pending', 'sending') and value = alert.id) limit ?2)",
+    "delete from silence where id in (select id from silence where ends_at < ?1 limit ?2)",
+    "delete from subject where (watch_id, subject) in (select watch_id, subject from subject
+         where last_seen_at < ?1 and (present = 0 or exists
+             (select 1 from watch where id = watch_id and removed_at < ?1)) limit ?2)",
+    // What was settled on about something that nobody remembers.
+    "delete from signal_state where ?1 is not null and (watch_id, strategy, subject) in
+         (select watch_id, strategy, subject from signal_state s
+          where watch_id <> 0 and strategy <> 'run' and subject <> '' and not state ->> 'firing'
+            and not exists (select 1 from subject known
+                            where known.watch_id = s.watch_id and known.subject = s.subject) limit ?2)",
 ];
 
 impl Store {
@@ -75,6 +85,7 @@ impl Store {
     pub async fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, WriteError> {
         let ages =
             [keep.observations, keep.candles, keep.runs, keep.runs, keep.alerts, keep.alerts, keep.alerts];
+        let ages = ages.into_iter().chain([keep.alerts, keep.observations, keep.observations]);
         let mut pruned = Pruned::default();
         for (statement, age) in STATEMENTS.into_iter().zip(ages) {
             let before = now.checked_sub(age.0).map_or(i64::MIN, millis);

@@ -61,8 +61,10 @@ impl Builder<'_, '_> {
             }
         }
         let notifiers = self.notifiers();
-        let watches = config.watches.iter().filter_map(|entry| self.watch(entry, &notifiers)).collect();
+        let watches: Vec<Arc<Watch>> =
+            config.watches.iter().filter_map(|entry| self.watch(entry, &notifiers)).collect();
         self.check_former_names();
+        self.check_circles(&watches);
         let watchlist = Watchlist {
             daemon: config.daemon.clone(),
             alerting: config.alerting.clone(),
@@ -454,6 +456,28 @@ impl Builder<'_, '_> {
             }
         }
         names.clone()
+    }
+
+    /// Watches that depend on each other would keep each other quiet for ever.
+    fn check_circles(&mut self, watches: &[Arc<Watch>]) {
+        let needs: HashMap<&str, &[String]> =
+            watches.iter().map(|watch| (watch.name.as_str(), &*watch.depends_on)).collect();
+        for entry in &self.config.watches {
+            let mut seen: BTreeSet<&str> = BTreeSet::new();
+            let direct = needs.get(entry.name.as_str()).copied().unwrap_or_default();
+            let mut next: Vec<&str> =
+                direct.iter().map(String::as_str).filter(|name| *name != entry.name).collect();
+            while let Some(name) = next.pop() {
+                if name == entry.name {
+                    let place = format!("watch `{}`: depends_on", entry.name);
+                    self.mistakes.at(&entry.place, &place, "it depends on itself, by way of others");
+                    break;
+                }
+                if seen.insert(name) {
+                    next.extend(needs.get(name).copied().unwrap_or_default().iter().map(String::as_str));
+                }
+            }
+        }
     }
 
     fn check_dependencies(&mut self, entry: &Entry<'_>, keys: &WatchKeys) {

@@ -156,7 +156,7 @@ async fn the_plan_says_what_a_reload_would_do_and_does_nothing() {
     );
     let text = plan().await;
     for line in [
-        "~  one    changed: strategy; begins anew: threshold; 1 open alert ends with a note",
+        "~  one    changed: strategy; begins anew: threshold; what is open ends with a note",
         "+  new    new",
         ">  three  was `two`, keeps its history",
         "A reload would add 1, change 1, rename 1, remove 0; 0 stay as they are.",
@@ -165,7 +165,7 @@ async fn the_plan_says_what_a_reload_would_do_and_does_nothing() {
     }
     harness.stage.write(&TWO[..TWO.find("[watch.two]").unwrap()]);
     let text = plan().await;
-    assert!(text.contains("-  two    removed; its history stays; 1 open alert ends with a note"), "{text}");
+    assert!(text.contains("-  two    removed; its history stays; what is open ends with a note"), "{text}");
     assert_eq!(harness.messages().await.len(), 2, "nothing was done");
 }
 

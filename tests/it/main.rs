@@ -30,3 +30,4 @@ mod slots;
 mod told_once;
 mod torture;
 mod web;
+mod week;

@@ -8,9 +8,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Answer, Post, Process, Stage, number, until};
+use crate::harness::{Answer, Post, Process, Stage, number, until_within};
 
 const HOOKS: usize = 4;
+
+/// What has piled up while no process lived long enough to send it takes its time.
+const PATIENCE: Duration = Duration::from_secs(240);
 const LIMIT: f64 = 500_000.0;
 
 struct Torture {
@@ -129,15 +132,17 @@ impl Torture {
         let mut process = Process::run(&self.stage, &[]);
         self.process_started();
         let all = self.watches.len();
-        until("every watch was seen after the last kill", async || {
+        until_within(PATIENCE, "every watch was seen after the last kill", async || {
             self.look(false);
             let seen = self.watches.iter().filter(|shown| shown.seen.last() == Some(&shown.step)).count();
             (seen == all).then_some(())
         })
         .await;
         let waiting = "select count(*) from delivery where status in ('pending', 'sending')";
-        until("nothing waits to be sent", async || (self.stage.count(waiting).await == 0).then_some(()))
-            .await;
+        until_within(PATIENCE, "nothing waits to be sent", async || {
+            (self.stage.count(waiting).await == 0).then_some(())
+        })
+        .await;
         process.signal("TERM");
         assert_eq!(process.exit().await.code(), Some(0), "{}", process.log());
         assert_eq!(self.stage.count("select count(*) from delivery where status = 'dead'").await, 0);

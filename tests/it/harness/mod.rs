@@ -202,13 +202,22 @@ impl Harness {
 }
 
 /// Waits for something, and fails if it does not come.
-pub(crate) async fn until<T>(what: &str, mut seen: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, seen: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, seen).await
+}
+
+/// The same, for what takes its time.
+pub(crate) async fn until_within<T>(
+    patience: Duration,
+    what: &str,
+    mut seen: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let began = Instant::now();
     loop {
         if let Some(seen) = seen().await {
             return seen;
         }
-        assert!(began.elapsed() < PATIENCE, "it never came so far that {what}");
+        assert!(began.elapsed() < patience, "it never came so far that {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -68,6 +68,8 @@ struct Memory {
     /// The table and the roster it was learned under.
     spec_hash: Option<u64>,
     generation: u64,
+    /// What other programs had written by then.
+    foreign_writes: u64,
 }
 
 /// A run up to its commit.
@@ -197,7 +199,11 @@ impl Runner {
     /// # Errors
     /// When the database refuses; a failure of the source is an outcome, not an error.
     pub async fn run(&self, roster: &Roster, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
-        let Prepared { report, commit, learned, turning } = self.prepare(roster, watch, slot).await?;
+        let Prepared { report, mut commit, learned, turning } = self.prepare(roster, watch, slot).await?;
+        if roster.generation != self.generation.load(Ordering::Relaxed) {
+            // Its slot stays due: when the next one is, the new timetable says.
+            commit.next_due_at = None;
+        }
         let said = commit.found.as_ref().map(|found| found.silences_told.clone()).unwrap_or_default();
         if let Err(error) = self.store.commit_run(commit).await {
             self.said.take_back(&said);
@@ -447,7 +453,11 @@ impl Runner {
         let mut known = memory.get(&watch_id).cloned().unwrap_or_default();
         // Another table may ask for something else of the same answer. After a start there is none yet, and
         // what the store knows is known under the present one.
-        if known.spec_hash.is_some_and(|hash| hash != watch.spec_hash()) {
+        // Another program may have read, and settled on, something else.
+        let is_other = known.spec_hash.is_some_and(|hash| {
+            hash != watch.spec_hash() || known.foreign_writes != self.store.foreign_writes()
+        });
+        if is_other {
             return Memory::default();
         }
         // Another roster may want something else told of it.
@@ -474,6 +484,7 @@ impl Runner {
         known.reread_at = learned.reread_at;
         known.spec_hash = Some(watch.spec_hash());
         known.generation = roster.generation;
+        known.foreign_writes = self.store.foreign_writes();
     }
 }
 

@@ -52,6 +52,13 @@ impl Store {
         self.writer.trouble.subscribe()
     }
 
+    /// How often another program was seen to have written to the database: what is remembered of it may no
+    /// longer hold.
+    #[must_use]
+    pub fn foreign_writes(&self) -> u64 {
+        self.writer.foreign.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     /// Whether it refused lately, and does not yet write again.
     #[must_use]
     pub fn is_in_trouble(&self) -> bool {

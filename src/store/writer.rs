@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, SqliteConnection};
@@ -65,6 +66,8 @@ pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     /// Why it takes nothing, since it last refused for a reason that concerns every write.
     pub(super) trouble: watch::Sender<Option<String>>,
+    /// How often another program was seen to have written.
+    pub(super) foreign: Arc<AtomicU64>,
 }
 
 /// Makes a connection the writer's own.
@@ -82,15 +85,25 @@ struct Hand {
     connection: SqliteConnection,
     trouble: watch::Sender<Option<String>>,
     locked_since: Option<Instant>,
+    foreign: Arc<AtomicU64>,
+    /// SQLite's count of what other connections wrote.
+    version: Option<i64>,
 }
 
 impl Writer {
     pub(super) fn start(connection: SqliteConnection) -> Self {
         let (jobs, receiver) = mpsc::channel(1_024);
         let trouble = watch::Sender::new(None);
-        let hand = Hand { connection, trouble: trouble.clone(), locked_since: None };
+        let foreign = Arc::new(AtomicU64::new(0));
+        let hand = Hand {
+            connection,
+            trouble: trouble.clone(),
+            locked_since: None,
+            foreign: Arc::clone(&foreign),
+            version: None,
+        };
         tokio::spawn(write(hand, receiver));
-        Self { jobs, trouble }
+        Self { jobs, trouble, foreign }
     }
 
     pub(super) async fn commit_run(&self, run: RunCommit) -> Result<(), WriteError> {
@@ -218,7 +231,7 @@ impl Hand {
     /// every write.
     async fn transact(&mut self, work: Work) -> Result<(), sqlx::Error> {
         let result = match self.begin().await {
-            Ok(()) => match work(&mut self.connection).await {
+            Ok(()) => match self.look_around().await.and(work(&mut self.connection).await) {
                 Ok(()) => self.execute("commit").await,
                 Err(error) => Err(error),
             },
@@ -233,6 +246,15 @@ impl Hand {
             }
         }
         result
+    }
+
+    /// Notes whether another program has written since the last look.
+    async fn look_around(&mut self) -> Result<(), sqlx::Error> {
+        let version: i64 = sqlx::query_scalar("pragma data_version").fetch_one(&mut self.connection).await?;
+        if self.version.replace(version).is_some_and(|known| known != version) {
+            self.foreign.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     async fn begin(&mut self) -> Result<(), sqlx::Error> {

@@ -187,3 +187,22 @@ async fn white_space_in_an_answer_is_another_body_but_no_news() {
     assert_eq!(harness.messages().await.len(), 1);
     assert_eq!(harness.stage.count("select count(*) from observation").await, 1);
 }
+
+#[tokio::test]
+async fn what_another_program_told_to_begin_the_daemon_tells_to_end() {
+    let harness = Harness::start(NUMBER).await;
+    harness.site().show("/number", number(9));
+    for minute in 0..3 {
+        harness.tick_at("number", minutes_after("2026-11-20T10:00:00Z", minute)).await;
+    }
+    harness.site().show("/number", number(11));
+    let once = crate::harness::command(&harness.stage, &["once", "number"]).await;
+    assert!(once.status.success(), "{once:?}");
+    assert_eq!(harness.titles().await, ["n is above 10: 11"]);
+    // To the daemon nothing has changed.
+    harness.site().show("/number", number(9));
+    for minute in 3..6 {
+        harness.tick_at("number", minutes_after("2026-11-20T10:00:00Z", minute)).await;
+    }
+    assert_eq!(harness.titles().await[1..], ["n is no longer above 10: 9"]);
+}

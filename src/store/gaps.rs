@@ -217,6 +217,32 @@ pub(super) async fn write(
     }
 }
 
+/// Slots of many watches that passed and that nobody will fill in. A run lies between any two such
+/// stretches, so none is looked for that they might follow upon.
+pub(super) async fn leave_passed(
+    connection: &mut SqliteConnection,
+    gaps: &[(i64, NewGap)],
+) -> Result<(), sqlx::Error> {
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    let row = |(watch_id, gap): &(i64, NewGap)| {
+        let slots = i64::try_from(gap.slots).unwrap_or(i64::MAX);
+        let [first, last] = [gap.first_due_at, gap.last_due_at].map(millis);
+        (*watch_id, first, last, gap.next_due_at.map(millis), slots, gap.why.clone())
+    };
+    let rows: Vec<_> = gaps.iter().map(row).collect();
+    sqlx::query(
+        "insert or replace into gap (watch_id, first_due_at, last_due_at, next_due_at, slots, outcome, why)
+         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, 'skipped', value ->> 5
+         from json_each(?)",
+    )
+    .bind(super::json(&rows)?)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 async fn leave(connection: &mut SqliteConnection, watch_id: i64, gap: &NewGap) -> Result<(), sqlx::Error> {
     let slots = i64::try_from(gap.slots).unwrap_or(i64::MAX);
     let grown = sqlx::query(

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{GapChange, NewDelivery, Store, WriteError, millis, observations};
+use super::{GapChange, NewDelivery, NewGap, Store, WriteError, millis, observations};
 use crate::http::Mark;
 use crate::model::{Alert, Candle, Interval, Observation, Outcome, SignalState, Trigger};
 
@@ -90,6 +90,21 @@ pub(super) const fn signed(hash: u64) -> i64 {
     hash.cast_signed()
 }
 
+impl RunCommit {
+    /// Whether it found nothing new. Slots that passed meanwhile and that nobody will fill in do not count:
+    /// where runs come too late, nearly every one leaves some.
+    pub(super) fn is_brief(&self) -> bool {
+        let Some(found) = &self.found else { return true };
+        found.verdicts.is_none()
+            && found.requests.is_empty()
+            && found.states.is_empty()
+            && found.alerts.is_empty()
+            && found.candles.is_empty()
+            && found.counts == [0; 3]
+            && matches!(&found.gap, Some(GapChange::Left(gap)) if gap.next_attempt_at.is_none())
+    }
+}
+
 impl Store {
     /// Commits a run, together with the others that finish now.
     ///
@@ -123,7 +138,7 @@ pub(super) async fn insert(
     connection: &mut SqliteConnection,
     runs: &[Box<RunCommit>],
 ) -> Result<(), sqlx::Error> {
-    let (full, brief): (Vec<_>, Vec<_>) = runs.iter().map(|run| &**run).partition(|run| run.found.is_some());
+    let (full, brief): (Vec<_>, Vec<_>) = runs.iter().map(|run| &**run).partition(|run| !run.is_brief());
     if !brief.is_empty() {
         insert_brief(connection, &brief).await?;
     }
@@ -165,9 +180,14 @@ async fn insert_brief(connection: &mut SqliteConnection, runs: &[&RunCommit]) ->
            from json_each(?)"#,
     )
     .bind(super::json(&rows)?)
-    .execute(connection)
-    .await
-    .map(drop)
+    .execute(&mut *connection)
+    .await?;
+    let passed = |run: &&RunCommit| match run.found.as_ref()?.gap.as_ref()? {
+        GapChange::Left(gap) => Some((run.watch_id, gap.clone())),
+        GapChange::Settled(_) => None,
+    };
+    let gaps: Vec<(i64, NewGap)> = runs.iter().filter_map(passed).collect();
+    super::gaps::leave_passed(connection, &gaps).await
 }
 
 async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Result<(), sqlx::Error> {

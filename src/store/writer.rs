@@ -179,7 +179,7 @@ async fn write(mut hand: Hand, mut jobs: mpsc::Receiver<Job>) {
 async fn gather(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<(Box<RunCommit>, Done)>) -> Option<Job> {
     let patience = sleep(LINGER);
     tokio::pin!(patience);
-    let mut urgent = batch.iter().any(|(run, _)| run.found.is_some());
+    let mut urgent = batch.iter().any(|(run, _)| !run.is_brief());
     while batch.len() < LARGEST_BATCH {
         let job = match jobs.try_recv() {
             Ok(job) => job,
@@ -191,7 +191,7 @@ async fn gather(jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<(Box<RunCommit>,
         };
         match job {
             Job::Run(run, done) => {
-                urgent |= run.found.is_some();
+                urgent |= !run.is_brief();
                 batch.push((run, done));
             }
             other => return Some(other),

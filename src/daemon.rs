@@ -319,6 +319,15 @@ impl Daemon {
                 return false;
             }
         };
+        let watches = self.roster.borrow().watchlist.watches.len();
+        if watchlist.watches.is_empty() && watches > 0 {
+            // An editor, or a full disk, may have left an empty file for a moment.
+            error!(
+                "The configuration was not reloaded: it names no watch at all any more, and {watches} go on. \
+                 Restart to have none, or set `enabled = false`"
+            );
+            return false;
+        }
         match self.swap(watchlist).await {
             Ok(synced) => {
                 let Synced { added, changed, removed, .. } = synced;
@@ -341,6 +350,7 @@ impl Daemon {
             warn!("`data_dir` changes only with a restart");
             watchlist.daemon.data_dir.clone_from(&old.watchlist.daemon.data_dir);
         }
+        warn_of_restart(&old.watchlist, &watchlist);
         // The same settings keep their connections and the pace of each host.
         let http = if watchlist.http == old.watchlist.http {
             old.http.clone()
@@ -390,6 +400,23 @@ impl Daemon {
             self.tasks.abort_all();
         }
         self.store.close().await;
+    }
+}
+
+/// What a reload does not change.
+fn warn_of_restart(old: &Watchlist, new: &Watchlist) {
+    let web = |list: &Watchlist| {
+        let web = list.web.as_ref()?;
+        Some((web.listen, web.token.as_ref().map(|token| token.expose().to_owned())))
+    };
+    for (key, changed) in [
+        ("[web]", web(old) != web(new)),
+        ("log_level", old.daemon.log_level != new.daemon.log_level),
+        ("log_format", old.daemon.log_format != new.daemon.log_format),
+    ] {
+        if changed {
+            warn!("`{key}` changes only with a restart");
+        }
     }
 }
 

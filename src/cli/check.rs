@@ -37,6 +37,11 @@ pub(super) fn check(config: &ConfigFile, now: Timestamp) -> anyhow::Result<ExitC
     }
     let notifiers: Vec<String> =
         watchlist.notifiers.values().map(|told| format!("{} ({})", told.name, told.kind)).collect();
-    writeln!(out, "{} watches; notifiers: {}. No mistakes.", watchlist.watches.len(), notifiers.join(", "))?;
+    let watches = match watchlist.watches.len() {
+        0 => "No watch: nothing will be watched".to_owned(),
+        1 => "1 watch".to_owned(),
+        several => format!("{several} watches"),
+    };
+    writeln!(out, "{watches}; notifiers: {}. No mistakes.", notifiers.join(", "))?;
     Ok(ExitCode::SUCCESS)
 }

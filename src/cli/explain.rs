@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::look::open;
 use super::once::{MOST_LINES, count, line_of};
-use super::{ConfigFile, Misuse, moment};
+use super::{ConfigFile, Misuse, whole_second};
 use crate::model::{Period, or_known};
 use crate::run::{self, Explanation, Judgement};
 
@@ -18,7 +18,7 @@ pub(super) struct Explain {
     /// The watch's name
     watch: String,
     /// The run of the last slot until then, instead of the last one: a length of time ago, or RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = whole_second)]
     at: Option<Timestamp>,
     /// Only this symbol, item or region
     #[arg(long)]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::once::line_of;
 use super::table::table;
 use super::{ConfigFile, Misuse, moment, slots};
-use crate::model::{Observation, Reading, did_you_mean};
+use crate::model::{Observation, Reading, did_you_mean, or_known};
 use crate::store::{HistoryRow, Store, StoredAlert};
 use crate::watchlist::Watchlist;
 
@@ -84,7 +84,7 @@ impl History {
                 writeln!(out, "{}", serde_json::to_string_pretty(&observations)?)?;
             }
             Format::Csv => write!(out, "{}", csv(&rows))?,
-            Format::Table if rows.is_empty() => writeln!(out, "Nothing was seen since {}.", self.since)?,
+            Format::Table if rows.is_empty() => writeln!(out, "Nothing was seen since {:.0}.", self.since)?,
             Format::Table => {
                 let lines: Vec<Vec<String>> = rows
                     .iter()
@@ -103,6 +103,12 @@ impl Alerts {
         let store = open(&watchlist).await?;
         let mut alerts = store.alerts(self.watch.as_deref(), self.since, self.limit).await?;
         alerts.reverse();
+        if let Some(watch) = self.watch.as_deref().filter(|_| alerts.is_empty())
+            && store.watch(watch).await?.is_none()
+        {
+            let hint = or_known(watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
+            return Err(Misuse(format!("there is no watch `{watch}`{hint}")).into());
+        }
         store.close().await;
         let mut out = std::io::stdout().lock();
         match self.format {
@@ -120,7 +126,7 @@ impl Alerts {
                     )?;
                 }
             }
-            Format::Table if alerts.is_empty() => writeln!(out, "Nothing was told since {}.", self.since)?,
+            Format::Table if alerts.is_empty() => writeln!(out, "Nothing was told since {:.0}.", self.since)?,
             Format::Table => {
                 let rows: Vec<Vec<String>> = alerts.iter().map(row_of).collect();
                 let headings = ["TIME", "WATCH", "STRATEGY", "SUBJECT", "STATUS", "REASON", "TITLE"];

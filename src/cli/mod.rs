@@ -182,6 +182,14 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// A moment that something is looked for at: one written in whole seconds, as they are shown, means all of
+/// that second.
+fn whole_second(text: &str) -> Result<Timestamp, String> {
+    let at = moment(text)?;
+    let is_whole = at.subsec_nanosecond() == 0 && text.parse::<Timestamp>().is_ok();
+    Ok(if is_whole { at.checked_add(std::time::Duration::from_millis(999)).unwrap_or(at) } else { at })
+}
+
 /// `stakeout history | head` is no failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::table::table;
 use super::{ConfigFile, Misuse};
-use crate::model::{Matchers, Period, Silence, or_known};
+use crate::model::{About, Matchers, Period, Silence, or_known};
 use crate::store::Store;
 use crate::watchlist::Watchlist;
 
@@ -46,10 +46,10 @@ pub(super) struct Add {
     #[arg(long, value_name = "NAME=VALUE")]
     label: Vec<String>,
     /// For so long
-    #[arg(long = "for", value_name = "LENGTH", required_unless_present = "until", conflicts_with = "until")]
+    #[arg(long = "for", value_name = "LENGTH", conflicts_with = "until")]
     length: Option<Period>,
-    /// Until then (RFC 3339)
-    #[arg(long, value_name = "TIME")]
+    /// Until then (RFC 3339); this or `--for` must be given
+    #[arg(long, value_name = "TIME", value_parser = until)]
     until: Option<Timestamp>,
     /// Why; shown in the message that says that it has ended
     #[arg(long, default_value = "")]
@@ -89,17 +89,22 @@ impl Add {
         let id = store.add_silence(silence, now).await?;
         store.close().await;
         println!("Silence {id} ({matchers}) until {until:.0}; ends are told all the same.");
+        println!("{}", self.reach(&watchlist));
         Ok(ExitCode::SUCCESS)
     }
 
     fn silence(&self, watchlist: &Watchlist, now: Timestamp) -> anyhow::Result<Silence> {
         let ends_at = match (self.length, self.until) {
             (Some(length), _) => now.checked_add(length.0).unwrap_or(Timestamp::MAX),
-            (None, until) => until.unwrap_or(now),
+            (None, Some(until)) => until,
+            (None, None) => {
+                let message = "a silence must end: say `--for 2h`, or `--until 2026-11-21T18:00:00Z`";
+                return Err(Misuse(message.into()).into());
+            }
         };
         let length = Duration::try_from(ends_at.duration_since(now)).unwrap_or_default();
         if length.is_zero() {
-            return Err(Misuse(format!("{ends_at} is over already")).into());
+            return Err(Misuse(format!("{ends_at:.0} is over already")).into());
         }
         if length > LONGEST {
             return Err(
@@ -122,6 +127,30 @@ impl Add {
         })
     }
 
+    /// Which watches it is about; a subject is only known when it is seen.
+    fn reach(&self, watchlist: &Watchlist) -> String {
+        let Ok(matchers) = self.matchers() else { return String::new() };
+        let touches = |watch: &&std::sync::Arc<crate::watchlist::Watch>| {
+            let strategies = watch.judges.iter().map(|judge| judge.name.as_str()).chain(["run"]);
+            let subject = self.subject.as_deref().unwrap_or_default().replace('*', "");
+            strategies.into_iter().any(|strategy| {
+                matchers.matches(&About {
+                    watch: &watch.name,
+                    strategy,
+                    subject: &subject,
+                    labels: &watch.labels,
+                })
+            })
+        };
+        let names: Vec<&str> =
+            watchlist.watches.iter().filter(touches).map(|watch| watch.name.as_str()).collect();
+        match names.as_slice() {
+            [] => "It matches no watch there is: nothing is kept quiet by it now.".into(),
+            names if names.len() > 10 => format!("It is about {} watches.", names.len()),
+            names => format!("It is about: {}.", names.join(", ")),
+        }
+    }
+
     fn matchers(&self) -> Result<Matchers, String> {
         let named = [("watch", &self.watch), ("subject", &self.subject), ("strategy", &self.strategy)];
         let mut patterns: BTreeMap<String, String> = named
@@ -136,6 +165,11 @@ impl Add {
         }
         patterns.try_into()
     }
+}
+
+fn until(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is no moment; write it like \"2026-11-21T18:00:00Z\" or \"…+01:00\""))
 }
 
 impl List {

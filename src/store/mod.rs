@@ -119,10 +119,11 @@ impl Store {
         data_dir.join("stakeout.db")
     }
 
-    /// Commits what is under way and closes the file.
+    /// Commits what is under way and closes the file. The writer goes last: only then does SQLite put what
+    /// is in the log into the file and delete the log, so that the file alone is the database.
     pub async fn close(&self) {
-        self.writer.stop().await;
         self.read.close().await;
+        self.writer.stop().await;
     }
 
     /// Whether the database answers.

@@ -48,6 +48,7 @@ impl Builder<'_, '_> {
             self.mistakes.add(0, None, "[alerting]: quiet_hours", &why);
         }
         self.check_web();
+        self.check_numbers();
         for (name, (days, place)) in &config.hours {
             if let Err(why) = days.check(name) {
                 self.mistakes.at(place, &format!("hours `{name}`"), &why);
@@ -130,6 +131,33 @@ impl Builder<'_, '_> {
                 web.listen
             );
             self.mistakes.add(0, None, "[web]: listen", &message);
+        }
+    }
+
+    /// Values that can never work.
+    fn check_numbers(&mut self) {
+        let (daemon, alerting, fetch) = (&self.config.daemon, &self.config.alerting, &self.config.fetch);
+        let mut wrong: Vec<(&str, String)> = Vec::new();
+        if fetch.timeout.0.is_zero() {
+            wrong.push(("[fetch]: timeout", "no answer comes in no time; write \"20s\"".into()));
+        }
+        for (key, count) in [
+            ("after", alerting.after),
+            ("resolve_after", alerting.resolve_after),
+            ("fail_after", alerting.fail_after),
+        ] {
+            if count == 0 {
+                wrong.push(("[alerting]", format!("{key}: 0 readings are none; the least is 1")));
+            }
+        }
+        if let Some(url) = &daemon.heartbeat_url
+            && !url.is_empty()
+            && !url::Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        {
+            wrong.push(("[daemon]: heartbeat_url", "is no http or https address".into()));
+        }
+        for (place, message) in wrong {
+            self.mistakes.add(0, None, place, &message);
         }
     }
 
@@ -251,6 +279,19 @@ impl Builder<'_, '_> {
         };
         let notify = self.notify(entry, &keys, notifiers);
         self.check_dependencies(entry, &keys);
+        for (key, count) in
+            [("after", keys.after), ("resolve_after", keys.resolve_after), ("fail_after", keys.fail_after)]
+        {
+            if count == Some(0) {
+                let at = entry.table.get_ref().get(key).map_or(within.clone(), Spanned::span);
+                self.mistakes.add(
+                    file,
+                    Some(at),
+                    &format!("{place}: {key}"),
+                    "0 readings are none; the least is 1",
+                );
+            }
+        }
         let (source_kind, source) = source?;
         let tried = self.tried.as_ref().filter(|tried| tried.watch == entry.name);
         let (strategy, file, within) = match tried {

@@ -160,3 +160,26 @@ async fn the_same_answer_is_read_anew_when_the_watch_asks_for_something_else_of_
     let report = harness.tick("number", "2026-11-20T10:01:00Z").await;
     assert_eq!(report.observations.iter().map(|seen| seen.subject.as_str()).collect::<Vec<_>>(), ["m"]);
 }
+
+#[tokio::test]
+async fn a_file_that_is_empty_for_a_moment_takes_nothing_away() {
+    let harness = Harness::start(NUMBER).await;
+    harness.site().show("/number", number(12));
+    harness.tick("number", "2026-11-20T10:00:00Z").await;
+    std::fs::write(harness.stage.config(), "").unwrap();
+    assert!(!harness.daemon().reload(&harness.stage.config()).await);
+    harness.tick("number", "2026-11-20T10:01:00Z").await;
+    assert_eq!(harness.titles().await, ["number: watching n"], "nothing is closed");
+}
+
+#[tokio::test]
+async fn a_clean_stop_leaves_one_file_that_is_the_whole_database() {
+    let mut harness = Harness::start(NUMBER).await;
+    harness.site().show("/number", number(12));
+    harness.tick("number", "2026-11-20T10:00:00Z").await;
+    harness.settled().await;
+    harness.stop().await;
+    let left: Vec<_> =
+        std::fs::read_dir(harness.stage.data_dir()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("-wal")), "{left:?}");
+}

@@ -84,7 +84,7 @@ create table gap (
     why             text,
     unique (watch_id, first_due_at)
 );
-create index gap_next on gap (watch_id, next_due_at);
+create index gap_next on gap (watch_id, next_due_at) where next_attempt_at is not null;
 create index gap_due on gap (next_attempt_at) where next_attempt_at is not null;
 
 -- What the daemon remembers about itself.

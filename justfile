@@ -27,3 +27,12 @@ bench *sections:
 # Alerts within seconds, without network or configuration
 demo:
     cargo run -- demo
+
+# Under load, with receivers that refuse, killed sixty times: two and a half minutes, prints its counts
+torture:
+    cargo test --test it torture -- --ignored --nocapture
+
+# The hours of the exchanges against those of PyPI's exchange_calendars
+calendars:
+    python3 -m venv target/calendars && target/calendars/bin/pip install --quiet exchange_calendars
+    target/calendars/bin/python src/sessions/check_calendars.py

@@ -47,7 +47,7 @@ impl QuietHours {
         let day = if time < self.end { here.date() } else { here.date().tomorrow().ok()? };
         let end = zone.to_ambiguous_zoned(day.to_datetime(self.end));
         // An end in the hour that comes twice: after its first time it is its second.
-        let [first, second] = [end.clone().earlier(), end.later()];
+        let [first, second] = [end.clone().compatible(), end.later()];
         [first, second].into_iter().flatten().map(|end| end.timestamp()).find(|end| *end > now)
     }
 }

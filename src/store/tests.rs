@@ -373,6 +373,7 @@ async fn deliveries_are_in_the_order_in_which_they_were_written() {
     }
     let mut order = Vec::new();
     while let Some(claimed) = stage.claim("hook", minutes(9), Duration::from_secs(60)).await {
+        stage.settle(&claimed.id, Settlement::Delivered, minutes(9)).await;
         order.push(claimed.id);
     }
     assert_eq!(order, ["late", "early", "middle"], "in the order in which they were written");

@@ -75,7 +75,6 @@ impl Roster {
 
     /// When the quiet hours of a topic end that a moment lies in: a watch's topics begin with its row, and what
     /// the daemon says of itself keeps to its own. Of other topics it knows nothing.
-    #[must_use]
     pub fn quiet_ends(&self, now: Timestamp) -> impl Fn(&str) -> Option<Option<Timestamp>> + Send + use<> {
         let own = self.watchlist.quiet_until(now);
         let watches: HashMap<i64, Option<Timestamp>> =

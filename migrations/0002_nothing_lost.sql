@@ -17,6 +17,7 @@ create table delivery_in_order (
     carried_by      text,                     -- the brief, bundle or digest that tells it
     attempts        integer not null default 0,
     parts_done      integer not null default 0,
+    doubts          integer not null default 0, -- attempts after which nobody knows whether it was taken
     created_at      integer not null,
     next_attempt_at integer not null,
     lease_until     integer,
@@ -26,9 +27,9 @@ create table delivery_in_order (
     dropped_at      integer                   -- when a person gave it up: nobody need look at it again
 );
 insert into delivery_in_order
-    (id, run_id, notifier, title, body, url, alert_ids, status, attempts, parts_done, created_at,
+    (id, run_id, notifier, title, body, url, alert_ids, status, attempts, parts_done, doubts, created_at,
      next_attempt_at, lease_until, last_error, delivered_at)
-select id, run_id, notifier, title, body, url, alert_ids, status, attempts, parts_done, created_at,
+select id, run_id, notifier, title, body, url, alert_ids, status, attempts, parts_done, attempts, created_at,
        next_attempt_at, lease_until, last_error, delivered_at
 from delivery order by created_at, id;
 drop table delivery;
@@ -38,6 +39,7 @@ create index delivery_urgent on delivery (notifier, topic) where status in ('pen
 -- What later ones of the same topic wait for.
 create index delivery_ahead on delivery (notifier, topic)
     where status in ('pending', 'sending') and (carried_by is not null or held = 1);
+create index delivery_tried on delivery (notifier, topic) where status in ('pending', 'sending') and attempts > 0;
 create index delivery_delivered on delivery (notifier, delivered_at) where carried_by is null;
 create index delivery_carried on delivery (carried_by) where carried_by is not null;
 create index delivery_created on delivery (created_at);

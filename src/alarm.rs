@@ -141,6 +141,7 @@ fn over(lasted: Period) -> Note {
         title: format!("Stakeout writes its database again after {lasted}"),
         body: "What the watches see now is told as usual.".into(),
         urgent: true,
+        held_until: None,
     }
 }
 

@@ -78,7 +78,7 @@ pub async fn look(
                     info!(bytes = copy.bytes, "Copied the database to {}", copy.path.display());
                     None
                 }
-                Err(error) => Some(failed_backup(&error)),
+                Err(error) => Some(failed_backup(&error, watchlist, now)),
             };
             told |= note.is_some();
             let note = note.map(|note| (note, everyone()));
@@ -155,6 +155,7 @@ async fn proof_of_life(
         ),
         body: format!("It has been running since {} ({lasted}).", began.strftime("%Y-%m-%d %H:%M %Z")),
         urgent: false,
+        held_until: watchlist.quiet_until(now),
     })
 }
 
@@ -204,13 +205,14 @@ fn remove(folder: &Path, wanted: impl Fn(&str) -> bool, keep: usize) -> anyhow::
     Ok(())
 }
 
-fn failed_backup(error: &anyhow::Error) -> Note {
+fn failed_backup(error: &anyhow::Error, watchlist: &Watchlist, now: Timestamp) -> Note {
     let error = format!("{error:#}");
     error!(%error, "The database was not backed up");
     Note {
         title: "Stakeout could not back up its database".into(),
         body: format!("{error}\nIt is tried again at the next time of `backup`."),
         urgent: false,
+        held_until: watchlist.quiet_until(now),
     }
 }
 

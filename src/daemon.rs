@@ -142,6 +142,7 @@ impl Daemon {
         let (watches, web) = (watchlist.watches.len(), watchlist.web.clone());
         let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
         runner.reloaded(&roster, Timestamp::now()).await?;
+        hold_anew(&store, &roster).await?;
         let (roster, list) = watch::channel(roster);
         let mut daemon = Self {
             store,
@@ -368,6 +369,9 @@ impl Daemon {
         if let Err(error) = self.runner.reloaded(&roster, Timestamp::now()).await {
             warn!(error = format!("{error:#}"), "What was said of hosts that nobody asks could not be ended");
         }
+        if let Err(error) = hold_anew(&self.store, &roster).await {
+            warn!(error = format!("{error:#}"), "What is held keeps to the quiet hours of before");
+        }
         self.roster.send_replace(roster);
         self.bell.ring();
         Ok(synced)
@@ -420,6 +424,12 @@ fn warn_of_restart(old: &Watchlist, new: &Watchlist) {
     }
 }
 
+/// The clock or the quiet hours may be others than when it was written.
+async fn hold_anew(store: &Store, roster: &Roster) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    Ok(store.hold_anew(roster.quiet_ends(now), now).await?)
+}
+
 /// Two daemons on one database would send the same deliveries.
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
     let path = data_dir.join("stakeout.lock");
@@ -457,7 +467,7 @@ pub async fn synchronise(store: &Store, watchlist: &Watchlist) -> anyhow::Result
     let notifiers: Vec<String> = watchlist.notifiers.keys().cloned().collect();
     let closer = Closer::new(watchlist, now);
     let synced = store.synchronise(specs, now, move |affected| closer.close(affected)).await?;
-    let buried = store.bury_deliveries_without(notifiers).await?;
+    let buried = store.bury_deliveries_without(notifiers, Timestamp::MAX).await?;
     if buried > 0 {
         warn!(deliveries = buried, "Messages for notifiers that are no longer configured will not be sent");
     }

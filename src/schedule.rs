@@ -206,9 +206,10 @@ async fn pull(store: &Store, roster: &Roster, by: SignedDuration, now: Timestamp
                ahead of it."
             .into(),
         urgent: false,
+        held_until: roster.watchlist.quiet_until(now),
     };
     let everyone = roster.watchlist.notifiers.keys().cloned().collect();
-    Ok(store.clock_was_set_back(by, due, (note, everyone), now).await?)
+    Ok(store.clock_was_set_back(by, due, roster.quiet_ends(now), (note, everyone), now).await?)
 }
 
 /// The jobs that keep the house: pruning.

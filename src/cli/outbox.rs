@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::once::count;
 use super::table::table;
 use super::{ConfigFile, Misuse};
 use crate::model::Period;
@@ -256,9 +257,13 @@ async fn retry(
     }
     store.retry_deliveries(ids(&known), now).await?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}: to be tried again now.", count(known.len()))?;
+    writeln!(out, "{}: to be tried again now.", count(known.len(), "message"))?;
     if !unknown.is_empty() {
-        writeln!(out, "{}: left alone, their notifiers are no longer configured.", count(unknown.len()))?;
+        writeln!(
+            out,
+            "{}: left alone, their notifiers are no longer configured.",
+            count(unknown.len(), "message")
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -272,7 +277,7 @@ async fn give_up(store: &Store, id: Option<&str>, now: Timestamp) -> anyhow::Res
     writeln!(
         std::io::stdout(),
         "{}: dropped; `stakeout outbox list --all` still has them.",
-        count(wanted.len())
+        count(wanted.len(), "message")
     )?;
     Ok(ExitCode::SUCCESS)
 }
@@ -300,8 +305,4 @@ fn changeable(one: StoredDelivery, command: &str) -> anyhow::Result<StoredDelive
 
 fn ids(deliveries: &[StoredDelivery]) -> Vec<String> {
     deliveries.iter().map(|one| one.id.clone()).collect()
-}
-
-fn count(messages: usize) -> String {
-    if messages == 1 { "1 message".into() } else { format!("{messages} messages") }
 }

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -34,11 +34,17 @@ const LEASE: Duration = Duration::from_secs(15 * 60);
 /// A delivery is not given up before so many attempts, however old it is.
 const FEWEST_ATTEMPTS: u32 = 5;
 
+/// How long a message that is being sent gets to be finished, when there is no more time for others.
+const LONGEST_SENDING: Duration = Duration::from_secs(120);
+
 /// When the database refuses, a lane tries again after so long.
 const REFUSED_WAIT: Duration = Duration::from_secs(1);
 
 /// A lane looks at least this often, whatever it was told: another program may have written to the database.
 const LONGEST_NAP: Duration = Duration::from_secs(5);
+
+/// How often it is looked for messages that no lane will ever send, and how old they are at least.
+const BURY_EVERY: Duration = Duration::from_secs(60);
 
 /// A lane that naps comes by at least so often, also when the database is slow.
 const PULSE: Duration = Duration::from_secs(120);
@@ -90,6 +96,18 @@ pub async fn serve(
         tokio::select! {
             () = stop.cancelled() => break,
             changed = roster.changed() => if changed.is_err() { break },
+            // A run that began before a reload may still tell a notifier that is gone since.
+            () = sleep(BURY_EVERY) => {
+                let names = lanes.keys().cloned().collect();
+                let made_before = Timestamp::now().checked_sub(BURY_EVERY).unwrap_or(Timestamp::MIN);
+                match store.bury_deliveries_without(names, made_before).await {
+                    Ok(0) => {}
+                    Ok(deliveries) => warn!(
+                        deliveries, "Messages for notifiers that are no longer configured will not be sent"
+                    ),
+                    Err(error) => tracing::debug!(%error, "The outbox cannot use the database"),
+                }
+            }
         }
     }
     while tasks.join_next().await.is_some() {}
@@ -110,12 +128,25 @@ async fn lane_of(
         beat.again_within(LEASE.saturating_add(PULSE));
         rings.mark_unchanged();
         let list = Arc::clone(&roster.borrow_and_update());
-        let Some(told) = list.watchlist.notifiers.get(&name) else { return };
-        if last.replace(Arc::clone(told)).is_some_and(|last| last.spec != told.spec)
+        let Some(told) = list.watchlist.notifiers.get(&name) else {
+            // Whoever began the lane ends it; the notifier may be back before that.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = roster.changed() => if changed.is_err() { return },
+            }
+            continue;
+        };
+        if last.as_ref().is_some_and(|last| last.spec != told.spec)
             && let Err(error) = store.hurry_deliveries(&name).await
         {
             tracing::debug!(notifier = %name, %error, "The outbox cannot use the database");
+            beat.again_within(PULSE);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(REFUSED_WAIT) => continue,
+            }
         }
+        last = Some(Arc::clone(told));
         let terms = Terms { bundle: told.bundle.0, budget: told.budget };
         let nap =
             match send_next(&store, &list, told, terms, Timestamp::now, || beat.again_within(PULSE)).await {
@@ -164,23 +195,29 @@ async fn lane_of(
 }
 
 /// Sends what is due at the moment that `wall` shows, without waiting for more to bundle it with, and answers
-/// when there is no more, or when the time is up. For a single run without the daemon, and for tests.
+/// when there is no more, or when the time is up: what is being sent then is finished first. For a single run
+/// without the daemon, and for tests.
 pub async fn drain(
     store: &Store,
     roster: &Arc<Roster>,
     patience: Duration,
     wall: impl Fn() -> Timestamp,
 ) -> anyhow::Result<()> {
+    let end = Instant::now().checked_add(patience);
+    let left = || end.map_or(patience, |end| end.saturating_duration_since(Instant::now()));
     let all = async {
         for told in roster.watchlist.notifiers.values() {
             let terms = Terms { bundle: Duration::ZERO, budget: told.budget };
-            while let Next::Sent { pause, .. } = send_next(store, roster, told, terms, &wall, || {}).await? {
-                sleep(pause).await;
+            while !left().is_zero()
+                && let Next::Sent { pause, .. } = send_next(store, roster, told, terms, &wall, || {}).await?
+            {
+                sleep(pause.min(left())).await;
             }
         }
         Ok(())
     };
-    timeout(patience, all).await.unwrap_or(Ok(()))
+    // One that never ends, as on a full disk, is left to its lease.
+    timeout(patience.saturating_add(LONGEST_SENDING), all).await.unwrap_or(Ok(()))
 }
 
 /// What came of looking for something to send.
@@ -242,7 +279,12 @@ async fn send_next(
     metrics::counter!("stakeout_deliveries_total", "notifier" => told.kind, "outcome" => outcome)
         .increment(1);
     let others = roster.watchlist.notifiers.keys().filter(|name| **name != told.name);
-    let who = Who { name: told.name.clone(), kind: told.kind, others: others.cloned().collect() };
+    let who = Who {
+        name: told.name.clone(),
+        kind: told.kind,
+        others: others.cloned().collect(),
+        held_until: roster.watchlist.quiet_until(now),
+    };
     let came = match &settlement {
         Settlement::Dead { why } => Came::Dead { title: claimed.title.clone(), why: why.clone() },
         Settlement::Delivered | Settlement::Retry { .. } => Came::Taken,
@@ -292,19 +334,22 @@ fn settle(
         Err(NotifyError::Refused { why }) => (Settlement::Dead { why: why.clone() }, Duration::ZERO),
         Err(NotifyError::Transient { why, retry_after, parts_done }) => {
             let age = Duration::try_from(now.duration_since(claimed.patient_since)).unwrap_or_default();
+            // A message that gets on in parts is not failing.
+            let gets_on = *parts_done > claimed.parts_done;
             // One that was written long before its first attempt gets its attempts all the same.
-            if age > retry.give_up_after.0 && claimed.attempt >= FEWEST_ATTEMPTS {
+            if !gets_on && age > retry.give_up_after.0 && claimed.attempt >= FEWEST_ATTEMPTS {
                 let why = format!("{why} (given up after {} attempts)", claimed.attempt);
                 return (Settlement::Dead { why }, Duration::ZERO);
             }
-            // A message that gets on in parts is not failing.
-            let failures = if *parts_done > claimed.parts_done { 1 } else { claimed.attempt };
+            let failures = if gets_on { 1 } else { claimed.attempt };
             let wait = backoff(failures, retry, fastrand::f64()).max(retry_after.unwrap_or_default());
             let at = now.checked_add(wait).unwrap_or(now);
             let parts_done = (*parts_done).max(claimed.parts_done);
             // The whole service wants to be left alone, not only this message.
             let pause = retry_after.unwrap_or_default();
-            (Settlement::Retry { at, why: why.clone(), parts_done }, pause)
+            // Whoever says when to come again has not taken it; whoever breaks off may have.
+            let declined = retry_after.is_some();
+            (Settlement::Retry { at, why: why.clone(), parts_done, declined }, pause)
         }
     }
 }
@@ -389,5 +434,8 @@ mod tests {
         let failing = Err(NotifyError::transient("503"));
         let (settlement, _) = settle(&claimed(9), &failing, &Retry::default(), at("2026-11-25T10:00:01Z"));
         assert_eq!(settlement, Settlement::Dead { why: "503 (given up after 9 attempts)".into() });
+        let gets_on = Err(NotifyError::Transient { why: "429".into(), retry_after: None, parts_done: 2 });
+        let (settlement, _) = settle(&claimed(9), &gets_on, &Retry::default(), at("2026-11-25T10:00:01Z"));
+        assert!(matches!(settlement, Settlement::Retry { parts_done: 2, .. }), "{settlement:?}");
     }
 }

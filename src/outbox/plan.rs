@@ -1,7 +1,8 @@
 //! What a notifier is sent next. One pure function, [`choose`], knows all the rules:
 //!
 //! * No message overtakes an older one of the same topic that is not delivered yet.
-//! * What is urgent waits for nothing else; older ones of its topic go first, and do not wait either.
+//! * What is urgent waits for nothing else; older ones of its topic go first, and do not wait either, nor does
+//!   a message that tells one of them.
 //! * What was held over quiet hours is gathered into a brief when its time has come.
 //! * With a bundle, what comes within that time of the first is one message.
 //! * With a budget, no more messages than that in any such stretch of time, whatever is not urgent. A quarter
@@ -42,14 +43,16 @@ pub(super) fn choose(queue: &Queue, terms: Terms, now: Timestamp) -> Choice {
     let begun = heads().filter(|one| if has_room { !one.is_fresh() } else { one.must_go_alone() });
     let begun = begun.min_by_key(|one| one.turn());
     if !has_room {
-        if let Some(begun) = begun {
-            return Choice::Send(begun.row.seq);
-        }
         let beyond = gather(&ready, |one, _| !one.must_go_alone());
-        return match room.for_digest {
+        let first = heads().filter(|one| !one.must_go_alone()).map(Ready::turn).min();
+        let digest = first.filter(|_| room.for_digest <= now);
+        return match (begun, digest) {
+            (Some(begun), digest) if digest.is_none_or(|first| begun.turn() < first) => {
+                Choice::Send(begun.row.seq)
+            }
+            (_, Some(_)) => Choice::Gather(DeliveryKind::Digest, beyond),
             _ if beyond.is_empty() => Choice::Wait(wait),
-            at if at <= now => Choice::Gather(DeliveryKind::Digest, beyond),
-            at => Choice::Wait(earliest(earliest(wait, Some(at)), room.for_one)),
+            _ => Choice::Wait(earliest(earliest(wait, Some(room.for_digest)), room.for_one)),
         };
     }
     let mut options: Vec<((Timestamp, i64), Choice)> =
@@ -100,9 +103,9 @@ impl Ready<'_> {
         self.row.attempts == 0 && !self.row.kind.is_carrier()
     }
 
-    /// What gathers others, or was accepted in part, can be no part of another message.
+    /// What gathers others, or may have been taken, can be no part of another message: it would be told twice.
     const fn must_go_alone(&self) -> bool {
-        self.row.kind.is_carrier() || self.row.parts_done > 0
+        self.row.kind.is_carrier() || self.row.parts_done > 0 || self.row.doubts > 0
     }
 }
 
@@ -119,7 +122,7 @@ fn ready(queue: &Queue, now: Timestamp) -> (Vec<Ready<'_>>, Option<Timestamp>) {
     }
     let mut open: HashSet<&str> = HashSet::new();
     let mut ready = Vec::new();
-    let mut wait = queue.next_held_at;
+    let mut wait = queue.next_at;
     // What was written later is never due earlier, also when the clock was set back between.
     let mut written_at = Timestamp::MIN;
     for row in &queue.waiting {
@@ -128,7 +131,8 @@ fn ready(queue: &Queue, now: Timestamp) -> (Vec<Ready<'_>>, Option<Timestamp>) {
         if closed.get(topic).is_some_and(|first| *first < row.seq) {
             continue;
         }
-        let urgent = row.urgent || last_urgent.get(topic).is_some_and(|last| row.seq < *last);
+        let urgent =
+            row.urgent || row.keeps_urgent || last_urgent.get(topic).is_some_and(|last| row.seq < *last);
         let is_held = row.held && row.attempts == 0 && !row.sending;
         if row.next_at > now && !(urgent && is_held) {
             wait = earliest(wait, Some(row.next_at));
@@ -194,7 +198,12 @@ impl Room {
     fn of(queue: &Queue, budget: Budget, now: Timestamp) -> Self {
         let digests = digests(budget);
         let under_way = queue.waiting.iter().filter(|row| row.sending && row.next_at > now);
-        let sent = queue.sent.iter().copied().chain(under_way.map(|row| (now, row.kind)));
+        let sent = queue
+            .sent
+            .iter()
+            .copied()
+            .filter(|(at, _)| *at <= now)
+            .chain(under_way.map(|row| (now, row.kind)));
         let (gathered, alone): (Vec<_>, Vec<_>) =
             sent.partition(|(_, kind)| matches!(kind, DeliveryKind::Digest));
         let times = |sent: &[(Timestamp, DeliveryKind)]| sent.iter().map(|(at, _)| *at).collect::<Vec<_>>();

@@ -27,6 +27,8 @@ pub(super) struct Who {
     pub(super) kind: &'static str,
     /// Whom to tell of it.
     pub(super) others: Vec<String>,
+    /// The end of the quiet hours in which they are told.
+    pub(super) held_until: Option<Timestamp>,
 }
 
 /// What has just come of a message.
@@ -122,7 +124,7 @@ impl Who {
             topic: format!("notifier/{}", self.name),
             urgent: false,
             created_at: now,
-            held_until: None,
+            held_until: self.held_until,
         }
     }
 }
@@ -133,7 +135,12 @@ mod tests {
     use crate::testing::at;
 
     fn who() -> Who {
-        Who { name: "trading".into(), kind: "discord", others: vec!["hook".into(), "mail".into()] }
+        Who {
+            name: "trading".into(),
+            kind: "discord",
+            others: vec!["hook".into(), "mail".into()],
+            held_until: None,
+        }
     }
 
     fn dead() -> Came {

@@ -117,23 +117,34 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn notifiers_told(&self, strategy: &str, subject: &str) -> Result<Vec<String>, sqlx::Error> {
-        notifiers_told(&self.read, strategy, subject).await
+        notifiers_told(&mut *self.read.acquire().await?, strategy, subject).await
     }
 }
 
 /// Who was told last about something.
-pub(super) async fn notifiers_told<'c>(
-    connection: impl sqlx::Executor<'c, Database = sqlx::Sqlite>,
+pub(super) async fn notifiers_told(
+    connection: &mut SqliteConnection,
     strategy: &str,
     subject: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar(
-        "select distinct delivery.notifier from delivery, json_each(delivery.alert_ids) told
-         where told.value = (select id from alert where strategy = ? and subject = ?
-                             order by created_at desc, id desc limit 1)",
+    let last: Option<(String, i64, i64)> = sqlx::query_as(
+        "select id, run_id, created_at from alert where strategy = ? and subject = ?
+         order by created_at desc, id desc limit 1",
     )
     .bind(strategy)
     .bind(subject)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((alert, run, created_at)) = last else { return Ok(Vec::new()) };
+    // Its messages were written with it; those without a run are told apart by their time.
+    sqlx::query_scalar(
+        "select distinct notifier from delivery
+         where run_id = ?2 and (?2 <> 0 or created_at >= ?3)
+           and exists (select 1 from json_each(alert_ids) told where told.value = ?1)",
+    )
+    .bind(alert)
+    .bind(run)
+    .bind(created_at)
     .fetch_all(connection)
     .await
 }

@@ -2,11 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Note, Store, WriteError, memo, millis};
+use super::{Note, Store, WriteError, memo, millis, outbox};
 
 impl Store {
     /// The clock was set back by `by`: each of these watches is due no later than at the given moment, what
-    /// waits to be sent again waits no longer than it would have, and those who are told of it are told.
+    /// waits to be sent again waits no longer than it would have, what is held is held until `end_of` by the new
+    /// time (see [`Store::hold_anew`]), and those who are told of it are told.
     ///
     /// # Errors
     /// [`WriteError`]; then nothing is changed.
@@ -14,6 +15,7 @@ impl Store {
         &self,
         by: SignedDuration,
         due: Vec<(i64, Timestamp)>,
+        end_of: impl Fn(&str) -> Option<Option<Timestamp>> + Send + 'static,
         note: (Note, Vec<String>),
         now: Timestamp,
     ) -> Result<(), WriteError> {
@@ -33,11 +35,12 @@ impl Store {
                     sqlx::query(
                         "update delivery set next_attempt_at = next_attempt_at - ?1,
                              lease_until = lease_until - ?1
-                         where status in ('pending', 'sending') and held = 0",
+                         where status in ('pending', 'sending') and (held = 0 or attempts > 0)",
                     )
                     .bind(by)
                     .execute(&mut *connection)
                     .await?;
+                    outbox::hold_anew(connection, end_of, now).await?;
                     let (note, notifiers) = note;
                     memo::tell(connection, &note, &notifiers, now).await
                 })
@@ -57,7 +60,7 @@ impl Store {
                 Box::pin(async move {
                     sqlx::query(
                         "update delivery set next_attempt_at = ?1
-                         where status = 'pending' and held = 0 and created_at > ?1",
+                         where status = 'pending' and (held = 0 or attempts > 0) and created_at > ?1",
                     )
                     .bind(now)
                     .execute(connection)
@@ -71,9 +74,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
-    use crate::store::WatchSpec;
+    use crate::store::{Settlement, WatchSpec};
     use crate::testing::at;
 
     fn spec(name: &str, next: &str) -> WatchSpec {
@@ -89,7 +91,7 @@ mod tests {
     }
 
     fn note(title: &str) -> Note {
-        Note { title: title.into(), body: String::new(), urgent: false }
+        Note { title: title.into(), body: String::new(), urgent: false, held_until: None }
     }
 
     const BACK: SignedDuration = SignedDuration::from_hours(1);
@@ -107,13 +109,18 @@ mod tests {
         let now = at("2026-11-21T11:00:30Z");
         let due =
             vec![(ids["minutely"], at("2026-11-21T11:01:00Z")), (ids["daily"], at("2026-11-22T11:30:00Z"))];
-        store.clock_was_set_back(BACK, due, (note("set back"), everyone()), now).await.unwrap();
+        store.clock_was_set_back(BACK, due, |_| None, (note("set back"), everyone()), now).await.unwrap();
         let due = store.due_watches(at("2026-11-22T00:00:00Z"), 9).await.unwrap();
         let expected = [("minutely", "2026-11-21T11:01:00Z"), ("daily", "2026-11-21T11:30:00Z")];
         assert_eq!(due, expected.map(|(name, moment)| (name.to_owned(), at(moment))));
         let mut titles = Vec::new();
         while let Some(claimed) = store.claim_oldest("hook", now).await {
             titles.push(claimed.title);
+            let told = ("run", "notifier hook".to_owned());
+            store
+                .settle_delivery(&claimed.id, Settlement::Delivered, now, told, |_, _, _| None)
+                .await
+                .unwrap();
         }
         assert_eq!(titles, ["from before", "set back"]);
     }

@@ -120,7 +120,7 @@ impl Store {
         let (failed, delivered) = sqlx::query_as(
             "select (select count(*) from watch cross join run on run.watch_id = watch.id
                      where run.started_at >= ?1 and outcome <> 'unchanged' and outcome = 'failed'),
-                    (select count(*) from delivery where status = 'delivered' and delivered_at >= ?1)",
+                    (select count(*) from delivery where carried_by is null and status = 'delivered' and delivered_at >= ?1)",
         )
         .bind(since)
         .fetch_one(&self.read)

@@ -1,11 +1,11 @@
 //! What the daemon remembers about itself, and what it says of itself: notes that no run makes.
 
 use jiff::Timestamp;
-use serde_json::json;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{Store, WriteError, millis};
+use super::outbox::{DeliveryKind, NewDelivery, enqueue_as};
+use super::{Store, WriteError};
 
 /// A message about the daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +14,10 @@ pub struct Note {
     pub title: String,
     /// The rest.
     pub body: String,
-    /// Whether it waits for nothing: no bundle, no budget.
+    /// Whether it waits for nothing: no quiet hours, no bundle, no budget.
     pub urgent: bool,
+    /// The end of the quiet hours it was written in.
+    pub held_until: Option<Timestamp>,
 }
 
 /// What is told of in order.
@@ -80,21 +82,18 @@ pub(super) async fn tell(
     notifiers: &[String],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    let rows: Vec<_> = notifiers.iter().map(|name| json!([Uuid::now_v7().to_string(), name])).collect();
-    sqlx::query(
-        "insert into delivery
-             (id, run_id, notifier, kind, topic, title, body, alert_ids, status, urgent, created_at,
-              next_attempt_at)
-         select value ->> 0, 0, value ->> 1, 'note', ?1, ?2, ?3, '[]', 'pending', ?4, ?5, ?5
-         from json_each(?6) order by key",
-    )
-    .bind(TOPIC)
-    .bind(&note.title)
-    .bind(&note.body)
-    .bind(note.urgent)
-    .bind(millis(now))
-    .bind(super::json(&rows)?)
-    .execute(connection)
-    .await
-    .map(drop)
+    let delivery = |notifier: &String| NewDelivery {
+        id: Uuid::now_v7().to_string(),
+        notifier: notifier.clone(),
+        title: note.title.clone(),
+        body: note.body.clone(),
+        url: None,
+        alert_ids: Vec::new(),
+        topic: TOPIC.into(),
+        urgent: note.urgent,
+        created_at: now,
+        held_until: note.held_until,
+    };
+    let deliveries: Vec<NewDelivery> = notifiers.iter().map(delivery).collect();
+    enqueue_as(connection, 0, DeliveryKind::Note, &deliveries).await
 }

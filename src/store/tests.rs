@@ -49,7 +49,7 @@ impl Stage {
 fn oldest_due(now: Timestamp) -> impl Fn(&Queue) -> Choice + Send + 'static {
     move |queue| match queue.waiting.iter().find(|row| row.next_at <= now) {
         Some(row) => Choice::Send(row.seq),
-        None => Choice::Wait(queue.waiting.iter().map(|row| row.next_at).chain(queue.next_held_at).min()),
+        None => Choice::Wait(queue.waiting.iter().map(|row| row.next_at).chain(queue.next_at).min()),
     }
 }
 
@@ -336,7 +336,7 @@ async fn a_delivery_is_tried_again_when_it_is_time_and_keeps_its_parts() {
     tell(&stage, id, vec![delivery("one", "hook", at(NOW))]).await;
     let lease = Duration::from_secs(600);
     stage.claim("hook", at(NOW), lease).await.unwrap();
-    let retry = Settlement::Retry { at: minutes(2), why: "HTTP 503".into(), parts_done: 3 };
+    let retry = Settlement::Retry { at: minutes(2), why: "HTTP 503".into(), parts_done: 3, declined: false };
     stage.settle("one", retry, at(NOW)).await;
     assert!(stage.claim("hook", minutes(1), lease).await.is_none());
     let again = stage.claim("hook", minutes(2), lease).await.unwrap();
@@ -349,13 +349,16 @@ async fn a_delivery_is_tried_again_when_it_is_time_and_keeps_its_parts() {
 #[tokio::test]
 async fn what_is_buried_while_it_is_being_sent_stays_dead_unless_it_got_through() {
     for (settlement, expected) in [
-        (Settlement::Retry { at: at(NOW), why: "HTTP 503".into(), parts_done: 0 }, (0, 1)),
+        (Settlement::Retry { at: at(NOW), why: "HTTP 503".into(), parts_done: 0, declined: false }, (0, 1)),
         (Settlement::Delivered, (0, 0)),
     ] {
         let (stage, id) = Stage::with_watch().await;
         tell(&stage, id, vec![delivery("one", "hook", at(NOW)), delivery("two", "kept", at(NOW))]).await;
         stage.claim("hook", at(NOW), Duration::from_secs(60)).await.unwrap();
-        assert_eq!(stage.store.bury_deliveries_without(vec!["kept".into()]).await.unwrap(), 1);
+        assert_eq!(
+            stage.store.bury_deliveries_without(vec!["kept".into()], Timestamp::MAX).await.unwrap(),
+            1
+        );
         stage.settle("one", settlement, at(NOW)).await;
         let (pending, dead) = stage.store.delivery_counts().await.unwrap();
         assert_eq!((pending - 1, dead), expected);
@@ -370,6 +373,7 @@ async fn deliveries_are_in_the_order_in_which_they_were_written() {
     }
     let mut order = Vec::new();
     while let Some(claimed) = stage.claim("hook", minutes(9), Duration::from_secs(60)).await {
+        stage.settle(&claimed.id, Settlement::Delivered, minutes(9)).await;
         order.push(claimed.id);
     }
     assert_eq!(order, ["late", "early", "middle"], "in the order in which they were written");

@@ -73,6 +73,18 @@ impl Roster {
         Self { watchlist, http, watches, generation }
     }
 
+    /// When the quiet hours of a topic end that a moment lies in: a watch's topics begin with its row, and what
+    /// the daemon says of itself keeps to its own. Of other topics it knows nothing.
+    pub fn quiet_ends(&self, now: Timestamp) -> impl Fn(&str) -> Option<Option<Timestamp>> + Send + use<> {
+        let own = self.watchlist.quiet_until(now);
+        let watches: HashMap<i64, Option<Timestamp>> =
+            self.watches.values().map(|(row, watch)| (*row, watch.quiet_until(now))).collect();
+        move |topic| match topic.split_once('/') {
+            None | Some(("notifier", _)) => Some(own),
+            Some((row, _)) => watches.get(&row.parse().ok()?).copied(),
+        }
+    }
+
     /// The watches that ask a host.
     #[must_use]
     pub fn watches_asking(&self, host: &str, now: Timestamp) -> Vec<&Arc<Watch>> {
@@ -81,6 +93,15 @@ impl Roster {
             watch.source.requests(&needs).iter().any(|request| request.authority() == host)
         };
         self.watches.values().map(|(_, watch)| watch).filter(|watch| watch.enabled && asks(watch)).collect()
+    }
+}
+
+impl Watchlist {
+    /// When the quiet hours end that a moment lies in, for what no watch has to say.
+    #[must_use]
+    pub fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let zone = TimeZone::get(&self.daemon.timezone).unwrap_or(TimeZone::UTC);
+        QuietHours::parse(&self.alerting.quiet_hours).ok()??.end_after(now, &zone)
     }
 }
 

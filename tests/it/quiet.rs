@@ -103,6 +103,21 @@ async fn what_is_urgent_is_told_at_night_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_held_is_told_when_a_reload_ends_the_quiet_hours() {
+    let harness = Harness::start(CONFIG).await;
+    for watch in ["a", "b"] {
+        see(&harness, watch, 11, "2040-05-05T02:14:00Z").await;
+    }
+    assert!(harness.reload(&CONFIG.replace("22:00-07:00", "")).await);
+    let site = harness.site();
+    until("they are told", async || (!site.messages().is_empty()).then_some(())).await;
+    assert_eq!(
+        site.posts("hook").iter().map(Post::title).collect::<Vec<_>>(),
+        ["While it was quiet: 2 messages"]
+    );
+}
+
+#[tokio::test]
 async fn a_brief_is_told_to_each_receiver() {
     let two = "[notify.one]\nkind = \"webhook\"\nurl = \"{origin}/hook/one\"\n\
                [notify.two]\nkind = \"discord\"\nurl = \"{origin}/hook/two\"\n";

@@ -21,8 +21,10 @@ fn row(seq: i64, topic: &str, ago: i64) -> Waiting {
         urgent: false,
         held: false,
         sending: false,
+        keeps_urgent: false,
         attempts: 0,
         parts_done: 0,
+        doubts: 0,
         alerts: 1,
         created_at: secs(-ago),
         next_at: Timestamp::UNIX_EPOCH,
@@ -35,6 +37,11 @@ fn held(seq: i64, topic: &str, next_at: i64) -> Waiting {
 
 fn tried(seq: i64, topic: &str, next_at: i64) -> Waiting {
     Waiting { attempts: 1, next_at: secs(next_at), ..row(seq, topic, 60) }
+}
+
+/// It may have been taken.
+fn doubtful(seq: i64, topic: &str, next_at: i64) -> Waiting {
+    Waiting { doubts: 1, ..tried(seq, topic, next_at) }
 }
 
 fn urgent(row: Waiting) -> Waiting {
@@ -127,6 +134,12 @@ fn the_table_of_what_is_sent_next() {
             Gather(Bundle, vec![1, 2, 3]),
         ),
         ("one alone in a bundle", vec![row(1, "a", 30)], bundled(30), Send(1)),
+        (
+            "what tells something that is in the way of it does not wait either",
+            vec![row(1, "a", 99), Waiting { keeps_urgent: true, ..carrier.clone() }, urgent(row(3, "b", 1))],
+            limited("1/h"),
+            Send(1),
+        ),
         ("urgent waits for no bundle", vec![row(1, "a", 9), urgent(row(2, "b", 1))], bundled(30), Send(2)),
         ("what was tried is in no bundle", vec![tried(1, "a", -1), row(2, "a", 40)], bundled(30), Send(1)),
         ("the clock was set back", vec![row(1, "a", -3_600)], bundled(30), Send(1)),
@@ -142,7 +155,7 @@ fn what_is_not_at_hand_keeps_its_topic_closed() {
     queue.ahead = vec![("a".into(), 3), (String::new(), 1)];
     assert_eq!(choose(&queue, plain(), at(NOW)), Choice::Send(6));
     queue.ahead = vec![("a".into(), 3), ("b".into(), 4)];
-    queue.next_held_at = Some(secs(60));
+    queue.next_at = Some(secs(60));
     assert_eq!(choose(&queue, plain(), at(NOW)), Choice::Wait(Some(secs(60))));
 }
 
@@ -175,10 +188,25 @@ fn the_table_of_the_budget() {
             Wait(Some(ms(secs(10)))),
         ),
         ("nothing is left at all", two(), "4/h", sent(&[3_000, 20, 10, 5]), Wait(Some(ms(secs(600))))),
+        ("after the clock was set back", two(), "1/h", vec![(secs(60), Digest)], Gather(Digest, vec![1, 2])),
+        (
+            "what may have been taken goes as itself",
+            vec![doubtful(1, "a", -9), row(2, "b", 5), row(3, "a", 5)],
+            "4/h",
+            sent(&[30, 20, 10]),
+            Send(1),
+        ),
+        (
+            "but nothing starves behind it",
+            vec![row(1, "b", 60), doubtful(2, "a", -9), row(3, "a", 5)],
+            "4/h",
+            sent(&[30, 20, 10]),
+            Gather(Digest, vec![1]),
+        ),
         ("urgent all the same", vec![urgent(row(1, "a", 9))], "1/h", sent(&[5]), Send(1)),
         ("one an hour is a digest", two(), "1/h", sent(&[]), Gather(Digest, vec![1, 2])),
         (
-            "held and tried ones are gathered too",
+            "held ones, and tried ones that were surely not taken, are gathered too",
             vec![held(1, "a", -9), tried(2, "b", -1), row(3, "c", 1)],
             "4/h",
             sent(&[30, 20, 10]),
@@ -244,8 +272,12 @@ impl Played {
         };
         let asleep =
             |row: &Waiting| row.held && row.attempts == 0 && row.next_at > now && !urgent(&row.topic);
-        let (away, waiting): (Vec<_>, Vec<_>) =
-            self.rows.iter().map(|(row, _)| row.clone()).partition(|row| asleep(row));
+        let keeps_urgent = |row: &Waiting| {
+            self.carried.get(&row.seq).is_some_and(|told| told.iter().any(|(row, _)| urgent(&row.topic)))
+        };
+        let rows =
+            self.rows.iter().map(|(row, _)| Waiting { keeps_urgent: keeps_urgent(row), ..row.clone() });
+        let (away, waiting): (Vec<_>, Vec<_>) = rows.partition(|row| asleep(row));
         let carried = self.carried.values().flatten().map(|(row, _)| row);
         let ahead = carried.chain(&away).map(|row| (row.topic.clone(), row.seq));
         let mut oldest: HashMap<String, i64> = HashMap::new();
@@ -256,7 +288,7 @@ impl Played {
         let window = terms.budget.map_or(Duration::ZERO, |budget| budget.window);
         let lately = self.sent.iter().filter(|(at, ..)| *at + window >= now);
         Queue {
-            next_held_at: away.iter().map(|row| row.next_at).min(),
+            next_at: away.iter().map(|row| row.next_at).min(),
             waiting,
             ahead: oldest.into_iter().collect(),
             sent: lately.map(|(at, kind, _)| (*at, *kind)).collect(),
@@ -270,7 +302,9 @@ impl Played {
         let (row, failures) = &mut self.rows[at];
         row.attempts += 1;
         if !failures.is_empty() {
-            row.next_at = now + SignedDuration::from_secs(failures.remove(0));
+            let seconds = failures.remove(0);
+            row.doubts += seconds % 2;
+            row.next_at = now + SignedDuration::from_secs(seconds);
             return;
         }
         let (row, _) = self.rows.remove(at);
@@ -285,7 +319,10 @@ impl Played {
     fn is_hurried(&self, seq: i64) -> bool {
         let row = |wanted: i64| self.rows.iter().map(|(row, _)| row).find(|row| row.seq == wanted);
         let this = row(seq).unwrap();
-        let behind = |row: &Waiting| row.urgent && row.topic == this.topic && !row.topic.is_empty();
+        let told = self.carried.get(&seq).into_iter().flatten().map(|(row, _)| row);
+        let topics: Vec<&str> =
+            told.chain([this]).map(|row| &*row.topic).filter(|at| !at.is_empty()).collect();
+        let behind = |row: &Waiting| row.urgent && topics.contains(&&*row.topic);
         this.urgent || self.rows.iter().any(|(row, _)| behind(row))
     }
 
@@ -303,13 +340,18 @@ impl Played {
         self.send(seq, now);
     }
 
-    /// Whether something urgent could go out: nothing older of its topic is being tried or told by another.
+    /// Whether something urgent, or what is in its way, could go out: nothing older of its topic waits to be
+    /// tried again, by itself or in what tells it.
     fn has_urgent(&self, now: Timestamp) -> bool {
         self.rows.iter().filter(|(row, _)| row.urgent).any(|(row, _)| {
-            let older = |other: &Waiting| other.topic == row.topic && other.seq <= row.seq;
+            let same = |other: &Waiting| other.topic == row.topic && !row.topic.is_empty();
+            let older = |other: &Waiting| other.seq == row.seq || (same(other) && other.seq < row.seq);
             let waits = |other: &Waiting| older(other) && other.attempts > 0 && other.next_at > now;
-            !self.rows.iter().any(|(other, _)| waits(other))
-                && !self.carried.values().flatten().any(|(other, _)| older(other))
+            let told_by = |carrier: &Waiting| self.carried.get(&carrier.seq).into_iter().flatten();
+            let is_away =
+                |carrier: &Waiting| carrier.next_at > now && told_by(carrier).any(|(other, _)| older(other));
+            let rows = || self.rows.iter().map(|(row, _)| row);
+            !rows().any(|other| waits(other) || is_away(other))
         })
     }
 }

@@ -17,13 +17,13 @@ const LOOKED_AT: [i64; 2] = [50, 1_000];
 /// What waits for one notifier.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Queue {
-    /// In the order in which they were written; without those that another one tells, and without those
-    /// that are held and whose time has not come.
+    /// In the order in which they were written; without those that another one tells, without those that are
+    /// held or wait to be tried again and whose time has not come, and without what waits behind them.
     pub waiting: Vec<Waiting>,
     /// Topics of deliveries that are not among them and not delivered, with the oldest of each.
     pub ahead: Vec<(String, i64)>,
-    /// When the time of the next held one comes.
-    pub next_held_at: Option<Timestamp>,
+    /// When the next time of those comes.
+    pub next_at: Option<Timestamp>,
     /// What was delivered lately, oldest first.
     pub sent: Vec<(Timestamp, DeliveryKind)>,
 }
@@ -43,10 +43,14 @@ pub struct Waiting {
     pub held: bool,
     /// Whether someone is sending it.
     pub sending: bool,
+    /// Whether it tells others, and something urgent waits behind one of them.
+    pub keeps_urgent: bool,
     /// How often it was tried.
     pub attempts: i64,
     /// How many parts of it were accepted.
     pub parts_done: i64,
+    /// After how many of the attempts nobody knows whether it was taken.
+    pub doubts: i64,
     /// How many alerts it carries.
     pub alerts: usize,
     /// When it was made.
@@ -132,7 +136,7 @@ pub struct Claimed {
     pub patient_since: Timestamp,
 }
 
-type WaitingRow = (i64, String, String, bool, bool, String, i64, i64, i64, i64, i64);
+type WaitingRow = (i64, String, String, bool, bool, String, bool, i64, i64, i64, i64, i64, i64);
 type CarriedRow = (i64, String, String, String, Option<String>, String, i64);
 type ClaimedRow =
     (String, String, String, String, Option<String>, String, bool, bool, i64, i64, i64, Option<i64>);
@@ -203,17 +207,43 @@ macro_rules! urgent_topics {
     };
 }
 
-/// The columns of a delivery that waits and is at hand; what follows narrows it down.
+/// Whether something urgent waits behind what it tells.
+macro_rules! keeps_urgent {
+    () => {
+        concat!(
+            "exists (select 1 from delivery told where told.carried_by = delivery.id and told.topic in ",
+            urgent_topics!(),
+            ")"
+        )
+    };
+}
+
+/// The columns of a delivery that waits and is at hand; what follows narrows it down. What no rule could let go
+/// is not read: behind one that fails, any number may wait.
 macro_rules! waiting {
     ($and:expr) => {
         concat!(
-            "select seq, kind, topic, urgent, held, status, attempts, parts_done, json_array_length(alert_ids),
-                    created_at, case status when 'pending' then next_attempt_at else lease_until end
+            "select seq, kind, topic, urgent, held, status, kind in ('brief', 'bundle', 'digest') and ",
+            keeps_urgent!(),
+            ", attempts, parts_done, doubts, json_array_length(alert_ids), created_at,
+                    case status when 'pending' then next_attempt_at else lease_until end
              from delivery
              where notifier = ?1 and status in ('pending', 'sending') and carried_by is null
+               and (attempts = 0 or status = 'sending' or next_attempt_at <= ?2)
                and (held = 0 or attempts > 0 or next_attempt_at <= ?2 or topic in ",
             urgent_topics!(),
-            ") ",
+            ") and (topic = '' or not exists (
+                        select 1 from delivery older
+                        where older.notifier = ?1 and older.topic = delivery.topic and older.seq < delivery.seq
+                          and older.status in ('pending', 'sending')
+                          and (older.carried_by is not null or older.held = 1)
+                          and older.carried_by is not null)
+                    and not exists (
+                        select 1 from delivery older
+                        where older.notifier = ?1 and older.topic = delivery.topic and older.seq < delivery.seq
+                          and older.status in ('pending', 'sending') and older.attempts > 0
+                          and case older.status when 'pending' then older.next_attempt_at
+                              else older.lease_until end > ?2)) ",
             $and,
             " order by seq limit ?3"
         )
@@ -236,17 +266,23 @@ async fn queue(
     if i64::try_from(rows.len()).is_ok_and(|count| count >= most) && has_urgent(connection, notifier).await? {
         // What is urgent stands in no queue.
         rows.extend(read(connection, waiting!(concat!("and topic in ", urgent_topics!()))).await?);
+        let carriers = waiting!(concat!("and kind in ('brief', 'bundle', 'digest') and ", keeps_urgent!()));
+        rows.extend(read(connection, carriers).await?);
         rows.sort_by_key(|row| row.seq);
         rows.dedup_by_key(|row| row.seq);
     }
-    // Beside those that are carried, the held ones that `waiting!` leaves out.
+    // Those that are carried, and the held and the tried ones that `waiting!` leaves out.
     let ahead: Vec<(String, i64, Option<i64>)> = sqlx::query_as(concat!(
         "select topic, min(seq), min(case when carried_by is null then next_attempt_at end) from delivery
          where notifier = ?1 and status in ('pending', 'sending') and (carried_by is not null or held = 1)
            and (carried_by is not null
                 or not (attempts > 0 or next_attempt_at <= ?2 or topic in ",
         urgent_topics!(),
-        ")) group by topic"
+        ")) group by topic
+         union all
+         select topic, min(seq), min(next_attempt_at) from delivery
+         where notifier = ?1 and status in ('pending', 'sending') and attempts > 0
+           and status = 'pending' and carried_by is null and next_attempt_at > ?2 group by topic"
     ))
     .bind(notifier)
     .bind(millis(now))
@@ -257,17 +293,20 @@ async fn queue(
         Some(window) => {
             sqlx::query_as(
                 "select delivered_at, kind from delivery
-                 where notifier = ? and carried_by is null and delivered_at >= ? order by delivered_at",
+                 where notifier = ? and carried_by is null and delivered_at between ? and ?
+                 order by delivered_at",
             )
             .bind(notifier)
             .bind(now.checked_sub(window).map_or(i64::MIN, millis))
+            // A time that is still to come is one from before the clock was set back.
+            .bind(millis(now))
             .fetch_all(connection)
             .await?
         }
     };
     Ok(Queue {
         waiting: rows,
-        next_held_at: ahead.iter().filter_map(|(_, _, at)| *at).min().map(time),
+        next_at: ahead.iter().filter_map(|(_, _, at)| *at).min().map(time),
         ahead: ahead.into_iter().map(|(topic, seq, _)| (topic, seq)).collect(),
         sent: sent.into_iter().map(|(at, kind)| (time(at), DeliveryKind::of(&kind))).collect(),
     })
@@ -284,7 +323,9 @@ async fn has_urgent(connection: &mut SqliteConnection, notifier: &str) -> Result
 }
 
 fn waiting(row: WaitingRow) -> Waiting {
-    let (seq, kind, topic, urgent, held, status, attempts, parts_done, alerts, created_at, next_at) = row;
+    let (seq, kind, topic, urgent, held, status, keeps_urgent, attempts, parts_done, doubts, alerts, ..) =
+        row;
+    let (.., created_at, next_at) = row;
     Waiting {
         seq,
         kind: DeliveryKind::of(&kind),
@@ -292,8 +333,10 @@ fn waiting(row: WaitingRow) -> Waiting {
         urgent,
         held,
         sending: status == "sending",
+        keeps_urgent,
         attempts,
         parts_done,
+        doubts,
         alerts: usize::try_from(alerts).unwrap_or(0),
         created_at: time(created_at),
         next_at: time(next_at),
@@ -379,10 +422,13 @@ async fn carry(
     Ok(seq)
 }
 
-/// Makes a delivery ours.
+/// Makes a delivery ours. It may be taken from now on, until its settlement says otherwise; and what began,
+/// perhaps in quiet hours because something urgent waited behind it, goes on at once after a crash.
 async fn take(connection: &mut SqliteConnection, seq: i64, until: Timestamp) -> Result<Claimed, sqlx::Error> {
     let row: ClaimedRow = sqlx::query_as(
-        "update delivery set status = 'sending', attempts = attempts + 1, lease_until = ?2 where seq = ?1
+        "update delivery set status = 'sending', attempts = attempts + 1, doubts = doubts + 1,
+                next_attempt_at = 0, lease_until = ?2
+         where seq = ?1
          returning id, kind, title, body, url, alert_ids, held, urgent, attempts, parts_done, created_at,
                    retried_at",
     )

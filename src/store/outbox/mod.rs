@@ -6,6 +6,8 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
@@ -21,7 +23,7 @@ pub use settle::{Settlement, Standing};
 pub enum DeliveryKind {
     /// What one run and one strategy have to tell.
     News,
-    /// What the outbox has to tell about another notifier.
+    /// What the daemon has to tell of itself.
     Note,
     /// What came in quiet hours, told when they end.
     Brief,
@@ -57,6 +59,9 @@ impl DeliveryKind {
     }
 }
 
+/// Quiet hours are hours of a day.
+const LONGEST_HELD: Duration = Duration::from_secs(86_400);
+
 /// A message to one notifier, not yet sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewDelivery {
@@ -90,7 +95,7 @@ pub(super) async fn enqueue(
     enqueue_as(connection, run_id, DeliveryKind::News, deliveries).await
 }
 
-async fn enqueue_as(
+pub(super) async fn enqueue_as(
     connection: &mut SqliteConnection,
     run_id: i64,
     kind: DeliveryKind,
@@ -133,6 +138,37 @@ async fn enqueue_as(
     .map(drop)
 }
 
+pub(super) async fn hold_anew(
+    connection: &mut SqliteConnection,
+    end_of: impl Fn(&str) -> Option<Option<Timestamp>>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let held: Vec<(i64, String, i64)> = sqlx::query_as(
+        "select seq, topic, next_attempt_at from delivery
+         where status in ('pending', 'sending') and status = 'pending' and carried_by is null and held = 1
+           and attempts = 0 and next_attempt_at > ?",
+    )
+    .bind(millis(now))
+    .fetch_all(&mut *connection)
+    .await?;
+    let day_end = now.checked_add(LONGEST_HELD).map_or(i64::MAX, millis);
+    let ends: Vec<(i64, i64)> = held
+        .iter()
+        .filter_map(|(seq, topic, at)| {
+            let end = end_of(topic).map_or(day_end.min(*at), |end| end.map_or(0, millis));
+            (end != *at).then_some((*seq, end))
+        })
+        .collect();
+    sqlx::query(
+        "update delivery set next_attempt_at = ends.value ->> 1
+         from json_each(?) ends where delivery.seq = ends.value ->> 0",
+    )
+    .bind(super::json(&ends)?)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 impl Store {
     /// Gives back what a daemon that is gone was sending. Only for the one daemon of a database.
     ///
@@ -153,7 +189,7 @@ impl Store {
             .await
     }
 
-    /// What waits for a notifier to be tried again waits no longer: it is another one now.
+    /// What waits for a notifier to be tried again waits no longer, and begins anew: it is another one now.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -163,7 +199,7 @@ impl Store {
             .write(move |connection| {
                 Box::pin(async move {
                     sqlx::query(
-                        "update delivery set next_attempt_at = 0
+                        "update delivery set next_attempt_at = 0, parts_done = 0, doubts = 0
                          where notifier = ? and status in ('pending', 'sending') and attempts > 0",
                     )
                     .bind(notifier)
@@ -172,6 +208,22 @@ impl Store {
                     .map(drop)
                 })
             })
+            .await
+    }
+
+    /// What is held over quiet hours, and whose time has not come, is held anew: until the time that `end_of`
+    /// says for its topic (none: no longer), and where it knows nothing of one, for a day at most. After the
+    /// clock or the quiet hours were changed.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn hold_anew(
+        &self,
+        end_of: impl Fn(&str) -> Option<Option<Timestamp>> + Send + 'static,
+        now: Timestamp,
+    ) -> Result<(), WriteError> {
+        self.writer
+            .write(move |connection| Box::pin(async move { hold_anew(connection, end_of, now).await }))
             .await
     }
 
@@ -190,20 +242,36 @@ impl Store {
         .await
     }
 
-    /// Deliveries for notifiers that are no longer configured: nobody will ever send them.
+    /// Deliveries for notifiers that are no longer configured: nobody will ever send them. Only those made
+    /// before a moment: of a later one, a newer configuration may know the notifier.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn bury_deliveries_without(&self, notifiers: Vec<String>) -> Result<u64, WriteError> {
+    pub async fn bury_deliveries_without(
+        &self,
+        notifiers: Vec<String>,
+        made_before: Timestamp,
+    ) -> Result<u64, WriteError> {
+        let is_any: bool = sqlx::query_scalar(
+            "select exists (select 1 from delivery where status in ('pending', 'sending')
+                                and notifier not in (select value from json_each(?)))",
+        )
+        .bind(super::json(&notifiers)?)
+        .fetch_one(&self.read)
+        .await?;
+        if !is_any {
+            return Ok(0);
+        }
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
                     sqlx::query(
                         "update delivery set status = 'dead', last_error = 'this notifier is no longer configured'
                          where status in ('pending', 'sending')
-                           and notifier not in (select value from json_each(?))",
+                           and notifier not in (select value from json_each(?1)) and created_at < ?2",
                     )
                     .bind(super::json(&notifiers)?)
+                    .bind(millis(made_before))
                     .execute(connection)
                     .await
                     .map(|done| done.rows_affected())

@@ -20,6 +20,8 @@ pub enum Settlement {
         why: String,
         /// How many parts were accepted.
         parts_done: u32,
+        /// Whether it was surely not taken.
+        declined: bool,
     },
     /// Never again.
     Dead {
@@ -80,7 +82,8 @@ impl Store {
                     }
                     let known = known(connection, strategy, &subject).await?;
                     let heard = match &known {
-                        Some(known) if known.firing => {
+                        // Only the end goes to whoever heard of the beginning.
+                        Some(known) if known.firing && settlement == Settlement::Delivered => {
                             alerts::notifiers_told(&mut *connection, strategy, &subject).await?
                         }
                         _ => Vec::new(),
@@ -135,16 +138,17 @@ async fn write_down(
             .execute(connection)
             .await?
         }
-        Settlement::Retry { at, why, parts_done } => {
+        Settlement::Retry { at, why, parts_done, declined } => {
             sqlx::query(
                 "update delivery set status = 'pending', next_attempt_at = ?2, last_error = ?3,
-                        parts_done = ?4, lease_until = null
+                        parts_done = ?4, doubts = doubts - ?5, lease_until = null
                  where id = ?1 and status = 'sending'",
             )
             .bind(id)
             .bind(millis(*at))
             .bind(why)
             .bind(i64::from(*parts_done))
+            .bind(*declined)
             .execute(connection)
             .await?
         }

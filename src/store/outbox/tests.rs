@@ -177,7 +177,11 @@ async fn what_another_delivery_tells_is_settled_with_it() {
     for (settlement, status, died) in [
         (Settlement::Delivered, "delivered", 0),
         (dead(), "dead", 2),
-        (Settlement::Retry { at: minutes(5), why: "HTTP 503".into(), parts_done: 0 }, "pending", 0),
+        (
+            Settlement::Retry { at: minutes(5), why: "HTTP 503".into(), parts_done: 0, declined: false },
+            "pending",
+            0,
+        ),
     ] {
         let stage = Stage::new().await;
         stage.tell(vec![delivery("a", "t"), delivery("b", "u"), delivery("c", "t")]).await;
@@ -216,7 +220,7 @@ async fn what_is_held_is_at_hand_when_its_time_has_come_or_something_urgent_is_b
     let queue = stage.queue().await;
     assert_eq!(queue.waiting.iter().map(|row| row.seq).collect::<Vec<_>>(), [3]);
     assert_eq!(queue.ahead, [("t".to_owned(), 1), ("u".to_owned(), 2)]);
-    assert_eq!(queue.next_held_at, Some(minutes(60)));
+    assert_eq!(queue.next_at, Some(minutes(60)));
     stage.tell(vec![NewDelivery { urgent: true, ..delivery("d", "t") }]).await;
     let queue = stage.queue().await;
     assert_eq!(queue.waiting.iter().map(|row| row.seq).collect::<Vec<_>>(), [1, 3, 4]);
@@ -253,16 +257,110 @@ async fn a_person_tries_again_or_gives_up_and_nothing_is_forgotten() {
     stage.store.retry_deliveries(vec![digest.id.clone(), "d".into()], minutes(2)).await.unwrap();
     assert!(stage.statuses().await.iter().all(|(_, status)| status == "pending"));
     let queue = stage.queue().await;
-    assert_eq!(queue.next_held_at, None, "a person wants it now");
+    assert_eq!(queue.next_at, None, "a person wants it now");
     let again = stage.claim(|_| Choice::Send(5)).await;
     assert!(matches!(again, Claim::Ours(claimed) if claimed.patient_since == minutes(2)));
 
     stage.store.drop_deliveries(vec![digest.id.clone(), "c".into()], minutes(3)).await.unwrap();
-    stage.settle(&digest.id, Settlement::Retry { at: minutes(5), why: "503".into(), parts_done: 0 }).await;
+    stage
+        .settle(
+            &digest.id,
+            Settlement::Retry { at: minutes(5), why: "503".into(), parts_done: 0, declined: false },
+        )
+        .await;
     assert_eq!(titles(Which::Open).await, ["d"]);
     assert_eq!(stage.store.delivery_counts().await.unwrap(), (1, 0));
     let all = stage.store.deliveries(&Which::All, 99).await.unwrap();
     assert_eq!(all.len(), 5);
     let dropped = all.iter().find(|one| one.title == "c").unwrap();
     assert_eq!(dropped.last_error.as_deref(), Some("dropped by hand"));
+}
+
+#[tokio::test]
+async fn a_topic_that_cannot_go_on_hides_no_other_however_much_waits_in_it() {
+    let stage = Stage::new().await;
+    let poison = (0..1_100).map(|n| delivery(&format!("n{n}"), "poison"));
+    stage.tell(poison.collect()).await;
+    let Claim::Ours(first) = stage.claim(|_| Choice::Send(1)).await else { panic!("it waits") };
+    let fails = Settlement::Retry { at: minutes(9), why: "503".into(), parts_done: 0, declined: false };
+    stage.settle(&first.id, fails).await;
+    stage.tell(vec![delivery("well", "well")]).await;
+    let queue = stage.queue().await;
+    assert_eq!(queue.waiting.iter().map(|row| row.seq).collect::<Vec<_>>(), [1_101]);
+    assert_eq!(queue.ahead, [("poison".to_owned(), 1)]);
+    assert_eq!(queue.next_at, Some(minutes(9)));
+}
+
+#[tokio::test]
+async fn what_tells_something_in_the_way_of_something_urgent_says_so() {
+    let stage = Stage::new().await;
+    stage.tell(vec![delivery("a", "t"), delivery("b", "u")]).await;
+    let brief = stage.gather(DeliveryKind::Brief, vec![1, 2]).await;
+    let fails = Settlement::Retry { at: at(NOW), why: "503".into(), parts_done: 0, declined: false };
+    stage.settle(&brief.id, fails).await;
+    assert!(!stage.queue().await.waiting[0].keeps_urgent);
+    stage.tell(vec![NewDelivery { urgent: true, ..delivery("c", "u") }]).await;
+    let waiting = stage.queue().await.waiting;
+    assert_eq!(
+        waiting.iter().map(|row| (row.kind, row.keeps_urgent)).collect::<Vec<_>>(),
+        [(DeliveryKind::Brief, true)]
+    );
+}
+
+#[tokio::test]
+async fn what_was_hurried_in_quiet_hours_goes_on_at_once_after_a_crash() {
+    let stage = Stage::new().await;
+    stage.tell(vec![held("a", "t"), NewDelivery { urgent: true, ..delivery("b", "t") }]).await;
+    stage.claim(|_| Choice::Send(1)).await;
+    stage.store.release_deliveries().await.unwrap();
+    let waiting = stage.queue().await.waiting;
+    assert!(waiting[0].next_at <= at(NOW) && waiting[0].doubts == 1, "{waiting:?}");
+}
+
+#[tokio::test]
+async fn only_an_answer_that_declines_leaves_no_doubt() {
+    let stage = Stage::new().await;
+    stage.tell(vec![delivery("a", "t")]).await;
+    for (declined, doubts) in [(true, 0), (false, 1), (true, 1)] {
+        let Claim::Ours(claimed) = stage.claim(|_| Choice::Send(1)).await else { panic!("it waits") };
+        let fails = Settlement::Retry { at: at(NOW), why: "503".into(), parts_done: 0, declined };
+        stage.settle(&claimed.id, fails).await;
+        assert_eq!(stage.queue().await.waiting[0].doubts, doubts);
+    }
+    stage.store.hurry_deliveries("hook").await.unwrap();
+    assert_eq!(stage.queue().await.waiting[0].doubts, 0, "another service never had it");
+}
+
+#[tokio::test]
+async fn what_is_held_follows_the_clock_and_the_quiet_hours() {
+    let stage = Stage::new().await;
+    let far = NewDelivery { held_until: Some(minutes(5_000)), ..delivery("c", "host/shop") };
+    let over = NewDelivery { held_until: Some(minutes(-1)), ..delivery("d", "1/x") };
+    stage.tell(vec![held("a", "1/x"), held("b", "2/x"), far, over]).await;
+    let ends = |topic: &str| match topic {
+        "1/x" => Some(None),
+        "2/x" => Some(Some(minutes(180))),
+        _ => None,
+    };
+    stage.store.hold_anew(ends, at(NOW)).await.unwrap();
+    let all = stage.store.deliveries(&Which::Open, 9).await.unwrap();
+    let times: Vec<_> = all.iter().map(|one| one.next_attempt_at).collect();
+    assert_eq!(times, [None, Some(minutes(180)), Some(minutes(1_440)), Some(minutes(-1))]);
+}
+
+#[tokio::test]
+async fn what_was_delivered_in_a_time_still_to_come_fills_no_budget() {
+    let stage = Stage::new().await;
+    stage.tell(vec![delivery("a", "t"), delivery("b", "u")]).await;
+    let Claim::Ours(claimed) = stage.claim(|_| Choice::Send(1)).await else { panic!("it waits") };
+    stage.settle(&claimed.id, Settlement::Delivered).await;
+    assert_eq!(stage.queue().await.sent, [], "a minute ahead of now");
+}
+
+#[tokio::test]
+async fn only_what_was_made_before_is_buried() {
+    let stage = Stage::new().await;
+    stage.tell(vec![delivery("a", "t"), NewDelivery { created_at: minutes(5), ..delivery("b", "u") }]).await;
+    assert_eq!(stage.store.bury_deliveries_without(vec!["x".into()], minutes(1)).await.unwrap(), 1);
+    assert_eq!(stage.statuses().await, owned(&[("a", "dead"), ("b", "pending")]));
 }

@@ -45,8 +45,7 @@ pub(super) async fn pull(
     by: SignedDuration,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let next =
-        |(id, watch): &(i64, Arc<Watch>)| Some((*id, watch.timetable.next_after(now)?));
+    let next = |(id, watch): &(i64, Arc<Watch>)| Some((*id, watch.timetable.next_after(now)?));
     let due = roster.watches.values().filter_map(next).collect();
     // What is not told to the second need not be.
     let tens = by.as_secs().unsigned_abs().saturating_add(5) / 10;

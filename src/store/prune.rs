@@ -267,7 +267,11 @@ mod tests {
         assert_eq!(store.prune(&Retention::default(), now).await.unwrap().rows, 1_700);
         assert_eq!(number(&mut connection, "select count(*) from run").await, 2_510, "nothing else");
         let long_ago = at("1970-01-02T00:00:00Z");
-        assert_eq!(store.prune(&Retention::default(), long_ago).await.unwrap().rows, 0, "nor by a wrong clock");
+        assert_eq!(
+            store.prune(&Retention::default(), long_ago).await.unwrap().rows,
+            0,
+            "nor by a wrong clock"
+        );
     }
 
     #[tokio::test]

@@ -27,9 +27,13 @@ create table delivery_in_order (
     dropped_at      integer                   -- when a person gave it up: nobody need look at it again
 );
 insert into delivery_in_order
-    (id, run_id, notifier, title, body, url, alert_ids, status, attempts, parts_done, doubts, created_at,
+    (id, run_id, notifier, topic, title, body, url, alert_ids, status, attempts, parts_done, doubts, created_at,
      next_attempt_at, lease_until, last_error, delivered_at)
-select id, run_id, notifier, title, body, url, alert_ids, status, attempts, parts_done, attempts, created_at,
+select id, run_id, notifier,
+       coalesce((select case when strategy = 'run' and subject not in ('', 'stale') then 'host/' || subject
+                             else watch_id || '/' || strategy end
+                 from alert where alert.id = alert_ids ->> 0), ''),
+       title, body, url, alert_ids, status, attempts, parts_done, attempts, created_at,
        next_attempt_at, lease_until, last_error, delivered_at
 from delivery order by created_at, id;
 drop table delivery;

@@ -2,6 +2,7 @@
 //! every notifier directly, since no delivery can be written then, and says when it is over.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,6 +57,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// One attempt takes at most so long.
 const ATTEMPT: Duration = Duration::from_secs(120);
 
+/// At the end, an attempt under way gets so long to be answered.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Where each release is followed by another refusal, the next one waits twice as long, so often at most.
+const MOST_DOUBLINGS: u32 = 7;
+
 /// Watches the database until it is stopped. `told` is called when a delivery was written.
 pub async fn serve(
     store: Store,
@@ -97,7 +104,7 @@ pub async fn serve(
             Change::None => {}
             Change::Tell(why) => {
                 error!("The database still refuses to be written: {why}. Every notifier is told");
-                telling.begin(&why, &roster, &stop);
+                telling.begin(&why, &roster);
             }
             Change::Release => store.trouble_is_over(),
             Change::Over { lasted, told } => {
@@ -155,6 +162,8 @@ struct Refusals {
     last: Instant,
     told: bool,
     released: bool,
+    /// How often something was refused again after a release: a little still fits, what waits does not.
+    relapses: u32,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -186,10 +195,12 @@ impl Fever {
     /// before, or that nothing was.
     fn feel(&mut self, refused: Option<String>, began: Instant, now: Instant, timings: &Timings) -> Change {
         if let Some(why) = refused {
-            let fresh = Refusals { since: began, last: now, told: false, released: false };
+            let fresh = Refusals { since: began, last: now, told: false, released: false, relapses: 0 };
             let refusals = self.0.get_or_insert(fresh);
             refusals.last = now;
-            refusals.released = false;
+            if mem::take(&mut refusals.released) {
+                refusals.relapses = refusals.relapses.saturating_add(1).min(MOST_DOUBLINGS);
+            }
             if !refusals.told && now.saturating_duration_since(refusals.since) >= timings.tell_after {
                 refusals.told = true;
                 return Change::Tell(why);
@@ -198,14 +209,16 @@ impl Fever {
         }
         let Some(refusals) = &mut self.0 else { return Change::None };
         let calm = now.saturating_duration_since(refusals.last);
-        if calm >= timings.over_after {
+        // Each release makes every watch ask its site again.
+        let longer = |time: Duration| time.saturating_mul(1 << refusals.relapses);
+        if calm >= longer(timings.over_after) {
             let lasted = refusals.last.saturating_duration_since(refusals.since);
             let lasted = Period::from_secs(lasted.as_secs().max(1));
             let told = refusals.told;
             self.0 = None;
             return Change::Over { lasted, told };
         }
-        if calm >= timings.release_after && !refusals.released {
+        if calm >= longer(timings.release_after) && !refusals.released {
             refusals.released = true;
             return Change::Release;
         }
@@ -215,32 +228,41 @@ impl Fever {
 
 /// A message on its way to every notifier, without the outbox.
 #[derive(Default)]
-struct Telling(JoinSet<String>);
+struct Telling {
+    /// Each ends with who has heard of it.
+    tasks: JoinSet<(String, bool)>,
+    names: BTreeSet<String>,
+    over: CancellationToken,
+}
 
 impl Telling {
-    fn begin(&mut self, why: &str, roster: &watch::Receiver<Arc<Roster>>, stop: &CancellationToken) {
+    fn begin(&mut self, why: &str, roster: &watch::Receiver<Arc<Roster>>) {
         let title = format!("Stakeout cannot write its database: {why}");
-        let names: Vec<String> = roster.borrow().watchlist.notifiers.keys().cloned().collect();
+        self.names = roster.borrow().watchlist.notifiers.keys().cloned().collect();
         let path = Store::path_in(&roster.borrow().watchlist.daemon.data_dir);
-        for name in names {
-            let (title, body, roster, stop) = (title.clone(), body(&path), roster.clone(), stop.clone());
-            self.0.spawn(async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tell(&name, &title, &body, roster) => {}
-                }
-                name
+        for name in self.names.clone() {
+            let (title, body, roster, over) = (title.clone(), body(&path), roster.clone(), self.over.clone());
+            self.tasks.spawn(async move {
+                let heard = tell(&name, &title, &body, roster, over).await;
+                (name, heard)
             });
         }
     }
 
-    /// Gives up on those that have not taken it. Answers who has.
+    /// Tries no more. Answers who has heard of it, or may have: an end without a beginning harms less than a
+    /// beginning without an end.
     async fn end(&mut self) -> Vec<String> {
-        let mut heard = BTreeSet::new();
-        while let Some(done) = self.0.try_join_next() {
-            heard.extend(done);
-        }
-        self.0.shutdown().await;
+        let Self { mut tasks, names: mut heard, over } = mem::take(self);
+        over.cancel();
+        let all = async {
+            while let Some(done) = tasks.join_next().await {
+                if let Ok((name, false)) = done {
+                    heard.remove(&name);
+                }
+            }
+        };
+        let _ = timeout(GRACE, all).await;
+        tasks.shutdown().await;
         heard.into_iter().collect()
     }
 }
@@ -252,14 +274,21 @@ fn body(path: &Path) -> String {
     )
 }
 
-/// Tries until the notifier takes it. One that refuses it has heard nothing, and nothing is tried again.
-async fn tell(name: &str, title: &str, body: &str, roster: watch::Receiver<Arc<Roster>>) {
+/// Tries until the notifier takes it or it is over. Answers whether it has heard of it, or may have.
+async fn tell(
+    name: &str,
+    title: &str,
+    body: &str,
+    roster: watch::Receiver<Arc<Roster>>,
+    over: CancellationToken,
+) -> bool {
     let delivery_id = Uuid::now_v7().to_string();
     let created_at = Timestamp::now();
     let (mut attempt, mut parts_done) = (1_u32, 0);
+    let mut heard = false;
     loop {
         let now = Arc::clone(&roster.borrow());
-        let Some(told) = now.watchlist.notifiers.get(name) else { return std::future::pending().await };
+        let Some(told) = now.watchlist.notifiers.get(name) else { return heard };
         let message = Message {
             delivery_id: &delivery_id,
             attempt,
@@ -276,20 +305,26 @@ async fn tell(name: &str, title: &str, body: &str, roster: watch::Receiver<Arc<R
         match timeout(ATTEMPT, told.notifier.notify(&now.http, &message)).await {
             Ok(Ok(_)) => {
                 info!(notifier = %name, "Delivered to `{name}`: {title}");
-                return;
+                return true;
             }
             Ok(Err(NotifyError::Refused { why })) => {
                 error!(notifier = %name, error = %why, "Notifier `{name}` refuses a message: {title}");
-                return std::future::pending().await;
+                return heard;
             }
             Ok(Err(NotifyError::Transient { why, retry_after, parts_done: parts })) => {
                 warn!(notifier = %name, error = %why, "Notifier `{name}` did not take a message; trying again");
                 wait = wait.max(retry_after.unwrap_or_default());
                 parts_done = parts_done.max(parts);
+                heard |= parts_done > 0;
             }
-            Err(_) => warn!(notifier = %name, "Notifier `{name}` took too long; trying again"),
+            Err(_) => {
+                warn!(notifier = %name, "Notifier `{name}` took too long; trying again");
+                heard = true;
+            }
         }
-        sleep(wait).await;
+        if timeout(wait, over.cancelled()).await.is_ok() {
+            return heard;
+        }
         attempt = attempt.saturating_add(1);
     }
 }
@@ -338,5 +373,27 @@ mod tests {
         let course = course(&looks);
         assert_eq!(course.iter().filter(|(_, change)| matches!(change, Change::Tell(_))).count(), 1);
         assert!(!course.iter().any(|(_, change)| matches!(change, Change::Over { .. })), "{course:?}");
+    }
+
+    #[test]
+    fn what_is_refused_after_every_release_is_released_ever_more_rarely_and_told_all_the_same() {
+        let (start, mut fever) = (Instant::now(), Fever::default());
+        let (mut releases, mut told, mut released) = (Vec::new(), 0, true);
+        for second in 0..3_600 {
+            let now = start + Duration::from_secs(second);
+            // What waited is tried once, a second after each release.
+            let refused = mem::take(&mut released).then(|| FULL.into());
+            match fever.feel(refused, now, now, &Timings::default()) {
+                Change::None => {}
+                Change::Tell(_) => told += 1,
+                Change::Release => {
+                    released = true;
+                    releases.push(second);
+                }
+                Change::Over { .. } => panic!("over after {second} s"),
+            }
+        }
+        assert_eq!((&releases[..4], told), (&[3, 10, 23, 48][..], 1), "{releases:?}");
+        assert!(releases.len() < 20, "{releases:?}");
     }
 }

@@ -23,7 +23,7 @@ use crate::heartbeat::{self, Moment, tell_systemd};
 use crate::http::Http;
 use crate::model::Trigger;
 use crate::outbox::{self, Bell};
-use crate::pulse::{Pulse, Remedy};
+use crate::pulse::Pulse;
 use crate::run::{self, Closer, Repair, Report, Runner, Slot};
 use crate::schedule;
 use crate::store::{Store, Synced, WatchSpec};
@@ -131,8 +131,9 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         web::collect_figures();
         let data_dir = watchlist.daemon.data_dir.clone();
-        let store = Store::open(&data_dir).await?;
+        // Before the tables are brought up to date, which another daemon may be using.
         let lock = lock(&data_dir)?;
+        let store = Store::open(&data_dir).await?;
         let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
         store.release_deliveries().await?;
         store.release_deliveries_of_the_future(Timestamp::now()).await?;
@@ -227,7 +228,7 @@ impl Daemon {
             list.clone(),
             requests,
             done,
-            self.pulse.part("the scheduler", Remedy::Restart, schedule::PULSE),
+            self.pulse.clone(),
             Timestamp::now,
             self.stop.clone(),
         ));
@@ -432,6 +433,8 @@ async fn hold_anew(store: &Store, roster: &Roster) -> anyhow::Result<()> {
 
 /// Two daemons on one database would send the same deliveries.
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
     let path = data_dir.join("stakeout.lock");
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     if file.try_lock().is_err() {

@@ -1,7 +1,8 @@
-//! Reads what is due from the store and asks for its runs; and the housekeeping jobs, for which alone
-//! the cron scheduler library serves.
+//! Reads what is due from the store and asks for its runs.
 
 mod audit;
+mod clock;
+mod housekeeping;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -9,16 +10,18 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
-use tokio_cron_scheduler::{Job, JobScheduler};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::model::{Period, RunEnd, RunRequest, Trigger};
-use crate::pulse::Beat;
-use crate::store::{Note, Retention, Store};
+use crate::model::{RunEnd, RunRequest, Trigger};
+use crate::pulse::{Pulse, Remedy};
+use crate::store::Store;
 use crate::watchlist::Roster;
 
+use clock::{Clocks, pull};
+
 pub use audit::{audit, look_for_gaps};
+pub use housekeeping::Housekeeping;
 
 /// How many runs may be asked for and not yet finished.
 pub const MOST_IN_FLIGHT: usize = 1_024;
@@ -33,7 +36,7 @@ const SHORTEST_NAP: Duration = Duration::from_millis(2);
 const LONGEST_NAP: Duration = Duration::from_secs(5);
 
 /// It comes by at least so often, also when the database is slow to read.
-pub const PULSE: Duration = Duration::from_secs(45);
+const PULSE: Duration = Duration::from_secs(45);
 
 /// A run that could not be stored is tried again at the watch's next slot, but not sooner than the first and
 /// not later than the second; at once when the database writes again.
@@ -47,12 +50,15 @@ pub async fn serve(
     mut roster: watch::Receiver<Arc<Roster>>,
     requests: mpsc::Sender<RunRequest>,
     mut finished: mpsc::UnboundedReceiver<RunEnd>,
-    beat: Beat,
+    pulse: Pulse,
     wall: impl Fn() -> Timestamp + Send + Sync + 'static,
     stop: CancellationToken,
 ) {
+    let moves = pulse.part("the scheduler", Remedy::Restart, PULSE);
+    let reads = pulse.part("reading what is due", Remedy::Person, PULSE);
+    let mut is_blind = false;
     let mut began = wall();
-    let mut clocks = Clocks { wall: began, steady: Instant::now() };
+    let mut clocks = Clocks::new(began);
     let mut set_back = SignedDuration::ZERO;
     let mut trouble = store.trouble();
     // By name, with their rows.
@@ -61,7 +67,10 @@ pub async fn serve(
     let mut ready: VecDeque<(String, Timestamp)> = VecDeque::new();
     let mut look_at = began;
     loop {
-        beat.again_within(PULSE);
+        moves.again_within(PULSE);
+        if !is_blind {
+            reads.again_within(PULSE);
+        }
         let now = wall();
         let back = clocks.set_back(now, Instant::now());
         if !back.is_zero() {
@@ -83,6 +92,9 @@ pub async fn serve(
             put_off.retain(|_, until| *until > now);
             match look(&store, &in_flight, &put_off, now).await {
                 Ok((due, next)) => {
+                    if std::mem::take(&mut is_blind) {
+                        info!("The scheduler reads the database again");
+                    }
                     // Another program may have put a watch there that this one has not read yet.
                     let known = Arc::clone(&roster.borrow());
                     // One that is under way under a former name is not asked for again.
@@ -94,7 +106,9 @@ pub async fn serve(
                     look_at = next;
                 }
                 Err(error) => {
-                    error!(%error, "The scheduler cannot read the database");
+                    if !std::mem::replace(&mut is_blind, true) {
+                        error!(%error, "The scheduler cannot read the database: no watch runs until it can");
+                    }
                     look_at = now.checked_add(Duration::from_secs(1)).unwrap_or(now);
                 }
             }
@@ -167,132 +181,28 @@ fn refused_until(roster: &Roster, watch: &str, now: Timestamp) -> Timestamp {
     next.unwrap_or(late).clamp(soon, late)
 }
 
-/// The clock on the wall beside the one that only goes forward.
-struct Clocks {
-    wall: Timestamp,
-    steady: Instant,
-}
-
-impl Clocks {
-    /// A clock that is a little wrong is set right all the time, and nobody need hear of it.
-    const TOLERATED: SignedDuration = SignedDuration::from_secs(30);
-
-    /// By how much the clock on the wall was set back since the last look; nothing as a rule.
-    fn set_back(&mut self, wall: Timestamp, steady: Instant) -> SignedDuration {
-        let passed = SignedDuration::try_from(steady.saturating_duration_since(self.steady));
-        let jump = wall.duration_since(self.wall).saturating_sub(passed.unwrap_or_default());
-        *self = Self { wall, steady };
-        if jump > Self::TOLERATED {
-            // What came due meanwhile is due now, as after any sleep.
-            let jump = Period(jump.unsigned_abs());
-            info!("The clock went forward by {jump}, or the machine slept");
-        }
-        if jump < -Self::TOLERATED { jump.abs() } else { SignedDuration::ZERO }
-    }
-}
-
-/// After the clock was set back: what was due in the time that comes again is due at its next slot.
-async fn pull(store: &Store, roster: &Roster, by: SignedDuration, now: Timestamp) -> anyhow::Result<()> {
-    let next =
-        |(id, watch): &(i64, Arc<crate::watchlist::Watch>)| Some((*id, watch.timetable.next_after(now)?));
-    let due = roster.watches.values().filter_map(next).collect();
-    // What is not told to the second need not be.
-    let tens = by.as_secs().unsigned_abs().saturating_add(5) / 10;
-    let by_words = Period::from_secs(tens.saturating_mul(10));
-    warn!("The clock was set back by {by_words}: every watch goes on at its next slot");
-    let note = Note {
-        title: format!("The clock was set back by {by_words}"),
-        body: "Every watch goes on at its next slot by the new time. Times in messages from before may lie \
-               ahead of it."
-            .into(),
-        urgent: false,
-        held_until: roster.watchlist.quiet_until(now),
-    };
-    let everyone = roster.watchlist.notifiers.keys().cloned().collect();
-    Ok(store.clock_was_set_back(by, due, roster.quiet_ends(now), (note, everyone), now).await?)
-}
-
-/// The jobs that keep the house: pruning.
-pub struct Housekeeping(JobScheduler);
-
-impl Housekeeping {
-    /// Starts them.
-    ///
-    /// # Errors
-    /// The library's own.
-    pub async fn start(store: Store, roster: watch::Receiver<Arc<Roster>>) -> anyhow::Result<Self> {
-        let jobs = JobScheduler::new().await?;
-        jobs.add(Job::new_async("0 17 * * * *", move |_, _| {
-            let (store, roster) = (store.clone(), Arc::clone(&roster.borrow()));
-            Box::pin(async move { prune(&store, &roster).await })
-        })?)
-        .await?;
-        jobs.start().await?;
-        Ok(Self(jobs))
-    }
-
-    /// No new ones are started.
-    pub async fn stop(mut self) {
-        if let Err(error) = self.0.shutdown().await {
-            warn!(%error, "The housekeeping did not stop cleanly");
-        }
-    }
-}
-
-async fn prune(store: &Store, roster: &Roster) {
-    let keep = roster.watchlist.daemon.retention;
-    let retention = Retention {
-        observations: keep.observations,
-        candles: keep.candles,
-        runs: keep.runs,
-        alerts: keep.alerts,
-    };
-    match store.prune(&retention, Timestamp::now()).await {
-        Ok(pruned) if pruned.rows > 0 || pruned.bytes > 0 => {
-            let (rows, bytes) = (pruned.rows, pruned.bytes);
-            info!(rows, bytes, "Pruned what was older than it is kept; the file is smaller by the bytes");
-        }
-        Ok(_) => {}
-        Err(error) => error!(%error, "Pruning failed"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
     use super::*;
     use crate::config::File;
     use crate::http::{Http, Settings};
-    use crate::pulse::{Pulse, Remedy};
     use crate::store::WatchSpec;
     use crate::testing::at;
     use crate::watchlist::Watchlist;
 
-    #[test]
-    fn only_a_clock_that_is_set_back_by_much_is_noticed() {
-        let (wall, steady) = (at("2026-11-21T12:00:00Z"), Instant::now());
-        for (passed, shown, back) in [
-            (5, "2026-11-21T12:00:05Z", 0),
-            (5, "2026-11-21T11:59:50Z", 0),
-            (5, "2026-11-21T13:00:05Z", 0),
-            (5, "2026-11-21T11:00:05Z", 3_600),
-            (5, "2025-11-21T12:00:05Z", 365 * 86_400),
-        ] {
-            let mut clocks = Clocks { wall, steady };
-            let now = steady + Duration::from_secs(passed);
-            assert_eq!(clocks.set_back(at(shown), now), SignedDuration::from_secs(back), "{shown}");
-            assert_eq!(clocks.set_back(at(shown), now), SignedDuration::ZERO, "once");
-        }
-    }
-
     /// A scheduler of one hourly watch, by a clock that the test sets. Every run is over at once.
     struct Stage {
         store: Store,
+        pulse: Pulse,
         offset_secs: Arc<AtomicI64>,
         asked: mpsc::Receiver<RunRequest>,
         finished: mpsc::UnboundedSender<RunEnd>,
-        _folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
         _roster: watch::Sender<Arc<Roster>>,
     }
 
@@ -322,10 +232,10 @@ mod tests {
             let offset_secs = Arc::new(AtomicI64::new(0));
             let offset = Arc::clone(&offset_secs);
             let wall = move || Timestamp::now() + SignedDuration::from_secs(offset.load(Ordering::Relaxed));
-            let beat = Pulse::default().part("the scheduler", Remedy::Restart, PULSE);
             let stop = CancellationToken::new();
-            tokio::spawn(serve(store.clone(), list, requests, done, beat, wall, stop));
-            Self { store, offset_secs, asked, finished, _folder: folder, _roster: roster }
+            let pulse = Pulse::default();
+            tokio::spawn(serve(store.clone(), list, requests, done, pulse.clone(), wall, stop));
+            Self { store, pulse, offset_secs, asked, finished, folder, _roster: roster }
         }
 
         async fn is_asked(&mut self) -> RunRequest {
@@ -366,6 +276,35 @@ mod tests {
         let claimed = stage.store.claim_oldest("hook", Timestamp::now()).await;
         assert_eq!(claimed.unwrap().title, "The clock was set back by 1 d");
         assert_eq!(stage.store.delivery_counts().await.unwrap().0, 1, "once");
+    }
+
+    #[tokio::test]
+    async fn a_scheduler_that_cannot_read_what_is_due_moves_but_does_not_pass_for_well() {
+        let mut stage = Stage::start().await;
+        stage.is_asked().await;
+        stage.end(true);
+        let path = Store::path_in(stage.folder.path());
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+        sqlx::query("alter table due rename to away").execute(&mut connection).await.unwrap();
+        let lately = PULSE - Duration::from_secs(2);
+        let still = async {
+            loop {
+                let still = stage.pulse.standing_still(Instant::now() + lately);
+                if let [only] = still.as_slice() {
+                    return only.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let still = tokio::time::timeout(Duration::from_secs(30), still).await.expect("it shows");
+        assert_eq!((still.part.as_str(), still.remedy), ("reading what is due", Remedy::Person));
+        sqlx::query("alter table away rename to due").execute(&mut connection).await.unwrap();
+        let well = async {
+            while !stage.pulse.standing_still(Instant::now() + lately).is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), well).await.expect("it is well again");
     }
 
     #[tokio::test]

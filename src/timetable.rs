@@ -80,9 +80,11 @@ impl Timetable {
     /// Leaves only the slots within these hours; all of them where there are none.
     ///
     /// # Errors
-    /// A sentence, when so few slots lie within the hours that whole sessions may have none.
-    pub fn within(self, hours: Option<Hours>) -> Result<Self, String> {
+    /// A sentence, when so few slots lie within the hours that whole sessions may have none, or none does in
+    /// the two years after `now`.
+    pub fn within(self, hours: Option<Hours>, now: Timestamp) -> Result<Self, String> {
         let Some(hours) = hours.filter(|hours| !hours.always_open()) else { return Ok(self) };
+        // A year long past has no early closes: what is said must not depend on the day.
         let session = hours.next_session(Timestamp::UNIX_EPOCH);
         let lasts = session.map_or(Duration::ZERO, |session| length(session.opens, session.closes));
         if let Some((every, _)) = self.interval().filter(|(every, _)| every.0 > lasts) {
@@ -90,7 +92,8 @@ impl Timetable {
             return Err(format!("they last {lasts}, less than `every` ({every}): say when, with `cron`"));
         }
         let this = Self::Within(Arc::new(self), hours);
-        match this.next_after(Timestamp::UNIX_EPOCH) {
+        // But it has no holidays either.
+        match this.next_after(now) {
             Some(_) => Ok(this),
             None => Err("the watch is never due within them".into()),
         }
@@ -261,10 +264,12 @@ mod tests {
         assert!(seconds.len() > 50, "{}", seconds.len());
     }
 
+    const NOW: &str = "2026-07-08T12:00:00Z";
+
     fn within(line: &str, hours: &str) -> Timetable {
         let zone = TimeZone::get("America/New_York").unwrap();
         let hours = Hours::parse(hours, &zone, &HashMap::new()).unwrap();
-        Timetable::cron(line, zone).unwrap().within(Some(hours)).unwrap()
+        Timetable::cron(line, zone).unwrap().within(Some(hours), at(NOW)).unwrap()
     }
 
     fn shown(timetable: &Timetable, from: &str, count: usize) -> Vec<String> {
@@ -295,7 +300,7 @@ mod tests {
     fn an_interval_goes_on_in_its_phase_when_the_hours_begin() {
         let nyse = Hours::parse("NYSE", &TimeZone::UTC, &HashMap::new()).unwrap();
         let all = Timetable::every(Period::from_secs(300), "quotes").unwrap();
-        let open = all.clone().within(Some(nyse.clone())).unwrap();
+        let open = all.clone().within(Some(nyse.clone()), at(NOW)).unwrap();
         let night = at("2026-07-10T20:00:01Z");
         let first = open.next_after(night).unwrap();
         assert!(first >= at("2026-07-13T13:30:00Z") && first < at("2026-07-13T13:35:00Z"), "{first}");
@@ -314,15 +319,23 @@ mod tests {
     fn hours_that_leave_no_slots_are_explained() {
         let hours = |text: &str| Some(Hours::parse(text, &TimeZone::UTC, &HashMap::new()).unwrap());
         let night = Timetable::cron("0 3 * * *", TimeZone::UTC).unwrap();
-        assert_eq!(night.clone().within(hours("NYSE")).unwrap_err(), "the watch is never due within them");
+        assert_eq!(
+            night.clone().within(hours("NYSE"), at(NOW)).unwrap_err(),
+            "the watch is never due within them"
+        );
+        let new_year = Timetable::cron("0 10 1 1 *", TimeZone::get("America/New_York").unwrap()).unwrap();
+        assert_eq!(
+            new_year.within(hours("NYSE"), at(NOW)).unwrap_err(),
+            "the watch is never due within them"
+        );
         let daily = Timetable::every(Period::from_secs(86_400), "daily").unwrap();
         assert_eq!(
-            daily.clone().within(hours("LSE")).unwrap_err(),
+            daily.clone().within(hours("LSE"), at(NOW)).unwrap_err(),
             "they last 8 h 30 min, less than `every` (1 d): say when, with `cron`"
         );
         for always in [hours("crypto"), None] {
-            assert!(matches!(night.clone().within(always.clone()), Ok(Timetable::Cron(..))));
-            assert!(matches!(daily.clone().within(always), Ok(Timetable::Every { .. })));
+            assert!(matches!(night.clone().within(always.clone(), at(NOW)), Ok(Timetable::Cron(..))));
+            assert!(matches!(daily.clone().within(always, at(NOW)), Ok(Timetable::Every { .. })));
         }
     }
 }

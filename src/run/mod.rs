@@ -33,7 +33,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
 use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, SignalState, Trigger};
 use crate::plugin::{FetchError, Needs, Seen};
-use crate::store::{Found, GapChange, LastSeen, Marks, RunCommit, SeenSubject, Store};
+use crate::store::{Found, GapChange, LastSeen, Marks, NextDue, RunCommit, SeenSubject, Store};
 use crate::watchlist::{Roster, Watch};
 
 use around::{Around, SaidToEnd};
@@ -202,7 +202,7 @@ impl Runner {
         let Prepared { report, mut commit, learned, turning } = self.prepare(roster, watch, slot).await?;
         if roster.generation != self.generation.load(Ordering::Relaxed) {
             // Its slot stays due: when the next one is, the new timetable says.
-            commit.next_due_at = None;
+            commit.next_due = NextDue::Keep;
         }
         let said = commit.found.as_ref().map(|found| found.silences_told.clone()).unwrap_or_default();
         if let Err(error) = self.store.commit_run(commit).await {
@@ -252,7 +252,7 @@ impl Runner {
             finished_at,
             outcome: Outcome::Failed,
             error: Some(why),
-            next_due_at: watch.timetable.next_after(slot_done(slot.due_at, finished_at)),
+            next_due: next_due(watch, slot, finished_at),
             found: Some(Box::new(found)),
         };
         self.store.commit_run(commit).await?;
@@ -332,9 +332,7 @@ impl Runner {
                 finished_at,
                 outcome,
                 error,
-                next_due_at: (slot.trigger != Trigger::Manual)
-                    .then(|| watch.timetable.next_after(slot_done(slot.due_at, finished_at)))
-                    .flatten(),
+                next_due: next_due(watch, slot, finished_at),
                 found,
             }
         };
@@ -661,6 +659,14 @@ fn next_close(watch: &Watch, current: &[Observation], now: Timestamp) -> Option<
     // Without any bar, none has closed yet or none is known: a minute is the shortest there is.
     let interval = length.min().or(Interval::from_minutes(1))?;
     interval.floor(now).checked_add(interval.duration()).ok()
+}
+
+/// When the watch is due after this run; one that a person asked for changes nothing about it.
+fn next_due(watch: &Watch, slot: &Slot, finished_at: Timestamp) -> NextDue {
+    if slot.trigger == Trigger::Manual {
+        return NextDue::Keep;
+    }
+    watch.timetable.next_after(slot_done(slot.due_at, finished_at)).into()
 }
 
 /// The moment after which the next slot lies. A clock that was set back a little must not bring the same slot

@@ -11,7 +11,7 @@ use super::{Runner, Slot, after, ask_one};
 use crate::http::Request;
 use crate::model::{Candle, Interval, Outcome, Reading, ReadingKind, SlotOutcome};
 use crate::plugin::{FetchError, Needs, Span};
-use crate::store::{Found, Gap, GapChange, RunCommit, SeenSubject, Settled};
+use crate::store::{Found, Gap, GapChange, NextDue, RunCommit, SeenSubject, Settled};
 use crate::watchlist::{Roster, Watch};
 
 /// The waits after a try that was in vain; after the last one there is none.
@@ -261,7 +261,7 @@ impl Runner {
             finished_at: after(slot.now, started),
             outcome,
             error: said(&errors),
-            next_due_at: None,
+            next_due: NextDue::Keep,
             found: Some(Box::new(Found {
                 counts: [series.candles.len(), 0, 0],
                 candles: series.candles,

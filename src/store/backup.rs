@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::Store;
 
@@ -68,6 +68,22 @@ async fn copy(database: &Path, to: &Path) -> anyhow::Result<u64> {
     ensure!(verdict == "ok", "the copy is damaged: {verdict}");
     file.sync_all()?;
     Ok(file.metadata()?.len())
+}
+
+/// Copies the database of this connection to a file that is there only when it is whole, for its owner alone.
+pub(super) async fn copy_aside(connection: &mut SqliteConnection, to: &Path) -> anyhow::Result<()> {
+    let mut name = to.file_name().context("that is no name of a file")?.to_owned();
+    name.push(".partial");
+    let partial = to.with_file_name(name);
+    // One that an earlier start has left half done.
+    if partial.exists() {
+        std::fs::remove_file(&partial)?;
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    sqlx::query("vacuum into ?").bind(partial.to_string_lossy().into_owned()).execute(connection).await?;
+    file.sync_all()?;
+    std::fs::rename(&partial, to)?;
+    Ok(())
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {

@@ -137,7 +137,7 @@ mod tests {
     use sqlx::{ConnectOptions as _, Connection as _};
 
     use super::*;
-    use crate::store::RunCommit;
+    use crate::store::{NextDue, RunCommit};
     use crate::testing::at;
 
     const NOW: &str = "2026-11-21T10:00:00Z";
@@ -214,7 +214,7 @@ mod tests {
             finished_at: at(started_at),
             outcome,
             error: None,
-            next_due_at: None,
+            next_due: NextDue::Keep,
             found: None,
         }
     }

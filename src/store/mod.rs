@@ -41,7 +41,7 @@ pub use outbox::{
 };
 pub use past::{DeliveryRow, GapRow, RunRow, SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
-pub use runs::{Found, Marks, RunCommit, SeenSubject};
+pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 
@@ -154,10 +154,7 @@ async fn copy_before_migrating(
     if done < newest {
         let copy = path.with_extension(format!("before-{}.db", newest.unwrap_or_default()));
         if !copy.exists() {
-            sqlx::query("vacuum into ?")
-                .bind(copy.to_string_lossy().into_owned())
-                .execute(connection)
-                .await?;
+            backup::copy_aside(connection, &copy).await?;
         }
     }
     Ok(done < newest)

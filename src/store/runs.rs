@@ -30,10 +30,27 @@ pub struct RunCommit {
     pub outcome: Outcome,
     /// Why, where it failed or was blocked.
     pub error: Option<String>,
-    /// When the watch is due next; untouched when `None` (a run that no schedule asked for).
-    pub next_due_at: Option<Timestamp>,
+    /// When the watch is due next.
+    pub next_due: NextDue,
     /// What else it found; nothing for a run that found nothing new.
     pub found: Option<Box<Found>>,
+}
+
+/// When a watch is due after a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextDue {
+    /// As before: no schedule asked for the run, or a new timetable is to say.
+    Keep,
+    /// Then.
+    At(Timestamp),
+    /// Never again: its timetable has no more slots.
+    Never,
+}
+
+impl From<Option<Timestamp>> for NextDue {
+    fn from(slot: Option<Timestamp>) -> Self {
+        slot.map_or(Self::Never, Self::At)
+    }
 }
 
 /// What a run found.
@@ -145,8 +162,25 @@ pub(super) async fn insert(
     for run in full {
         insert_full(connection, run).await?;
     }
-    let due: Vec<(i64, i64)> =
-        runs.iter().filter_map(|run| Some((run.watch_id, millis(run.next_due_at?)))).collect();
+    let (mut due, mut never) = (Vec::new(), Vec::new());
+    for run in runs {
+        match run.next_due {
+            NextDue::Keep => {}
+            NextDue::At(at) => due.push((run.watch_id, millis(at))),
+            NextDue::Never => never.push((run.watch_id, run.spec_hash.map(u64::cast_signed))),
+        }
+    }
+    if !never.is_empty() {
+        // A table that has changed meanwhile may have slots again.
+        sqlx::query(
+            "delete from due where watch_id in
+                 (select watch.id from json_each(?) run join watch on watch.id = run.value ->> 0
+                  where run.value ->> 1 is null or run.value ->> 1 = spec_hash)",
+        )
+        .bind(super::json(&never)?)
+        .execute(&mut *connection)
+        .await?;
+    }
     if !due.is_empty() {
         sqlx::query(
             "update due set next_due_at = run.value ->> 1

@@ -1,6 +1,9 @@
 //! Every question is asked of a real database in a temporary folder.
 
+mod first_version;
+
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -108,7 +111,7 @@ fn run(watch_id: i64, started_at: Timestamp, found: Option<Found>) -> RunCommit 
         finished_at: started_at,
         outcome: Outcome::Ok,
         error: None,
-        next_due_at: None,
+        next_due: NextDue::Keep,
         found: found.map(Box::new),
     }
 }
@@ -231,10 +234,13 @@ async fn a_slot_that_was_missed_stands_and_a_run_sets_the_next() {
     let manual = run(id, minutes(30), None);
     stage.store.commit_run(manual.clone()).await.unwrap();
     assert_eq!(stage.store.due_watches(minutes(30), 9).await.unwrap(), due, "a person's run changes nothing");
-    let commit = RunCommit { next_due_at: Some(minutes(35)), ..manual };
+    let commit = RunCommit { next_due: NextDue::At(minutes(35)), ..manual.clone() };
     stage.store.commit_run(commit).await.unwrap();
     assert!(stage.store.due_watches(minutes(34), 9).await.unwrap().is_empty());
     assert_eq!(stage.store.next_due_after(minutes(30)).await.unwrap(), Some(minutes(35)));
+    let last = RunCommit { next_due: NextDue::Never, ..manual };
+    stage.store.commit_run(last).await.unwrap();
+    assert_eq!(stage.store.due_watches(minutes(9_999), 9).await.unwrap(), [], "no slot comes again for ever");
 }
 
 #[tokio::test]
@@ -435,6 +441,21 @@ async fn an_old_file_is_copied_before_it_is_migrated() {
     // The tables are there already, so the migration itself fails; the copy was made before it.
     assert!(Store::open(stage.folder.path()).await.is_err());
     assert_eq!(copies(), 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_was_left_half_done_is_made_anew_and_for_its_owner_alone() {
+    let (stage, _) = Stage::with_watch().await;
+    stage.store.close().await;
+    let mut connection = stage.raw().await;
+    let copy = stage.folder.path().join("copy.db");
+    std::fs::write(stage.folder.path().join("copy.db.partial"), "torn").unwrap();
+    super::backup::copy_aside(&mut connection, &copy).await.unwrap();
+    assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut copied = SqliteConnectOptions::new().filename(&copy).connect().await.unwrap();
+    let watches: i64 = sqlx::query_scalar("select count(*) from watch").fetch_one(&mut copied).await.unwrap();
+    assert_eq!(watches, 1);
+    assert!(!stage.folder.path().join("copy.db.partial").exists());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -468,7 +469,8 @@ impl Builder<'_, '_> {
         let Some(text) = &keys.hours else { return (timetable, None) };
         let hours = Hours::parse(text, zone, &self.ad_hoc);
         let within = hours.and_then(|hours| {
-            let timetable = timetable.map(|all| all.within(Some(hours.clone()))).transpose()?;
+            let timetable =
+                timetable.map(|all| all.within(Some(hours.clone()), Timestamp::now())).transpose()?;
             Ok((timetable, Some(hours)))
         });
         within.unwrap_or_else(|why| {

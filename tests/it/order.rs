@@ -68,17 +68,22 @@ async fn an_end_never_overtakes_its_beginning_and_holds_up_nothing_else() {
 
 #[tokio::test]
 async fn what_several_watches_say_within_a_bundle_is_one_message() {
-    let harness = Harness::start(&format!(
-        "[notify.hook]\nkind = \"webhook\"\nurl = \"{{origin}}/hook/hook\"\nbundle = \"2s\"\n{}{}",
-        watches(&["a", "b", "c", "urgent"]),
-        "urgent = true\n"
-    ))
-    .await;
+    let toml = |bundle: &str| {
+        format!(
+            "[notify.hook]\nkind = \"webhook\"\nurl = \"{{origin}}/hook/hook\"\nbundle = \"{bundle}\"\n\
+             {}urgent = true\n",
+            watches(&["a", "b", "c", "urgent"])
+        )
+    };
+    let harness = Harness::start(&toml("1h")).await;
     let now = Timestamp::now();
     see(&harness, "a", 11, now).await;
     see(&harness, "b", 11, now).await;
     see(&harness, "urgent", 11, now).await;
     see(&harness, "a", 9, now).await;
+    let site = harness.site();
+    until("the urgent one comes", async || (site.messages().len() == 1).then_some(())).await;
+    assert!(harness.reload(&toml("10ms")).await, "the hour is over");
     assert_eq!(
         harness.titles().await,
         [

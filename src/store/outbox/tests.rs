@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::{Found, RunCommit, WatchSpec};
+use super::super::{Found, NextDue, RunCommit, WatchSpec};
 use super::*;
 use crate::model::{Alert, AlertStatus, Outcome, Reason, Signal, SignalState, Trigger};
 use crate::testing::at;
@@ -58,7 +58,7 @@ impl Stage {
             finished_at: at(NOW),
             outcome: Outcome::Ok,
             error: None,
-            next_due_at: None,
+            next_due: NextDue::Keep,
             found: Some(Box::new(found)),
         };
         self.store.commit_run(commit).await.unwrap();

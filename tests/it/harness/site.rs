@@ -1,6 +1,6 @@
 //! The local server: pages under any path, and receivers of messages under `/hook/NAME`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -32,6 +32,7 @@ struct Scene {
     answers: HashMap<String, VecDeque<Answer>>,
     usual: HashMap<String, Answer>,
     limits: HashMap<String, Limit>,
+    let_go: HashSet<String>,
     posts: Vec<Post>,
 }
 
@@ -196,11 +197,12 @@ pub(crate) struct Answer {
     headers: Vec<(String, String)>,
     body: String,
     delay: Duration,
+    is_held: bool,
 }
 
 impl Answer {
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, headers: vec![], body: String::new(), delay: Duration::ZERO }
+        Self { status, headers: vec![], body: String::new(), delay: Duration::ZERO, is_held: false }
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -214,6 +216,11 @@ impl Answer {
 
     pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
+    }
+
+    /// Not before the receiver lets its answers go.
+    pub(crate) fn held(self) -> Self {
+        Self { is_held: true, ..self }
     }
 
     pub(crate) fn never() -> Self {
@@ -273,6 +280,11 @@ impl Site {
         let mut scene = self.scene();
         scene.answers.remove(hook);
         scene.usual.insert(hook.to_owned(), answer);
+    }
+
+    /// A receiver gives the answers that it held, and holds no more.
+    pub(crate) fn let_go(&self, hook: &str) {
+        self.scene().let_go.insert(hook.to_owned());
     }
 
     /// A receiver takes only so many posts in so long.
@@ -342,10 +354,13 @@ async fn take(site: &Site, hook: &str, request: Request) -> Response {
         let next = next.or_else(|| scene.limits.get_mut(&hook).map(Limit::answer));
         let answer = next.or_else(|| scene.usual.get(&hook).cloned()).unwrap_or(Answer::status(204));
         let body = String::from_utf8(body.to_vec()).unwrap();
-        scene.posts.push(Post { hook, headers, body, at: Instant::now(), answered: None });
+        scene.posts.push(Post { hook: hook.clone(), headers, body, at: Instant::now(), answered: None });
         (answer, scene.posts.len() - 1)
     };
     tokio::time::sleep(answer.delay).await;
+    while answer.is_held && !site.scene().let_go.contains(&hook) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     site.scene().posts[number].answered = Some(answer.status);
     let mut response = Response::builder().status(answer.status);
     for (name, value) in &answer.headers {

@@ -533,6 +533,7 @@ async fn gaps_that_follow_upon_each_other_are_one_until_it_is_settled() {
         attempts: 1,
         next_attempt_at: None,
         why: None,
+        later: None,
     };
     stage.store.settle_gap(settled(&tried, SlotOutcome::Repaired)).await.unwrap();
     let grown = stage.store.gap(id, minutes(1)).await.unwrap().unwrap();
@@ -592,6 +593,7 @@ async fn slots_have_passed_also_when_the_watch_has_changed_but_its_gap_is_not_fi
         attempts: 1,
         next_attempt_at: None,
         why: None,
+        later: None,
     };
     assert_eq!(outdated(GapChange::Settled(settled)).await, left);
 }

@@ -346,8 +346,7 @@ impl Runner {
         let finished_at = after(slot.now, started);
         let was_refused = self.was_refused(slot.watch_id);
         let commit = |outcome, error: Option<String>, mut found: Option<Box<Found>>| {
-            let gap =
-                slots::left_behind(watch, slot, in_vain, error.as_deref(), was_refused, finished_at);
+            let gap = slots::left_behind(watch, slot, in_vain, error.as_deref(), was_refused, finished_at);
             if let Some(gap) = gap {
                 found.get_or_insert_default().gap = Some(GapChange::Left(gap));
             }

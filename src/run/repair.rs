@@ -529,12 +529,7 @@ fn bars_of(watch: &Watch, gap: &Gap, interval: Interval) -> BTreeSet<Timestamp> 
 }
 
 /// The slots of a gap that want bars older than `bar`, and the others.
-fn part(
-    watch: &Watch,
-    gap: &Gap,
-    interval: Interval,
-    bar: Timestamp,
-) -> (Option<Passed>, Option<Passed>) {
+fn part(watch: &Watch, gap: &Gap, interval: Interval, bar: Timestamp) -> (Option<Passed>, Option<Passed>) {
     let closed = watch.source.yields() == ReadingKind::Candles;
     let cut = just_before(if closed { end_of(bar, interval) } else { bar });
     let before = just_before(gap.first_due_at);
@@ -622,4 +617,36 @@ fn in_vain(gap: &Gap, now: Timestamp, errors: &[FetchError], otherwise: String) 
     let why = said(errors).unwrap_or(otherwise);
     let why = format!("not repaired in {attempts} tries: {why}");
     Settled { attempts, outcome: SlotOutcome::Failed, why: Some(why), ..put_off(gap, None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+
+    #[test]
+    fn a_stretch_is_known_from_where_every_subject_came() {
+        let minute = |n: i64| at("2026-11-20T10:00:00Z") + SignedDuration::from_mins(n);
+        let bars = |stored: &[i64], missing: &[i64], oldest: Option<i64>| Bars {
+            stored: stored.iter().copied().map(minute).collect(),
+            missing: missing.iter().copied().map(minute).collect(),
+            oldest: oldest.map(minute),
+        };
+        let all = || bars(&[0, 1, 2, 3], &[], None);
+        let hole = || bars(&[0, 3], &[1, 2], Some(-5));
+        let forgotten = || bars(&[2, 3], &[0, 1], Some(2));
+        let nothing = || bars(&[-1], &[0, 1, 2, 3], Some(-1));
+        for (of, expected) in [
+            (vec![all(), hole()], Ok(Timestamp::MIN)),
+            (vec![all(), forgotten(), hole()], Ok(minute(2))),
+            (vec![nothing()], Err("the service has no bars of that time".to_owned())),
+            (vec![all(), nothing()], Err("the service has no bars of that time of `1`".to_owned())),
+        ] {
+            let subjects = of.into_iter().enumerate().map(|(n, bars)| (n.to_string(), bars)).collect();
+            let span = Span { from: minute(-1), until: minute(3) };
+            let interval = Interval::from_minutes(1).unwrap();
+            let series = Series { interval, span, subjects, candles: Vec::new() };
+            assert_eq!(series.oldest(minute(0)), expected);
+        }
+    }
 }

@@ -299,11 +299,7 @@ async fn settle(connection: &mut SqliteConnection, settled: &Settled) -> Result<
 }
 
 /// Makes the later slots of a stretch one of their own, unless it has grown since it was tried.
-async fn part(
-    connection: &mut SqliteConnection,
-    whole: &Settled,
-    later: &Later,
-) -> Result<(), sqlx::Error> {
+async fn part(connection: &mut SqliteConnection, whole: &Settled, later: &Later) -> Result<(), sqlx::Error> {
     let slots = i64::try_from(later.slots).unwrap_or(i64::MAX);
     sqlx::query(
         "insert into gap

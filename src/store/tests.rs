@@ -485,7 +485,7 @@ async fn when_something_was_first_seen_and_when_it_went_is_known_later() {
     assert_eq!(until(5, true).await, rows[..2], "the third date was not seen yet");
     assert_eq!(until(-90, false).await, rows[..1], "by its own date");
     assert_eq!(until(-90, true).await, []);
-    let rows = stage.store.observations_between(id, &subjects, minutes(-60), minutes(0)).await.unwrap();
+    let rows = stage.store.observations_between(id, &subjects, minutes(-60), minutes(0), 9).await.unwrap();
     assert_eq!((rows.len(), rows[0].gone_at), (1, Some(minutes(12))));
 
     let bars = stage.store.bars_until(id, "AAPL", interval, minutes(5), 9, true).await.unwrap();

@@ -210,6 +210,22 @@ async fn a_gap_in_which_the_present_timetable_has_no_slot_stays_skipped() {
 }
 
 #[tokio::test]
+async fn slots_that_pass_while_the_database_takes_nothing_are_its_doing() {
+    let harness = Harness::start(NUMBER).await;
+    harness.site().show("/number", number(9));
+    run_in_time(&harness, "number", 0..1).await;
+    let one = minutes_after(TEN, 1);
+    let lock = harness.stage.lock().await;
+    assert!(harness.daemon().slot("number", one, one).await.is_err());
+    drop(lock);
+    harness.slot("number", "2026-11-20T10:01:00Z", "2026-11-20T12:00:30Z").await;
+    harness.slot("number", "2026-11-20T12:01:00Z", "2026-11-20T12:05:30Z").await;
+    let why = harness.stage.rows::<(String,)>("select why from gap order by first_due_at").await;
+    assert_eq!(why[0].0, "the database took no writes");
+    assert_eq!(why[1].0, "the machine slept, or was too busy", "it is over");
+}
+
+#[tokio::test]
 async fn slots_that_pass_while_the_run_before_goes_on_are_its_doing() {
     let harness = Harness::start(&NUMBER.replace("cron = \"* * * * *\"", "every = \"100ms\"")).await;
     harness.site().show("/number", number(9).after(Duration::from_millis(250)));

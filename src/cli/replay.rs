@@ -64,7 +64,15 @@ impl Replay {
                 eprint!("\r{at:.0}: {} so far …", count(messages, "message"));
             }
         };
-        let replayed = run::replay(&store, &watch, row.id, self.since, until, progress).await;
+        let now = Timestamp::now();
+        // What is not yet cannot be replayed; but a clock that was set back leaves runs that lie ahead of it.
+        let last = store.run_at(row.id, None).await?.map_or(now, |run| run.started_at.max(now));
+        if self.since > last {
+            return Err(Misuse(format!("--since {:.0} lies in the future", self.since)).into());
+        }
+        let kept = watchlist.daemon.retention.runs_kept_since(now);
+        let until = until.min(last);
+        let replayed = run::replay(&store, &watch, row.id, self.since, until, kept, progress).await;
         if to_a_person {
             eprint!("\r\x1b[K");
         }

@@ -44,6 +44,14 @@ pub(super) async fn print(
     let late_after = watchlist.watch(watch).map_or(LATE_AFTER, |watch| watch.late_after(now));
     // What became of later ones is known when the next run is over.
     let until = store.next_due(watch_id).await?.map_or(now, |due| due.min(now));
+    let kept = watchlist.daemon.retention.runs_kept_since(now);
+    let is_forgotten = since < kept;
+    let since = since.max(kept);
+    let forgotten =
+        format!("Runs are kept since {kept:.0} (`runs` in `retention`); earlier slots are not counted.");
+    if is_forgotten && !matches!(format, Format::Table) {
+        writeln!(std::io::stderr(), "{forgotten}")?;
+    }
     let all = store.slots(watch_id, since, until, late_after).await?;
     let coverage = Coverage::of(&all);
     let stretches = all.get(all.len().saturating_sub(limit)..).unwrap_or_default();
@@ -70,6 +78,9 @@ pub(super) async fn print(
                 writeln!(out, "Nothing has run since {until:.0}; the slots after that are not counted yet.")?;
             }
         }
+    }
+    if is_forgotten && matches!(format, Format::Table) {
+        writeln!(out, "{forgotten}")?;
     }
     Ok(())
 }

@@ -86,6 +86,14 @@ const fn days(days: u64) -> Period {
     Period::from_secs(days * 86_400)
 }
 
+impl Retention {
+    /// From when on it is known what became of slots.
+    #[must_use]
+    pub fn runs_kept_since(&self, now: jiff::Timestamp) -> jiff::Timestamp {
+        now.checked_sub(self.runs.0).unwrap_or(jiff::Timestamp::MIN)
+    }
+}
+
 impl Default for Retention {
     fn default() -> Self {
         Self { observations: days(400), candles: days(400), runs: days(30), alerts: days(400) }

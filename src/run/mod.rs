@@ -51,6 +51,8 @@ pub struct Runner {
     /// The newest roster.
     generation: AtomicU64,
     repairs: Repairs,
+    /// Watches whose last run the database did not take.
+    refused: Mutex<HashSet<i64>>,
 }
 
 /// What is kept of a watch between its runs; all of it can be had from the store again.
@@ -170,6 +172,8 @@ struct Answer {
     result: Result<Option<(Seen, Mark)>, FetchError>,
     /// Whether its host did not answer, or only with an error of its own.
     unreachable: bool,
+    /// Until when its host wants to be left alone, where for that reason nothing was sent.
+    rests_until: Option<Timestamp>,
 }
 
 impl Runner {
@@ -191,6 +195,7 @@ impl Runner {
             said: Arc::default(),
             generation: AtomicU64::new(0),
             repairs: Repairs::default(),
+            refused: Mutex::default(),
         })
     }
 
@@ -207,8 +212,10 @@ impl Runner {
         let said = commit.found.as_ref().map(|found| found.silences_told.clone()).unwrap_or_default();
         if let Err(error) = self.store.commit_run(commit).await {
             self.said.take_back(&said);
+            self.note_refusal(slot.watch_id, true);
             return Err(error.into());
         }
+        self.note_refusal(slot.watch_id, false);
         // What a run under way during a reload said may not have been stored; the next one says it again.
         if roster.generation == self.generation.load(Ordering::Relaxed) {
             turning.stored();
@@ -241,7 +248,8 @@ impl Runner {
         own::judge_run(watch, slot, Outcome::Failed, Some(&why), false, &mut judged);
         let (report, mut found) = judged.finish(watch, Outcome::Failed, Some(why.clone()));
         let finished_at = Timestamp::now();
-        let gap = slots::left_behind(watch, slot, true, Some(&why), finished_at);
+        let was_refused = self.was_refused(slot.watch_id);
+        let gap = slots::left_behind(watch, slot, true, Some(&why), was_refused, finished_at);
         found.gap = gap.map(GapChange::Left);
         let commit = RunCommit {
             spec_hash: Some(watch.spec_hash()),
@@ -255,8 +263,25 @@ impl Runner {
             next_due: next_due(watch, slot, finished_at),
             found: Some(Box::new(found)),
         };
-        self.store.commit_run(commit).await?;
+        let stored = self.store.commit_run(commit).await;
+        self.note_refusal(slot.watch_id, stored.is_err());
+        stored?;
         Ok(report)
+    }
+
+    fn was_refused(&self, watch_id: i64) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).contains(&watch_id)
+    }
+
+    /// Remembers whether the database took the last run of a watch: the slots that pass until it takes one
+    /// are lost to it.
+    fn note_refusal(&self, watch_id: i64, refused: bool) {
+        let mut watches = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused {
+            watches.insert(watch_id);
+        } else {
+            watches.remove(&watch_id);
+        }
     }
 
     /// Runs a watch without leaving a trace.
@@ -319,8 +344,10 @@ impl Runner {
         // A strategy that cannot judge is a failure too, but not one that the past can mend.
         let in_vain = answers.iter().any(|answer| answer.result.is_err());
         let finished_at = after(slot.now, started);
+        let was_refused = self.was_refused(slot.watch_id);
         let commit = |outcome, error: Option<String>, mut found: Option<Box<Found>>| {
-            if let Some(gap) = slots::left_behind(watch, slot, in_vain, error.as_deref(), finished_at) {
+            let gap = slots::left_behind(watch, slot, in_vain, error.as_deref(), was_refused, finished_at);
+            if let Some(gap) = gap {
                 found.get_or_insert_default().gap = Some(GapChange::Left(gap));
             }
             RunCommit {
@@ -541,6 +568,10 @@ async fn ask_one(
         .record(begun.elapsed().as_secs_f64());
     let mut unreachable =
         matches!(fetched, Err(HttpError::Timeout(_) | HttpError::Connect(_) | HttpError::Broken(_)));
+    let rests_until = match &fetched {
+        Err(HttpError::Resting { until, .. }) => Some(*until),
+        _ => None,
+    };
     let mut result = match fetched {
         Ok(Fetched::Unchanged) => Ok(None),
         Ok(Fetched::New(reply, mark)) => {
@@ -559,7 +590,7 @@ async fn ask_one(
     if let Err(FetchError::Blocked { retry_after: Some(wait), .. }) = &result {
         http.rest(request.host(), *wait);
     }
-    Answer { request, key, result, unreachable }
+    Answer { request, key, result, unreachable, rests_until }
 }
 
 /// Keeps what came from the environment, such as a key in an address, out of everything that follows.

@@ -14,6 +14,12 @@ use crate::watchlist::Watch;
 /// So many rows are read ahead at most, about.
 const AHEAD: usize = 100_000;
 
+/// And so long a stretch at once: the next one may hold more.
+const LONGEST_STEP: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// A stretch as short as this is read whatever it holds.
+const SHORTEST_STEP: SignedDuration = SignedDuration::from_mins(1);
+
 /// A strategy may look at one bar or reading more than it asks for.
 const TO_SPARE: usize = 2;
 
@@ -40,6 +46,8 @@ pub(super) struct Hindsight<'a> {
     coming: VecDeque<Change>,
     read_until: Timestamp,
     step: SignedDuration,
+    /// Whether it has been looked up where the history begins.
+    begun: bool,
 }
 
 /// How far back the strategies look.
@@ -124,6 +132,7 @@ impl<'a> Hindsight<'a> {
             coming: VecDeque::new(),
             read_until: now,
             step: SignedDuration::from_hours(24),
+            begun: false,
         };
         this.read_back(now).await?;
         this.advance(now);
@@ -200,34 +209,45 @@ impl<'a> Hindsight<'a> {
         Ok(())
     }
 
-    /// Reads the next stretch.
+    /// Reads the next stretch: a shorter one where it holds too much.
     async fn read_on(&mut self, until: Timestamp) -> Result<(), sqlx::Error> {
+        if !std::mem::replace(&mut self.begun, true)
+            && let Some(begin) = self.store.history_begins(self.watch_id).await?
+            && let Ok(before) = begin.checked_sub(SignedDuration::from_millis(1))
+        {
+            self.read_until = self.read_until.max(before.min(until));
+        }
         let after = self.read_until;
-        let end = after.checked_add(self.step).unwrap_or(until).min(until);
-        let bars: Vec<(String, Interval)> =
+        let subjects: Vec<(String, Interval)> =
             self.with_bars().into_iter().map(|(_, subject, interval)| (subject, interval)).collect();
-        let before = self.coming.len();
-        if !bars.is_empty() {
-            for bar in self.store.bars_between(self.watch_id, &bars, after, end).await? {
-                let Some(track) = self.places.get(&bar.subject).copied() else { continue };
-                let Some(interval) = self.tracks.get(track).and_then(|track| track.interval) else {
-                    continue;
-                };
-                let change = self.bar(track, interval, bar);
-                self.coming.push_back(change);
+        let others = self.with_rows();
+        let (end, bars, rows) = loop {
+            let end = after.checked_add(self.step).unwrap_or(until).min(until);
+            let is_shortest = self.step <= SHORTEST_STEP;
+            let most = if is_shortest { usize::MAX } else { AHEAD };
+            let bars = match subjects.is_empty() {
+                true => Vec::new(),
+                false => self.store.bars_between(self.watch_id, &subjects, after, end, most).await?,
+            };
+            let rows = match others.is_empty() || bars.len() >= most {
+                true => Vec::new(),
+                false => self.store.observations_between(self.watch_id, &others, after, end, most).await?,
+            };
+            if bars.len().max(rows.len()) < most {
+                break (end, bars, rows);
             }
+            self.step = (self.step / 2).max(SHORTEST_STEP);
+        };
+        if bars.len().saturating_add(rows.len()) < AHEAD / 4 {
+            self.step = self.step.saturating_mul(2).min(LONGEST_STEP);
         }
-        let rows = self.with_rows();
-        if !rows.is_empty() {
-            let rows = self.store.observations_between(self.watch_id, &rows, after, end).await?;
-            self.extend_with_rows(rows);
+        for bar in bars {
+            let Some(track) = self.places.get(&bar.subject).copied() else { continue };
+            let Some(interval) = self.tracks.get(track).and_then(|track| track.interval) else { continue };
+            let change = self.bar(track, interval, bar);
+            self.coming.push_back(change);
         }
-        let read = self.coming.len().saturating_sub(before);
-        if read < AHEAD / 4 {
-            self.step = self.step.saturating_mul(2);
-        } else if read > AHEAD {
-            self.step /= 2;
-        }
+        self.extend_with_rows(rows);
         self.read_until = end;
         self.sort();
         Ok(())

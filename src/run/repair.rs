@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
-use super::{Runner, Slot, after, ask_one};
+use super::slots::{Passed, passed};
+use super::{Answer, Runner, Slot, after, ask_one};
 use crate::http::Request;
-use crate::model::{Candle, Interval, Outcome, Reading, ReadingKind, SlotOutcome};
+use crate::model::{Candle, Interval, Observation, Outcome, Reading, ReadingKind, SlotOutcome};
 use crate::plugin::{FetchError, Needs, Span};
-use crate::store::{Found, Gap, GapChange, NextDue, RunCommit, SeenSubject, Settled};
+use crate::store::{Found, Gap, GapChange, Later, NextDue, RunCommit, SeenSubject, Settled};
 use crate::watchlist::{Roster, Watch};
 
 /// The waits after a try that was in vain; after the last one there is none.
@@ -20,11 +21,18 @@ const WAITS: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(600)]
 /// So many gaps are filled at the same time: runs that are due never wait behind many of them.
 const MOST_AT_ONCE: usize = 4;
 
-/// So much is asked in one try, one after the other.
+/// So much is asked in one try, one after the other; of a gap that wants more, its beginning is filled first.
 const MOST_REQUESTS: usize = 300;
 
-/// What lies further back is not asked for.
-const MOST_BARS: u32 = 100_000;
+/// So many bars of each subject are filled in one try.
+const MOST_BARS: usize = 100_000;
+
+/// Markets are closed for so long, or for so many bars, at most: a service that knows none that are older
+/// has forgotten them.
+const LONGEST_CLOSED: (SignedDuration, u32) = (SignedDuration::from_hours(96), 4);
+
+/// A repair that could not be stored is not tried again sooner: the service would be asked in vain.
+const REFUSED_WAIT: Duration = Duration::from_secs(600);
 
 /// So much before its first slot a gap is filled as well, for a run that came late.
 const LONGEST_LATE: Duration = Duration::from_secs(3_600);
@@ -57,12 +65,14 @@ pub(super) fn windows(fresh: &[SeenSubject], now: Timestamp) -> Windows {
 /// The repairs that are under way.
 pub(super) struct Repairs {
     watches: Mutex<HashSet<i64>>,
+    /// Those that could not be stored, by watch and first slot, and when that was.
+    refused: Mutex<HashMap<(i64, Timestamp), Instant>>,
     turns: Semaphore,
 }
 
 impl Default for Repairs {
     fn default() -> Self {
-        Self { watches: Mutex::default(), turns: Semaphore::new(MOST_AT_ONCE) }
+        Self { watches: Mutex::default(), refused: Mutex::default(), turns: Semaphore::new(MOST_AT_ONCE) }
     }
 }
 
@@ -74,6 +84,17 @@ impl Repairs {
     fn begin(&self, watch_id: i64) -> Option<UnderWay<'_>> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         watches.insert(watch_id).then(|| UnderWay(self, watch_id))
+    }
+
+    fn was_refused(&self, slot: &Slot) -> bool {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|_, at| at.elapsed() < REFUSED_WAIT);
+        refused.contains_key(&(slot.watch_id, slot.due_at))
+    }
+
+    fn refuse(&self, slot: &Slot) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.insert((slot.watch_id, slot.due_at), Instant::now());
     }
 }
 
@@ -95,8 +116,26 @@ impl Runner {
         watch: &Arc<Watch>,
         slot: &Slot,
     ) -> anyhow::Result<Option<Repair>> {
+        if self.is_refused_everything() || self.repairs.was_refused(slot) {
+            return Ok(None);
+        }
         let Some(_under_way) = self.repairs.begin(slot.watch_id) else { return Ok(None) };
+        let came = Instant::now();
         let _turn = self.repairs.turns.acquire().await;
+        let slot = Slot { now: after(slot.now, came), ..slot.clone() };
+        let tried = self.try_to_repair(roster, watch, &slot).await;
+        if tried.is_err() {
+            self.repairs.refuse(&slot);
+        }
+        tried
+    }
+
+    async fn try_to_repair(
+        &self,
+        roster: &Roster,
+        watch: &Arc<Watch>,
+        slot: &Slot,
+    ) -> anyhow::Result<Option<Repair>> {
         let started = Instant::now();
         let Some(gap) = self.store.gap(slot.watch_id, slot.due_at).await? else { return Ok(None) };
         if gap.next_attempt_at.is_none_or(|at| at > slot.now) {
@@ -107,33 +146,58 @@ impl Runner {
             // Its source has changed.
             return self.settle(put_off(&gap, None), &gap).await.map(Some);
         };
-        let bars = bars_of(watch, &gap, interval);
-        let (Some(first), Some(last)) = (bars.first().copied(), bars.last().copied()) else {
-            return self.settle(repaired(&gap, "nothing was missing".into()), &gap).await.map(Some);
+        let Some(Piece { bars, first, last, span, requests }) = piece(watch, &gap, interval) else {
+            // Its timetable has changed: nobody knows what would have been asked.
+            return self.settle(put_off(&gap, None), &gap).await.map(Some);
         };
         let over = end_of(last, interval);
+        if let (Some(piece), Some(rest)) = part(watch, &gap, interval, over) {
+            let now = gap.next_attempt_at;
+            let whole = put_off(&gap, now);
+            return self.settle(parted(whole, put_off(&gap, now), &gap, &piece, &rest), &gap).await.map(Some);
+        }
         if over > slot.now {
             return self.settle(put_off(&gap, Some(over)), &gap).await.map(Some);
         }
-        let late = watch.spacing(gap.first_due_at).min(LONGEST_LATE);
-        let from = first.checked_sub(late).map_or(first, |at| interval.floor(at));
-        let span = Span { from, until: last };
-        let requests = watch.source.backfill(&span).map(|fill| fill.requests).unwrap_or_default();
         let mut series = self.look_at(slot, &requests, &span, interval, &bars).await?;
         let missing = series.missing();
         if missing == 0 {
             return self.settle(repaired(&gap, "nothing was missing".into()), &gap).await.map(Some);
         }
-        let errors = self.fill(roster, watch, slot, requests, &mut series).await;
+        let mut asked = fill(roster, watch, slot, requests, &mut series).await;
+        let oldest = series.oldest(first);
+        let mut is_kept = true;
+        if asked.went_well()
+            && let Ok(oldest) = oldest
+            && oldest > first
+        {
+            is_kept = asked.knows_of_earlier(roster, watch, slot, &series, first).await;
+        }
+        let is_last = gap.attempts as usize >= WAITS.len();
         let left = series.missing();
         let came = missing.saturating_sub(left);
-        let settled = if left == 0 || (came > 0 && errors.is_empty()) {
-            let of = if left == 0 { String::new() } else { format!(" of {missing}") };
-            repaired(&gap, format!("{came}{of} bars of {interval} came"))
-        } else {
-            in_vain(&gap, slot.now, &errors)
+        let done = after(slot.now, started);
+        let settled = match (asked.rests_until, oldest) {
+            (Some(until), _) => put_off(&gap, Some(until.max(soon_after(done)))),
+            (None, Ok(oldest)) if asked.errors.is_empty() || left == 0 || (asked.looked_back && is_last) => {
+                let of = if left == 0 { String::new() } else { format!(" of {missing}") };
+                let repaired = repaired(&gap, format!("{came}{of} bars of {interval} came"));
+                let lost = if is_kept { None } else { Some(part(watch, &gap, interval, oldest)) };
+                match lost {
+                    Some((Some(earlier), Some(later))) => {
+                        let why = format!("the service keeps nothing older than {oldest:.0}");
+                        parted(in_vain_for_good(&gap, why), repaired, &gap, &earlier, &later)
+                    }
+                    _ => repaired,
+                }
+            }
+            (None, Ok(_)) => in_vain(&gap, done, &asked.errors, String::new()),
+            (None, Err(why)) => in_vain(&gap, done, &asked.errors, why),
         };
-        self.commit_repair(watch, slot, started, series, errors, settled).await.map(Some)
+        if asked.requests == 0 {
+            return self.settle(settled, &gap).await.map(Some);
+        }
+        self.commit_repair(watch, slot, started, series, asked.errors, settled).await.map(Some)
     }
 
     /// Stores that a repair broke, so that it is not tried for ever.
@@ -143,7 +207,7 @@ impl Runner {
     pub async fn commit_broken_repair(&self, slot: &Slot) -> anyhow::Result<()> {
         if let Some(gap) = self.store.gap(slot.watch_id, slot.due_at).await? {
             let error = FetchError::failed("the repair broke; this is a fault of the program");
-            self.settle(in_vain(&gap, slot.now, &[error]), &gap).await?;
+            self.settle(in_vain(&gap, slot.now, &[error], String::new()), &gap).await?;
         }
         Ok(())
     }
@@ -179,49 +243,9 @@ impl Runner {
             } else {
                 bars.iter().filter(|bar| !stored.contains(bar)).copied().collect()
             };
-            series.subjects.insert(subject.clone(), Bars { stored, missing });
+            series.subjects.insert(subject.clone(), Bars { stored, missing, oldest: None });
         }
         Ok(series)
-    }
-
-    /// Asks for what is missing, one request after the other. A wall ends it; a subject that cannot be had
-    /// does not keep the others from being asked for.
-    async fn fill(
-        &self,
-        roster: &Roster,
-        watch: &Arc<Watch>,
-        slot: &Slot,
-        requests: Vec<Request>,
-        series: &mut Series,
-    ) -> Vec<FetchError> {
-        let needs = Needs { now: slot.now, bars: watch.bars() };
-        let (mut errors, mut failed) = (Vec::new(), HashSet::new());
-        for request in requests.into_iter().take(MOST_REQUESTS) {
-            let is_missing =
-                series.subjects.get(&request.subject).is_some_and(|bars| !bars.missing.is_empty());
-            if !is_missing || failed.contains(&request.subject) {
-                continue;
-            }
-            let answer = ask_one(&roster.http, watch, request, &needs, &HashMap::new()).await;
-            match answer.result {
-                Ok(seen) => {
-                    for observation in seen.into_iter().flat_map(|(seen, _)| seen.observations) {
-                        if let Reading::Candles { interval, candles } = observation.reading {
-                            series.take(&observation.subject, interval, candles);
-                        }
-                    }
-                }
-                Err(error @ FetchError::Failed(_)) => {
-                    failed.insert(answer.request.subject);
-                    errors.push(error);
-                }
-                Err(wall) => {
-                    errors.push(wall);
-                    break;
-                }
-            }
-        }
-        errors
     }
 
     async fn settle(&self, settled: Settled, gap: &Gap) -> anyhow::Result<Repair> {
@@ -274,6 +298,118 @@ impl Runner {
     }
 }
 
+/// What was asked in one try.
+#[derive(Default)]
+struct Asked {
+    /// How many requests went out.
+    requests: usize,
+    errors: Vec<FetchError>,
+    /// A host that wants to be left alone was not asked: this was no try.
+    rests_until: Option<Timestamp>,
+    /// All was answered, and it was asked what else the service knows.
+    looked_back: bool,
+}
+
+impl Asked {
+    const fn went_well(&self) -> bool {
+        self.errors.is_empty() && self.rests_until.is_none()
+    }
+
+    /// Asks once more; nothing where no answer came.
+    async fn ask(
+        &mut self,
+        roster: &Roster,
+        watch: &Arc<Watch>,
+        request: Request,
+        slot: &Slot,
+    ) -> Option<Vec<Observation>> {
+        let needs = Needs { now: slot.now, bars: watch.bars() };
+        let Answer { result, rests_until, .. } =
+            ask_one(&roster.http, watch, request, &needs, &HashMap::new()).await;
+        if rests_until.is_some() {
+            self.rests_until = rests_until;
+            return None;
+        }
+        self.requests = self.requests.saturating_add(1);
+        match result {
+            Ok(seen) => Some(seen.map(|(seen, _)| seen.observations).unwrap_or_default()),
+            Err(error) => {
+                self.errors.push(error);
+                None
+            }
+        }
+    }
+
+    fn is_at_a_wall(&self) -> bool {
+        self.rests_until.is_some() || matches!(self.errors.last(), Some(FetchError::Blocked { .. }))
+    }
+
+    /// Whether the service has bars from before the gap of every subject whose answers begin within it. Then
+    /// it has kept them all, and what is missing is a time in which nobody traded.
+    async fn knows_of_earlier(
+        &mut self,
+        roster: &Roster,
+        watch: &Arc<Watch>,
+        slot: &Slot,
+        series: &Series,
+        first: Timestamp,
+    ) -> bool {
+        self.looked_back = true;
+        let (closed, bars) = LONGEST_CLOSED;
+        let length = series.interval.duration().saturating_mul(bars);
+        let back = SignedDuration::try_from(length).unwrap_or(closed).max(closed);
+        let from = first.checked_sub(back).unwrap_or(first);
+        let requests = watch.source.backfill(&Span { from, until: first }).map(|fill| fill.requests);
+        for (subject, bars) in &series.subjects {
+            if bars.begins().is_none_or(|oldest| oldest <= first) {
+                continue;
+            }
+            let request = requests.iter().flatten().find(|request| request.subject == *subject);
+            let Some(request) = request.cloned() else { return false };
+            let Some(seen) = self.ask(roster, watch, request, slot).await else { return false };
+            let is_earlier = |seen: &Observation| match &seen.reading {
+                Reading::Candles { candles, .. } => candles.iter().any(|candle| candle.open_time < first),
+                _ => false,
+            };
+            if !seen.iter().any(|seen| seen.subject == *subject && is_earlier(seen)) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Asks for what is missing, one request after the other. A wall ends it; a subject that cannot be had does
+/// not keep the others from being asked for.
+async fn fill(
+    roster: &Roster,
+    watch: &Arc<Watch>,
+    slot: &Slot,
+    requests: Vec<Request>,
+    series: &mut Series,
+) -> Asked {
+    let (mut asked, mut failed) = (Asked::default(), HashSet::new());
+    for request in requests {
+        let subject = request.subject.clone();
+        let is_missing = series.subjects.get(&subject).is_some_and(|bars| !bars.missing.is_empty());
+        if !is_missing || failed.contains(&subject) {
+            continue;
+        }
+        match asked.ask(roster, watch, request, slot).await {
+            Some(seen) => {
+                for observation in seen {
+                    if let Reading::Candles { interval, candles } = observation.reading {
+                        series.take(&observation.subject, interval, candles);
+                    }
+                }
+            }
+            None if asked.is_at_a_wall() => break,
+            None => drop(failed.insert(subject)),
+        }
+    }
+    asked
+}
+
 /// The bars of each subject over a gap.
 struct Series {
     interval: Interval,
@@ -287,6 +423,16 @@ struct Series {
 struct Bars {
     stored: HashSet<Timestamp>,
     missing: HashSet<Timestamp>,
+    /// The oldest that an answer held.
+    oldest: Option<Timestamp>,
+}
+
+impl Bars {
+    /// From when on it is known what there is; nothing where all is there that was wanted.
+    fn begins(&self) -> Option<Timestamp> {
+        let wanted = *self.missing.iter().min()?;
+        self.oldest.filter(|oldest| *oldest > wanted)
+    }
 }
 
 impl Series {
@@ -294,11 +440,34 @@ impl Series {
         self.subjects.values().map(|bars| bars.missing.len()).sum()
     }
 
+    /// From when on every subject came; the beginning of time where nothing is missing that an answer does
+    /// not go back beyond.
+    ///
+    /// # Errors
+    /// Of whom nothing came, in words for the owner.
+    fn oldest(&self, first: Timestamp) -> Result<Timestamp, String> {
+        let came = |bars: &Bars| bars.oldest.is_some() && bars.stored.iter().any(|bar| *bar >= first);
+        let subjects = self.subjects.iter();
+        let silent = subjects.filter(|(_, bars)| !bars.missing.is_empty() && !came(bars));
+        let mut silent: Vec<String> = silent.map(|(subject, _)| format!("`{subject}`")).collect();
+        silent.sort_unstable();
+        if silent.is_empty() {
+            return Ok(self.subjects.values().filter_map(Bars::begins).max().unwrap_or(Timestamp::MIN));
+        }
+        let of = if silent.len() == self.subjects.len() {
+            String::new()
+        } else {
+            format!(" of {}", silent.join(", "))
+        };
+        Err(format!("the service has no bars of that time{of}"))
+    }
+
     /// Keeps what is of the gap and not stored.
     fn take(&mut self, subject: &str, interval: Interval, candles: Vec<Candle>) {
         let Some(bars) = self.subjects.get_mut(subject).filter(|_| interval == self.interval) else { return };
         for candle in candles {
             let open_time = candle.open_time;
+            bars.oldest = Some(bars.oldest.map_or(open_time, |oldest| oldest.min(open_time)));
             if self.span.from <= open_time && open_time <= self.span.until && bars.stored.insert(open_time) {
                 bars.missing.remove(&open_time);
                 self.candles.push((subject.to_owned(), interval, candle));
@@ -307,16 +476,45 @@ impl Series {
     }
 }
 
-/// When the bars open that stand for the slots of a gap: the one that a slot lies in, or, where the watch
-/// looks at closed bars, the last that was closed at it.
+/// What of a gap is filled in one try.
+struct Piece {
+    /// When the bars open that stand for its slots.
+    bars: BTreeSet<Timestamp>,
+    first: Timestamp,
+    last: Timestamp,
+    /// With a little before it.
+    span: Span,
+    requests: Vec<Request>,
+}
+
+/// The beginning of a gap, as much of it as can be asked for in one try; `None` where the watch has no slots
+/// in it.
+fn piece(watch: &Watch, gap: &Gap, interval: Interval) -> Option<Piece> {
+    let late = watch.spacing(gap.first_due_at).min(LONGEST_LATE);
+    let mut bars = bars_of(watch, gap, interval);
+    loop {
+        let (first, last) = (*bars.first()?, *bars.last()?);
+        let from = first.checked_sub(late).map_or(first, |at| interval.floor(at));
+        let span = Span { from, until: last };
+        let requests = watch.source.backfill(&span).map(|fill| fill.requests).unwrap_or_default();
+        let subjects: HashSet<&str> = requests.iter().map(|request| request.subject.as_str()).collect();
+        // Fewer than one for each subject it never becomes.
+        if requests.len() <= MOST_REQUESTS.max(subjects.len()) || bars.len() == 1 {
+            return Some(Piece { bars, first, last, span, requests });
+        }
+        let middle = *bars.iter().nth(bars.len().div_ceil(2))?;
+        bars.split_off(&middle);
+    }
+}
+
+/// When the bars open that stand for the slots of a gap, the first of them: the one that a slot lies in, or,
+/// where the watch looks at closed bars, the last that was closed at it.
 fn bars_of(watch: &Watch, gap: &Gap, interval: Interval) -> BTreeSet<Timestamp> {
     let closed = watch.source.yields() == ReadingKind::Candles;
-    let moment = SignedDuration::from_millis(1);
     let mut bars = BTreeSet::new();
-    let longest = interval.duration().saturating_mul(MOST_BARS);
-    let oldest = gap.last_due_at.checked_sub(longest).unwrap_or(gap.first_due_at);
-    let mut from = gap.first_due_at.max(oldest);
-    while let Some(slot) = from.checked_sub(moment).ok().and_then(|before| watch.timetable.next_after(before))
+    let mut from = gap.first_due_at;
+    while bars.len() < MOST_BARS
+        && let Some(slot) = watch.timetable.next_after(just_before(from))
     {
         if slot > gap.last_due_at {
             break;
@@ -328,6 +526,40 @@ fn bars_of(watch: &Watch, gap: &Gap, interval: Interval) -> BTreeSet<Timestamp> 
         from = end_of(under_way, interval);
     }
     bars
+}
+
+/// The slots of a gap that want bars older than `bar`, and the others.
+fn part(watch: &Watch, gap: &Gap, interval: Interval, bar: Timestamp) -> (Option<Passed>, Option<Passed>) {
+    let closed = watch.source.yields() == ReadingKind::Candles;
+    let cut = just_before(if closed { end_of(bar, interval) } else { bar });
+    let before = just_before(gap.first_due_at);
+    let earlier = passed(&watch.timetable, before, cut.min(gap.last_due_at));
+    (earlier, passed(&watch.timetable, cut.max(before), gap.last_due_at))
+}
+
+/// The slots of a gap stand differently.
+fn parted(earlier: Settled, later: Settled, gap: &Gap, before: &Passed, after: &Passed) -> Settled {
+    let all = u128::from(before.slots).saturating_add(u128::from(after.slots)).max(1);
+    let slots = u128::from(gap.slots).saturating_mul(u128::from(after.slots)).div_euclid(all);
+    let later = Later {
+        first_due_at: after.first,
+        earlier_last_due_at: before.last,
+        slots: u64::try_from(slots).unwrap_or(gap.slots),
+        outcome: later.outcome,
+        attempts: later.attempts,
+        next_attempt_at: later.next_attempt_at,
+        why: later.why,
+    };
+    Settled { later: Some(later), ..earlier }
+}
+
+fn just_before(moment: Timestamp) -> Timestamp {
+    moment.checked_sub(SignedDuration::from_millis(1)).unwrap_or(moment)
+}
+
+fn soon_after(moment: Timestamp) -> Timestamp {
+    let [wait, ..] = WAITS;
+    moment.checked_add(wait).unwrap_or(moment)
 }
 
 fn end_of(bar: Timestamp, interval: Interval) -> Timestamp {
@@ -347,7 +579,14 @@ fn repaired(gap: &Gap, why: String) -> Settled {
         attempts: gap.attempts,
         next_attempt_at: None,
         why: Some(why),
+        later: None,
     }
+}
+
+/// The service has answered, and another try would not help.
+fn in_vain_for_good(gap: &Gap, why: String) -> Settled {
+    let attempts = gap.attempts.saturating_add(1);
+    Settled { attempts, outcome: SlotOutcome::Failed, why: Some(why), ..put_off(gap, None) }
 }
 
 /// Not a try.
@@ -359,11 +598,12 @@ const fn put_off(gap: &Gap, until: Option<Timestamp>) -> Settled {
         attempts: gap.attempts,
         next_attempt_at: until,
         why: None,
+        later: None,
     }
 }
 
 /// One more try that did not help: another later, or none.
-fn in_vain(gap: &Gap, now: Timestamp, errors: &[FetchError]) -> Settled {
+fn in_vain(gap: &Gap, now: Timestamp, errors: &[FetchError], otherwise: String) -> Settled {
     let asked_for = errors.iter().find_map(|error| match error {
         FetchError::Blocked { retry_after, .. } => *retry_after,
         FetchError::Failed(_) => None,
@@ -374,7 +614,39 @@ fn in_vain(gap: &Gap, now: Timestamp, errors: &[FetchError]) -> Settled {
     if next_attempt_at.is_some() {
         return Settled { attempts, ..put_off(gap, next_attempt_at) };
     }
-    let why = said(errors).unwrap_or_else(|| "the service has no bars of that time".into());
+    let why = said(errors).unwrap_or(otherwise);
     let why = format!("not repaired in {attempts} tries: {why}");
     Settled { attempts, outcome: SlotOutcome::Failed, why: Some(why), ..put_off(gap, None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+
+    #[test]
+    fn a_stretch_is_known_from_where_every_subject_came() {
+        let minute = |n: i64| at("2026-11-20T10:00:00Z") + SignedDuration::from_mins(n);
+        let bars = |stored: &[i64], missing: &[i64], oldest: Option<i64>| Bars {
+            stored: stored.iter().copied().map(minute).collect(),
+            missing: missing.iter().copied().map(minute).collect(),
+            oldest: oldest.map(minute),
+        };
+        let all = || bars(&[0, 1, 2, 3], &[], None);
+        let hole = || bars(&[0, 3], &[1, 2], Some(-5));
+        let forgotten = || bars(&[2, 3], &[0, 1], Some(2));
+        let nothing = || bars(&[-1], &[0, 1, 2, 3], Some(-1));
+        for (of, expected) in [
+            (vec![all(), hole()], Ok(Timestamp::MIN)),
+            (vec![all(), forgotten(), hole()], Ok(minute(2))),
+            (vec![nothing()], Err("the service has no bars of that time".to_owned())),
+            (vec![all(), nothing()], Err("the service has no bars of that time of `1`".to_owned())),
+        ] {
+            let subjects = of.into_iter().enumerate().map(|(n, bars)| (n.to_string(), bars)).collect();
+            let span = Span { from: minute(-1), until: minute(3) };
+            let interval = Interval::from_minutes(1).unwrap();
+            let series = Series { interval, span, subjects, candles: Vec::new() };
+            assert_eq!(series.oldest(minute(0)), expected);
+        }
+    }
 }

@@ -54,7 +54,7 @@ pub struct Told {
     pub alerts: Vec<Alert>,
 }
 
-/// Replays the history of a watch. `progress` is told how far it has come, now and then; nothing is
+/// Replays the history of a watch. Runs and gaps are kept from `runs_kept_since` on. `progress` is told how far it has come, now and then; nothing is
 /// written and nothing is sent.
 ///
 /// # Errors
@@ -65,6 +65,7 @@ pub async fn replay(
     watch_id: i64,
     since: Timestamp,
     until: Timestamp,
+    runs_kept_since: Timestamp,
     mut progress: impl FnMut(Timestamp, usize),
 ) -> Result<Replayed, sqlx::Error> {
     let before = since.checked_sub(SignedDuration::from_millis(1)).unwrap_or(since);
@@ -74,6 +75,8 @@ pub async fn replay(
         watch,
         past,
         until,
+        // What became of later ones is not known yet.
+        next_due: store.next_due(watch_id).await?,
         slot: watch.timetable.next_after(before),
         gaps: store.gaps_between(watch_id, since, until).await?,
         failed: runs.iter().filter(|(.., seen)| *seen == 0).map(|(due, ..)| *due).collect(),
@@ -111,7 +114,8 @@ pub async fn replay(
         let count = replayed.reasons.entry(word(alert.reason)).or_default();
         *count = count.saturating_add(1);
     }
-    replayed.remarks = remarks(store, watch, watch_id, (since, until), &moments, first).await?;
+    replayed.remarks =
+        remarks(store, watch, watch_id, (since, until, runs_kept_since), &moments, first).await?;
     let broken = stand.broken.into_iter();
     replayed.remarks.extend(broken.map(|(why, times)| format!("{why} ({times} times)")));
     Ok(replayed)
@@ -122,6 +126,8 @@ struct Moments<'a> {
     watch: &'a Watch,
     past: Hindsight<'a>,
     until: Timestamp,
+    /// The slot that its next run is for.
+    next_due: Option<Timestamp>,
     /// The next slot that has not been looked at.
     slot: Option<Timestamp>,
     gaps: Vec<GapRow>,
@@ -138,7 +144,7 @@ impl Moments<'_> {
         let mut every_slot = every_slot;
         loop {
             let change = self.past.next(self.until).await?;
-            let Some(slot) = self.slot.filter(|slot| *slot <= self.until) else {
+            let Some(slot) = self.slot.filter(|slot| self.has_been(*slot)) else {
                 // No slot any more: only what a run saw.
                 let run = self.past.next_run_before(self.end()).await?;
                 return Ok(run.map(|at| self.at(at)));
@@ -174,6 +180,10 @@ impl Moments<'_> {
             }
             return Ok(Some(self.at(slot)));
         }
+    }
+
+    fn has_been(&self, slot: Timestamp) -> bool {
+        slot <= self.until && self.next_due.is_none_or(|due| slot < due)
     }
 
     /// Just after the last moment.
@@ -272,7 +282,7 @@ async fn remarks(
     store: &Store,
     watch: &Watch,
     watch_id: i64,
-    (since, until): (Timestamp, Timestamp),
+    (since, until, runs_kept_since): (Timestamp, Timestamp, Timestamp),
     moments: &Moments<'_>,
     first: Option<Timestamp>,
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -282,6 +292,17 @@ async fn remarks(
         Some(begin) if begin > since => remarks.push(format!("its history begins at {begin:.0}")),
         Some(_) if first.is_none() => remarks.push("nothing was known of it in that time".into()),
         Some(_) => {}
+    }
+    if first.is_some() {
+        remarks.push(format!(
+            "it begins knowing nothing of what was told before {since:.0}: what was so then counts as new"
+        ));
+    }
+    if since < runs_kept_since {
+        remarks.push(format!(
+            "runs are kept since {runs_kept_since:.0} (`runs` in `retention`): before that every slot is taken for \
+             one that was looked at"
+        ));
     }
     if moments.skipped > 0 {
         remarks.push(format!(

@@ -108,7 +108,7 @@ async fn repair(runner: &Runner, roster: &Roster, request: &RunRequest) {
         Ok(Err(error)) => Err(error),
         Err(_) => {
             error!(watch.name = %name, "A repair of watch `{name}` broke; the watch goes on");
-            runner.commit_broken_repair(&slot).await
+            runner.commit_broken_repair(&Slot { now: Timestamp::now(), ..slot }).await
         }
     };
     if let Err(error) = stored {

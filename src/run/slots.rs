@@ -19,12 +19,14 @@ const GRACE: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(25);
 
 /// What a run that the schedule asked for leaves behind: the slots that passed before it was over, and its
-/// own where it was in vain and the service keeps a past to fill it from.
+/// own where it was in vain and the service keeps a past to fill it from. `was_refused` says that the database
+/// did not take a run of the watch before this one.
 pub(super) fn left_behind(
     watch: &Watch,
     slot: &Slot,
     in_vain: bool,
     error: Option<&str>,
+    was_refused: bool,
     finished_at: Timestamp,
 ) -> Option<NewGap> {
     if !matches!(slot.trigger, Trigger::Schedule | Trigger::CatchUp) {
@@ -55,6 +57,7 @@ pub(super) fn left_behind(
             format!("the run before took {}", Period(took))
         }
         _ if slot.trigger == Trigger::CatchUp => "the daemon was not running".into(),
+        _ if was_refused => "the database took no writes".into(),
         _ => "the machine slept, or was too busy".into(),
     };
     Some(NewGap {
@@ -69,14 +72,14 @@ pub(super) fn left_behind(
 
 /// Slots one after another.
 #[derive(Debug, PartialEq, Eq)]
-struct Passed {
-    first: Timestamp,
-    last: Timestamp,
-    slots: u64,
+pub(super) struct Passed {
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+    pub(super) slots: u64,
 }
 
 /// The slots after one moment and up to another.
-fn passed(timetable: &Timetable, after: Timestamp, until: Timestamp) -> Option<Passed> {
+pub(super) fn passed(timetable: &Timetable, after: Timestamp, until: Timestamp) -> Option<Passed> {
     let first = timetable.next_after(after).filter(|first| *first <= until)?;
     let millis = |from: Timestamp, until: Timestamp| {
         until.as_millisecond().saturating_sub(from.as_millisecond()).max(0).unsigned_abs()

@@ -36,6 +36,10 @@ pub async fn audit(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        // What would be fetched now could not be stored.
+        if store.is_in_trouble() {
+            continue;
+        }
         let now = Timestamp::now();
         let roster = Arc::clone(&roster.borrow());
         if tick == 0

@@ -71,6 +71,27 @@ pub struct Settled {
     pub next_attempt_at: Option<Timestamp>,
     /// How it went; `None` leaves what is there.
     pub why: Option<String>,
+    /// Its later slots, where they stand otherwise: from then on they are a gap of their own.
+    pub later: Option<Later>,
+}
+
+/// The later slots of a stretch that is parted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// The first of them.
+    pub first_due_at: Timestamp,
+    /// The last slot before them.
+    pub earlier_last_due_at: Timestamp,
+    /// How many of them have no run of their own.
+    pub slots: u64,
+    /// Skipped, repaired or failed.
+    pub outcome: SlotOutcome,
+    /// How many tries there were.
+    pub attempts: u32,
+    /// When to try again.
+    pub next_attempt_at: Option<Timestamp>,
+    /// How it went; `None` for what was said of the whole.
+    pub why: Option<String>,
 }
 
 type Row = (i64, i64, i64, i64, String, i64, Option<i64>, Option<String>);
@@ -284,6 +305,10 @@ async fn leave(connection: &mut SqliteConnection, watch_id: i64, gap: &NewGap) -
 }
 
 async fn settle(connection: &mut SqliteConnection, settled: &Settled) -> Result<(), sqlx::Error> {
+    if let Some(later) = &settled.later {
+        part(connection, settled, later).await?;
+    }
+    let last_due_at = settled.later.as_ref().map_or(settled.last_due_at, |later| later.earlier_last_due_at);
     sqlx::query(
         "update gap set outcome = ?, attempts = ?, next_attempt_at = ?, why = coalesce(?, why)
          where id = ? and last_due_at = ?",
@@ -293,7 +318,41 @@ async fn settle(connection: &mut SqliteConnection, settled: &Settled) -> Result<
     .bind(settled.next_attempt_at.map(millis))
     .bind(&settled.why)
     .bind(settled.id)
-    .bind(millis(settled.last_due_at))
+    .bind(millis(last_due_at))
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Makes the later slots of a stretch one of their own, unless it has grown since it was tried.
+async fn part(connection: &mut SqliteConnection, whole: &Settled, later: &Later) -> Result<(), sqlx::Error> {
+    let slots = i64::try_from(later.slots).unwrap_or(i64::MAX);
+    sqlx::query(
+        "insert into gap
+             (watch_id, first_due_at, last_due_at, next_due_at, slots, outcome, attempts, next_attempt_at, why)
+         select watch_id, ?, last_due_at, next_due_at, ?, ?, ?, ?, coalesce(?, why)
+         from gap where id = ? and last_due_at = ?
+         on conflict (watch_id, first_due_at) do nothing",
+    )
+    .bind(millis(later.first_due_at))
+    .bind(slots)
+    .bind(later.outcome.as_str())
+    .bind(later.attempts)
+    .bind(later.next_attempt_at.map(millis))
+    .bind(&later.why)
+    .bind(whole.id)
+    .bind(millis(whole.last_due_at))
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "update gap set last_due_at = ?, next_due_at = ?, slots = max(slots - ?, 0)
+         where id = ? and last_due_at = ?",
+    )
+    .bind(millis(later.earlier_last_due_at))
+    .bind(millis(later.first_due_at))
+    .bind(slots)
+    .bind(whole.id)
+    .bind(millis(whole.last_due_at))
     .execute(connection)
     .await
     .map(drop)

@@ -31,7 +31,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
 pub use backup::{Backup, back_up};
-pub use gaps::{Gap, GapChange, NewGap, Settled};
+pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
 pub use health::Tally;
 pub use memo::Note;
 pub use observations::{HistoryRow, LastSeen};

@@ -158,7 +158,8 @@ impl Store {
         rows.into_iter().map(seen_row).collect()
     }
 
-    /// What was observed of each subject after one moment and until another; oldest first for each.
+    /// What was observed of each subject after one moment and until another, oldest first for each; `most`
+    /// of it, whichever.
     ///
     /// # Errors
     /// Any of SQLite's own.
@@ -168,6 +169,7 @@ impl Store {
         subjects: &[String],
         after: Timestamp,
         until: Timestamp,
+        most: usize,
     ) -> Result<Vec<SeenRow>, sqlx::Error> {
         let rows: Vec<ObservationRow> = sqlx::query_as(
             "select o.subject, o.observed_at, o.last_seen_at, o.times_seen, o.url, o.reading,
@@ -179,12 +181,13 @@ impl Store {
              from json_each(?1) wanted join observation o
                on o.watch_id = ?2 and o.subject = wanted.value
               and o.observed_at > ?3 and o.observed_at <= ?4
-             order by o.subject, o.observed_at",
+             order by o.subject, o.observed_at limit ?5",
         )
         .bind(super::json(&subjects)?)
         .bind(watch_id)
         .bind(millis(after))
         .bind(millis(until))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .fetch_all(&self.read)
         .await?;
         rows.into_iter().map(seen_row).collect()
@@ -226,7 +229,8 @@ impl Store {
         Ok(rows.into_iter().map(seen_bar).collect())
     }
 
-    /// The bars of some subjects that opened after one moment and until another, oldest first for each.
+    /// The bars of some subjects that opened after one moment and until another, oldest first for each; `most`
+    /// of them, whichever.
     ///
     /// # Errors
     /// Any of SQLite's own.
@@ -236,6 +240,7 @@ impl Store {
         subjects: &[(String, Interval)],
         after: Timestamp,
         until: Timestamp,
+        most: usize,
     ) -> Result<Vec<SeenBar>, sqlx::Error> {
         let wanted: Vec<(&str, i64)> =
             subjects.iter().map(|(subject, interval)| (subject.as_str(), interval.seconds())).collect();
@@ -247,12 +252,13 @@ impl Store {
              from json_each(?1) wanted join candle c
                on c.watch_id = ?2 and c.subject = wanted.value ->> 0 and c.interval = wanted.value ->> 1
               and c.open_time > ?3 and c.open_time <= ?4
-             order by c.subject, c.open_time",
+             order by c.subject, c.open_time limit ?5",
         )
         .bind(super::json(&wanted)?)
         .bind(watch_id)
         .bind(millis(after))
         .bind(millis(until))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .fetch_all(&self.read)
         .await?;
         Ok(rows.into_iter().map(seen_bar).collect())

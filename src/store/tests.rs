@@ -510,7 +510,7 @@ async fn when_something_was_first_seen_and_when_it_went_is_known_later() {
     assert_eq!(until(5, true).await, rows[..2], "the third date was not seen yet");
     assert_eq!(until(-90, false).await, rows[..1], "by its own date");
     assert_eq!(until(-90, true).await, []);
-    let rows = stage.store.observations_between(id, &subjects, minutes(-60), minutes(0)).await.unwrap();
+    let rows = stage.store.observations_between(id, &subjects, minutes(-60), minutes(0), 9).await.unwrap();
     assert_eq!((rows.len(), rows[0].gone_at), (1, Some(minutes(12))));
 
     let bars = stage.store.bars_until(id, "AAPL", interval, minutes(5), 9, true).await.unwrap();
@@ -558,6 +558,7 @@ async fn gaps_that_follow_upon_each_other_are_one_until_it_is_settled() {
         attempts: 1,
         next_attempt_at: None,
         why: None,
+        later: None,
     };
     stage.store.settle_gap(settled(&tried, SlotOutcome::Repaired)).await.unwrap();
     let grown = stage.store.gap(id, minutes(1)).await.unwrap().unwrap();
@@ -617,6 +618,7 @@ async fn slots_have_passed_also_when_the_watch_has_changed_but_its_gap_is_not_fi
         attempts: 1,
         next_attempt_at: None,
         why: None,
+        later: None,
     };
     assert_eq!(outdated(GapChange::Settled(settled)).await, left);
 }

@@ -17,6 +17,8 @@ async fn told(stage: &Stage) -> Vec<Message> {
 }
 
 async fn replay(stage: &Stage, arguments: &[&str]) -> Value {
+    // What a person asks for leaves the next slot where it was: by the clock on the wall.
+    stage.change("update due set next_due_at = 4102444800000").await;
     let output = command(stage, &[&["replay"], arguments, &["--json"]].concat()).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -243,6 +245,28 @@ async fn a_strategy_that_cannot_be_is_explained() {
     assert!(error.contains("there is no watch `share`; did you mean `shares`?"), "{error}");
     let replayed = replay(&harness.stage, &["shares", "--since", "90d"]).await;
     assert_eq!(replayed["remarks"][0], "nothing is stored of it yet");
+}
+
+#[tokio::test]
+async fn slots_that_are_still_to_come_are_not_replayed_and_what_is_not_known_is_said() {
+    let keys = "strategy = [{ kind = \"threshold\", above = 10 }]\nremind_every = \"1m\"";
+    let harness = Harness::start(&watching_a_number(keys)).await;
+    see(&harness, &[9.0, 11.0]).await;
+    // It is due next at four minutes past ten.
+    harness.stage.change("update due set next_due_at = 1795169040000").await;
+    let span = ["number", "--since", "2026-01-01T00:00:00Z", "--until", "2199-01-01T00:00:00Z", "--json"];
+    let output = command(&harness.stage, &[&["replay"], &span[..]].concat()).await;
+    let replayed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let times: Vec<String> = messages(&replayed).into_iter().map(|(at, _)| at).collect();
+    assert_eq!(times, ["2026-11-20T10:01:00Z", "2026-11-20T10:02:00Z", "2026-11-20T10:03:00Z"]);
+    assert!(moment(replayed["until"].as_str().unwrap()) < moment("2199-01-01T00:00:00Z"));
+    let remarks = replayed["remarks"].to_string();
+    assert!(remarks.contains("it begins knowing nothing of what was told before"), "{remarks}");
+    let output = command(&harness.stage, &["replay", "number", "--since", "2199-01-01T00:00:00Z"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let since = ["number", "--since", "60d", "--json"];
+    let output = command(&harness.stage, &[&["replay"], &since[..]].concat()).await;
+    assert!(String::from_utf8_lossy(&output.stdout).contains("runs are kept since "));
 }
 
 #[tokio::test]

@@ -212,7 +212,7 @@ pub async fn explain(
                 .into(),
         );
     }
-    if let Some(gap) = store.gaps_between(watch_id, now, at.unwrap_or(now)).await?.last() {
+    if let Some(gap) = store.gaps(watch_id, now, at.unwrap_or(now)).await?.last() {
         let why = gap.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         remarks.push(format!(
             "the slots from {:.0} to {:.0} had no good run ({}{why})",

@@ -73,33 +73,66 @@ type DeliveryTuple = (
 );
 
 impl Store {
-    /// The last run of a watch, or the last one whose slot is not after a moment.
+    /// The last run of a watch, or the last one whose slot is not after a moment. Repairs are no runs of a
+    /// slot.
     ///
     /// # Errors
     /// Any of SQLite's own.
     pub async fn run_at(&self, watch_id: i64, at: Option<Timestamp>) -> Result<Option<RunRow>, sqlx::Error> {
-        let row: Option<RunTuple> =
-            match at {
-                // Runs are numbered as they come.
-                None => sqlx::query_as(
-                    r#"select id, "trigger", due_at, started_at, finished_at, outcome, error, observations,
-                              signals, alerts, verdicts
-                       from run where watch_id = ? order by id desc limit 1"#,
-                )
-                .bind(watch_id)
-                .fetch_optional(&self.read)
-                .await?,
-                Some(at) => sqlx::query_as(
-                    r#"select id, "trigger", due_at, started_at, finished_at, outcome, error, observations,
-                              signals, alerts, verdicts
-                       from run where watch_id = ? and due_at <= ? order by due_at desc, id desc limit 1"#,
-                )
-                .bind(watch_id)
-                .bind(millis(at))
-                .fetch_optional(&self.read)
-                .await?,
-            };
+        let id = match at {
+            Some(at) => self.run_of_slot(watch_id, at).await?,
+            // Runs are numbered as they come.
+            None => {
+                let last = r#"select id from run where watch_id = ? and "trigger" <> 'repair'
+                              order by id desc limit 1"#;
+                sqlx::query_scalar(last).bind(watch_id).fetch_optional(&self.read).await?
+            }
+        };
+        let row: Option<RunTuple> = sqlx::query_as(
+            r#"select id, "trigger", due_at, started_at, finished_at, outcome, error, observations,
+                      signals, alerts, verdicts
+               from run where id = ?"#,
+        )
+        .bind::<Option<i64>>(id)
+        .fetch_optional(&self.read)
+        .await?;
         Ok(row.map(run_row))
+    }
+
+    /// The run of a watch with the last slot that is not after a moment. It is looked for among the runs
+    /// around that moment, from there to the next of the watch on either side: all of them are too many.
+    async fn run_of_slot(&self, watch_id: i64, at: Timestamp) -> Result<Option<i64>, sqlx::Error> {
+        let near = self.run_around(at).await?;
+        let before: Option<i64> = sqlx::query_scalar(
+            r#"select id from run where watch_id = ? and id <= ? and due_at <= ? and "trigger" <> 'repair'
+               order by id desc limit 1"#,
+        )
+        .bind(watch_id)
+        .bind(near)
+        .bind(millis(at))
+        .fetch_optional(&self.read)
+        .await?;
+        // A slot may be made up for much later.
+        let after: Option<i64> = sqlx::query_scalar(
+            r#"select id from run where watch_id = ? and id > ? and due_at > ? and "trigger" <> 'repair'
+               order by id limit 1"#,
+        )
+        .bind(watch_id)
+        .bind(near)
+        .bind(millis(at))
+        .fetch_optional(&self.read)
+        .await?;
+        sqlx::query_scalar(
+            r#"select id from run
+               where watch_id = ? and id between ? and ? and due_at <= ? and "trigger" <> 'repair'
+               order by due_at desc, id desc limit 1"#,
+        )
+        .bind(watch_id)
+        .bind(before.unwrap_or(near))
+        .bind(after.unwrap_or(i64::MAX))
+        .bind(millis(at))
+        .fetch_optional(&self.read)
+        .await
     }
 
     /// When a watch last read an answer, at a run or before it.
@@ -108,8 +141,9 @@ impl Store {
     /// Any of SQLite's own.
     pub async fn last_read_at(&self, watch_id: i64, run: &RunRow) -> Result<Option<Timestamp>, sqlx::Error> {
         let at: Option<i64> = sqlx::query_scalar(
-            "select max(started_at) from run
-             where watch_id = ? and outcome <> 'unchanged' and observations > 0 and started_at <= ?",
+            r#"select max(started_at) from run
+               where watch_id = ? and outcome <> 'unchanged' and observations > 0 and started_at <= ?
+                 and "trigger" <> 'repair'"#,
         )
         .bind(watch_id)
         .bind(millis(run.started_at))
@@ -130,13 +164,13 @@ impl Store {
     ) -> Result<HashMap<String, HashMap<String, SignalState>>, sqlx::Error> {
         let mut states = self.signal_states(watch_id).await?;
         let rows: Vec<(String, String, String)> = sqlx::query_as(
-            "select strategy, subject, before from
+            r#"select strategy, subject, before from
                  (select v.value ->> 'strategy' strategy, v.value ->> 'subject' subject,
                          v.value -> 'before' before, min(r.id)
                   from run r, json_each(r.verdicts) v
-                  where r.id >= ? and r.watch_id = ? and r.verdicts is not null
+                  where r.id >= ? and r.watch_id = ? and instr(r.verdicts, '"before":') > 0
                     and v.value -> 'before' is not null
-                  group by 1, 2)",
+                  group by 1, 2)"#,
         )
         .bind(run_id)
         .bind(watch_id)

@@ -280,3 +280,52 @@ fn run_row(
         verdicts,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+    use crate::testing::at;
+
+    #[tokio::test]
+    async fn the_run_of_a_slot_is_found_among_very_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let options = SqliteConnectOptions::new().filename(Store::path_in(folder.path()));
+        let mut connection = options.connect().await.unwrap();
+        let begin = at("2026-01-01T00:00:00Z");
+        // A run a minute; each hundredth is the second watch's, and one of those came two days late.
+        for statement in [
+            "insert into watch (id, name, origin, spec, spec_hash, created_at)
+             values (1, 'busy', 'file', '{}', 0, 0), (2, 'calm', 'file', '{}', 0, 0)",
+            r#"with recursive many (n) as (select 1 union all select n + 1 from many where n < 220000)
+               insert into run (id, watch_id, "trigger", due_at, started_at, finished_at, outcome)
+               select n, iif(n % 100, 1, 2), iif(n % 1000 = 150, 'repair', 'schedule'),
+                      ?1 + n * 60000, ?1 + n * 60000, ?1 + n * 60000, 'unchanged' from many"#,
+            "update run set due_at = ?1 + 147120 * 60000 where id = 150000",
+            "delete from run where watch_id = 2 and id > 147100 and id < 150000",
+        ] {
+            sqlx::query(statement).bind(millis(begin)).execute(&mut connection).await.unwrap();
+        }
+        let minute = |n: i64| begin + SignedDuration::from_mins(n);
+        for (watch, slot, id) in [
+            (2, 0, None),
+            (2, 99, None),
+            (2, 100, Some(100)),
+            (2, 110_050, Some(110_000)),
+            (2, 147_110, Some(147_100)),
+            (2, 147_120, Some(150_000)),
+            (2, 150_050, Some(150_000)),
+            (2, 900_000, Some(220_000)),
+            (1, 110_150, Some(110_149)),
+            (1, 7, Some(7)),
+        ] {
+            let run = store.run_at(watch, Some(minute(slot))).await.unwrap();
+            assert_eq!(run.map(|run| run.id), id, "{watch} {slot}");
+        }
+        assert_eq!(store.run_at(2, None).await.unwrap().unwrap().id, 220_000);
+    }
+}

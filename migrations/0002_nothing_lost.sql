@@ -107,3 +107,6 @@ alter table observation add column gone_at integer;
 update observation set gone_at = last_seen_at + 1
 where id in (select observation_id from subject where present = 0);
 alter table candle add column seen_at integer;
+
+-- The few runs that changed what was settled on, for whoever asks what was so before.
+create index run_settled on run (watch_id) where instr(verdicts, '"before":') > 0;

@@ -4,125 +4,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use super::around::Around;
-use super::judge::{MANY_VERDICTS, States};
+use super::explanation::{Delivered, Explanation, Judgement, ToldAlert};
+use super::judge::{MANY_VERDICTS, States, is_always_stored};
 use super::own::{FAILING, RUN, STALE};
-use super::past::{Hindsight, Sight, Since};
+use super::past::{Hindsight, Sight};
 use super::{Needs, news};
 use crate::alerting::{Circumstances, Policy, decide, reason};
-use crate::model::{AlertStatus, Observation, Signal, SignalState, Silence};
+use crate::model::{AlertStatus, Observation, Outcome, Signal, SignalState, Silence};
 use crate::plugin;
-use crate::store::{DeliveryRow, RunRow, Store};
+use crate::store::{RunRow, Store};
 use crate::watchlist::{Judge, Watch};
-
-/// One run, and why it told what it told.
-#[derive(Clone, Debug, Serialize)]
-pub struct Explanation {
-    /// The watch.
-    pub watch: String,
-    /// The slot.
-    pub due_at: Timestamp,
-    /// What asked for the run.
-    pub trigger: String,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// How long after its slot that was.
-    pub late_ms: i64,
-    /// How it ended.
-    pub outcome: String,
-    /// Why, where it failed or was blocked.
-    pub error: Option<String>,
-    /// When the answer was read that this run found unchanged.
-    pub same_as: Option<Timestamp>,
-    /// What it saw, as far as it is still stored.
-    pub observations: Vec<Observation>,
-    /// What a complete answer no longer mentioned.
-    pub absent: Vec<String>,
-    /// What each strategy made of each subject.
-    pub judgements: Vec<Judgement>,
-    /// The hosts that it asks and that were in trouble then, with what was said of them.
-    pub hosts: Vec<String>,
-    /// The silences that were in force then.
-    pub silences: Vec<Silence>,
-    /// The end of the quiet hours that it ran in.
-    pub quiet_until: Option<Timestamp>,
-    /// What was told.
-    pub alerts: Vec<Told>,
-    /// The messages it wrote.
-    pub deliveries: Vec<Delivered>,
-    /// What else is to be known.
-    pub remarks: Vec<String>,
-}
-
-/// What a strategy made of a subject, and what came of it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Judgement {
-    /// The strategy; `run` for what the daemon says about its own runs.
-    pub strategy: String,
-    /// The subject.
-    pub subject: String,
-    /// The state that was judged.
-    pub state: String,
-    /// The number that decided.
-    pub value: Option<f64>,
-    /// One line.
-    pub summary: String,
-    /// How the strategy came to it.
-    pub steps: Vec<String>,
-    /// Told or not.
-    pub verdict: String,
-    /// Why.
-    pub why: String,
-    /// Whether that was stored with the run, rather than found out now.
-    pub stored: bool,
-    /// What had been settled on before.
-    pub settled: Option<String>,
-}
-
-/// An alert of the run.
-#[derive(Clone, Debug, Serialize)]
-pub struct Told {
-    /// UUID.
-    pub id: String,
-    /// The strategy.
-    pub strategy: String,
-    /// The subject.
-    pub subject: String,
-    /// Why it is told.
-    pub reason: crate::model::Reason,
-    /// One line.
-    pub title: String,
-}
-
-/// A message of the run, and what became of it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Delivered {
-    /// UUID.
-    pub id: String,
-    /// To whom.
-    pub notifier: String,
-    /// One line.
-    pub title: String,
-    /// `pending`, `sending`, `delivered` or `dead`.
-    pub status: String,
-    /// What became of it, or what it waits for, in a sentence.
-    pub fate: String,
-    /// Each attempt: when, what came of it, why.
-    pub attempts: Vec<Attempt>,
-}
-
-/// One try to send a message.
-#[derive(Clone, Debug, Serialize)]
-pub struct Attempt {
-    /// When.
-    pub at: Timestamp,
-    /// `delivered`, `retry` or `dead`.
-    pub outcome: String,
-    /// Why.
-    pub why: Option<String>,
-}
 
 /// A verdict as a run stores it.
 #[derive(Deserialize)]
@@ -172,31 +66,35 @@ pub async fn explain(
     let stored: Vec<Stored> =
         run.verdicts.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
     let states = store.signal_states_before(watch_id, run.id).await?;
-    let past = Hindsight::at(store, watch, watch_id, now, Since::Seen).await?;
-    let (seen_nothing, is_same) = (run.counts[0] == 0, run.outcome == "unchanged");
+    let came = Came::of(&run, &stored);
+    let judged: HashSet<&str> =
+        stored.iter().filter(|verdict| verdict.strategy != RUN).map(|verdict| &*verdict.subject).collect();
+    let past = Hindsight::of_run(store, watch, watch_id, now, &judged).await?;
     let is_complete = run.verdicts.is_some()
         && usize::try_from(run.counts[1]).is_ok_and(|signals| signals <= MANY_VERDICTS);
-    let mut past = Room { watch, now, states, sight: past.sight(now), subject, is_complete };
-    if is_complete && matches!(run.outcome.as_str(), "failed" | "blocked") {
-        // What a part of the answers that was no good would have shown was not seen.
-        let judged: HashSet<&str> = stored.iter().map(|verdict| verdict.subject.as_str()).collect();
-        past.sight.current.retain(|seen| judged.contains(seen.subject.as_str()));
-    }
-    let judged_anew = !stored.is_empty() && stored.iter().any(|verdict| verdict.strategy != RUN);
-    let mut remarks = Vec::new();
-    if run.verdicts.is_none() && is_same {
-        remarks.push("the same bytes as before: nothing was judged anew, what was settled on stands".into());
-    } else if seen_nothing && !is_same {
-        remarks.push(
-            "there was no good answer: nothing was judged, and what was settled on about its subjects stands"
-                .into(),
-        );
-    } else if !judged_anew && past.sight.current.is_empty() {
-        remarks.push("nothing was seen that could be judged".into());
+    let mut past = Room { watch, now, states, sight: past.sight(now), subject, is_complete, came };
+    let mut remarks: Vec<String> = came.remark().map(Into::into).into_iter().collect();
+    if came == Came::Judged {
+        let count = usize::try_from(run.counts[0]).unwrap_or(usize::MAX);
+        if count == 0 {
+            past.sight.current.clear();
+            remarks.push("the answer was good, but there was nothing in it".into());
+        } else if !is_good(&run) && is_complete {
+            // What a part of the answers that was no good would have shown was not seen.
+            past.sight.current.retain(|seen| judged.contains(seen.subject.as_str()));
+        } else if !is_good(&run) && count < past.sight.current.len() {
+            remarks.push(
+                "a part of the answers was no good, and of so many signals it is not stored which: some of \
+                 what is shown here was seen before, not in this run"
+                    .into(),
+            );
+        } else if judged.is_empty() && past.sight.current.is_empty() {
+            remarks.push("nothing was seen that could be judged".into());
+        }
     }
     let mut judgements = Vec::new();
     for judge in &watch.judges {
-        judgements.extend(past.judgements(judge, &stored, seen_nothing && !is_same));
+        judgements.extend(past.judgements(judge, &stored));
     }
     judgements.extend(past.own(&stored));
     let known: HashSet<&str> = watch.judges.iter().map(|judge| judge.name.as_str()).collect();
@@ -212,26 +110,20 @@ pub async fn explain(
                 .into(),
         );
     }
-    if let Some(gap) = store.gaps_between(watch_id, now, at.unwrap_or(now)).await?.last() {
+    if let Some(gap) = store.gaps(watch_id, run.due_at, at.unwrap_or(now).max(run.due_at)).await?.last() {
         let why = gap.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         remarks.push(format!(
             "the slots from {:.0} to {:.0} had no good run ({}{why})",
             gap.first_due_at, gap.last_due_at, gap.outcome
         ));
     }
-    let same_as = if is_same { store.last_read_at(watch_id, &run).await? } else { None };
+    let same_as = if run.outcome == UNCHANGED { store.last_read_at(watch_id, &run).await? } else { None };
     let wanted = |about: &str| past.is_wanted(about) || about.is_empty();
     let alerts = store.alerts_of_run(watch_id, &run).await?;
-    let told: Vec<Told> = alerts
+    let told: Vec<ToldAlert> = alerts
         .iter()
         .filter(|alert| alert.strategy == RUN || wanted(&alert.signal.subject))
-        .map(|alert| Told {
-            id: alert.id.clone(),
-            strategy: alert.strategy.clone(),
-            subject: alert.signal.subject.clone(),
-            reason: alert.reason,
-            title: alert.title.clone(),
-        })
+        .map(ToldAlert::of)
         .collect();
     let deliveries = store.deliveries_of_run(run.id).await?;
     let RunRow { due_at, trigger, outcome, error, .. } = run;
@@ -248,10 +140,10 @@ pub async fn explain(
         silences: silences(store, watch, now, &past).await?,
         quiet_until: Around::quiet_hours_of(watch, now).held_until,
         absent: past.absent(),
-        observations: past.observations(seen_nothing && !is_same),
+        observations: past.observations(),
         judgements,
         alerts: told,
-        deliveries: deliveries.into_iter().map(delivered).collect(),
+        deliveries: deliveries.into_iter().map(Delivered::of).collect(),
         remarks,
     }))
 }
@@ -266,6 +158,65 @@ pub async fn subjects(store: &Store, watch_id: i64) -> Result<Vec<String>, sqlx:
     Ok(subjects)
 }
 
+const UNCHANGED: &str = Outcome::Unchanged.as_str();
+
+fn is_good(run: &RunRow) -> bool {
+    ![Outcome::Failed, Outcome::Blocked].map(Outcome::as_str).contains(&&*run.outcome)
+}
+
+/// How far a run came.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// Nothing had changed: it looked no further.
+    Same,
+    /// No answer was any good.
+    Unanswered,
+    /// What it found was not taken: its watch was another by then.
+    Outdated,
+    /// The strategies judged, if only that there was nothing.
+    Judged,
+}
+
+impl Came {
+    fn of(run: &RunRow, stored: &[Stored]) -> Self {
+        let is_empty = run.counts == [0; 3];
+        match &run.verdicts {
+            None if run.outcome == UNCHANGED => Self::Same,
+            None if is_empty && run.outcome != Outcome::Blocked.as_str() => Self::Outdated,
+            _ if run.counts[0] > 0 || is_good(run) => Self::Judged,
+            // A part of the answers may have been good, and empty.
+            _ if stored.iter().any(|verdict| verdict.strategy != RUN) => Self::Judged,
+            _ => Self::Unanswered,
+        }
+    }
+
+    const fn remark(self) -> Option<&'static str> {
+        match self {
+            Self::Same => {
+                Some("the same bytes as before: nothing was judged anew, what was settled on stands")
+            }
+            Self::Unanswered => Some(
+                "there was no good answer: nothing was judged, and what was settled on about its subjects \
+                 stands",
+            ),
+            Self::Outdated => Some(
+                "what it found was not taken, as when a watch is changed while it runs: the next run judges \
+                 it",
+            ),
+            Self::Judged => None,
+        }
+    }
+
+    /// Why nothing was judged, so that what was settled on stands.
+    const fn standing(self) -> Option<&'static str> {
+        match self {
+            Self::Same | Self::Judged => None,
+            Self::Unanswered => Some("there was no good answer; missing is not changed"),
+            Self::Outdated => Some("what it found was not taken"),
+        }
+    }
+}
+
 /// What lay before a run.
 struct Room<'a> {
     watch: &'a Watch,
@@ -276,6 +227,7 @@ struct Room<'a> {
     subject: Option<&'a str>,
     /// Whether every verdict of the run was stored.
     is_complete: bool,
+    came: Came,
 }
 
 impl Room<'_> {
@@ -283,8 +235,9 @@ impl Room<'_> {
         self.subject.is_none_or(|wanted| wanted == subject)
     }
 
-    fn observations(&self, nothing: bool) -> Vec<Observation> {
-        let seen = self.sight.current.iter().filter(|seen| !nothing && self.is_wanted(&seen.subject));
+    fn observations(&self) -> Vec<Observation> {
+        let seen = self.sight.current.iter();
+        let seen = seen.filter(|seen| self.came.standing().is_none() && self.is_wanted(&seen.subject));
         seen.cloned().collect()
     }
 
@@ -293,11 +246,11 @@ impl Room<'_> {
         absent.filter(|subject| self.is_wanted(subject)).collect()
     }
 
-    /// What one strategy made of it. `unanswered`: it was not asked, as there was nothing to judge.
-    fn judgements(&self, judge: &Judge, stored: &[Stored], unanswered: bool) -> Vec<Judgement> {
+    /// What one strategy made of it.
+    fn judgements(&self, judge: &Judge, stored: &[Stored]) -> Vec<Judgement> {
         let none = HashMap::new();
         let known = self.states.get(&judge.name).unwrap_or(&none);
-        if unanswered {
+        if let Some(why) = self.came.standing() {
             let standing = known.iter().filter(|(subject, _)| !subject.is_empty() && self.is_wanted(subject));
             let mut standing: Vec<Judgement> = standing
                 .map(|(subject, state)| Judgement {
@@ -308,7 +261,7 @@ impl Room<'_> {
                     summary: String::new(),
                     steps: Vec::new(),
                     verdict: "not_judged".into(),
-                    why: "there was no good answer; missing is not changed".into(),
+                    why: why.into(),
                     stored: false,
                     settled: Some(settled(state)),
                 })
@@ -361,7 +314,7 @@ impl Room<'_> {
         let others = of_judge()
             .filter(|verdict| !seen.contains(verdict.subject.as_str()) && self.is_wanted(&verdict.subject));
         judgements.extend(others.map(|verdict| Judgement {
-            steps: vec!["what it looked at is no longer stored".into()],
+            steps: vec!["what it looked at is no longer stored, or no longer looked at".into()],
             settled: verdict.settled(known.get(&verdict.subject)),
             ..Judgement::of(verdict)
         }));
@@ -418,10 +371,20 @@ impl Judgement {
     }
 }
 
-/// What was decided where that is not stored: nothing was told, so nothing hindered it either.
+/// What was decided where that is not stored: nothing was told, so nothing hindered it either. What would
+/// have been stored was not decided then; values or the configuration have changed since.
 fn derived(judge: &Judge, signal: &Signal, known: Option<&SignalState>, now: Timestamp) -> Judgement {
     let policy: &Policy = &judge.policy;
     let decision = decide(known, signal, policy, Circumstances::default(), now);
+    let (verdict, why) = (decision.verdict.as_str(), reason(known, &decision, policy));
+    let (verdict, why) = if is_always_stored(verdict) {
+        let why = format!(": {why}");
+        let why = if why.len() > 2 { why.as_str() } else { "" };
+        let verdict = verdict.replace('_', " ");
+        ("not_judged", format!("by what is stored and configured now it would be \"{verdict}\"{why}"))
+    } else {
+        (verdict, why)
+    };
     Judgement {
         strategy: judge.name.clone(),
         subject: signal.subject.clone(),
@@ -429,8 +392,8 @@ fn derived(judge: &Judge, signal: &Signal, known: Option<&SignalState>, now: Tim
         value: signal.value,
         summary: String::new(),
         steps: Vec::new(),
-        verdict: decision.verdict.as_str().into(),
-        why: reason(known, &decision, policy),
+        verdict: verdict.into(),
+        why,
         stored: false,
         settled: None,
     }
@@ -489,32 +452,4 @@ async fn silences(
         silence.starts_at <= now && now < silence.ends_at && about_something()
     });
     Ok(silences)
-}
-
-fn delivered(row: DeliveryRow) -> Delivered {
-    let fate = match (row.status.as_str(), &row.carried_by, row.delivered_at) {
-        (_, Some((_, title)), Some(at)) => format!("told at {at:.0} in \"{title}\""),
-        (_, Some((_, title)), None) => format!("waits to be told in \"{title}\""),
-        ("delivered", None, Some(at)) => format!("delivered at {at:.0}"),
-        ("dead", ..) => {
-            format!("given up: {}", row.last_error.as_deref().unwrap_or("no reason is known"))
-        }
-        ("sending", ..) => "being sent".into(),
-        _ if row.held => format!("held until the quiet hours end at {:.0}", row.next_attempt_at),
-        _ if row.attempts > 0 => format!(
-            "to be tried again at {:.0}: {}",
-            row.next_attempt_at,
-            row.last_error.as_deref().unwrap_or_default()
-        ),
-        _ => "waits to be sent".into(),
-    };
-    let attempts = row.tries.into_iter().map(|(at, outcome, why)| Attempt { at, outcome, why });
-    Delivered {
-        id: row.id,
-        notifier: row.notifier,
-        title: row.title,
-        status: row.status,
-        fate,
-        attempts: attempts.collect(),
-    }
 }

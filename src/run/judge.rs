@@ -489,14 +489,18 @@ impl Judged {
     }
 }
 
+/// Also none at all are stored: what judged nothing has no verdicts.
 fn verdicts_as_json(verdicts: &[NamedVerdict]) -> Option<String> {
     let telling = |verdict: &&NamedVerdict| {
-        verdicts.len() <= MANY_VERDICTS
-            || verdict.before.is_some()
-            || !matches!(verdict.verdict, "not_firing" | "unchanged")
+        verdicts.len() <= MANY_VERDICTS || verdict.before.is_some() || is_always_stored(verdict.verdict)
     };
     let kept: Vec<_> = verdicts.iter().filter(telling).collect();
-    if kept.is_empty() { None } else { serde_json::to_string(&kept).ok() }
+    serde_json::to_string(&kept).ok()
+}
+
+/// Whether a verdict is stored however many there are.
+pub(super) fn is_always_stored(verdict: &str) -> bool {
+    !matches!(verdict, "not_firing" | "unchanged")
 }
 
 fn ended_silence(silence: &Silence, watch: &Watch) -> String {

@@ -3,6 +3,7 @@
 mod around;
 mod closing;
 mod explain;
+mod explanation;
 mod hosts;
 mod judge;
 mod news;
@@ -14,7 +15,8 @@ mod serve;
 mod slots;
 
 pub use closing::{Closer, Meaning, meaning};
-pub use explain::{Explanation, Judgement, explain, subjects};
+pub use explain::{explain, subjects};
+pub use explanation::{Explanation, Judgement};
 pub use repair::Repair;
 pub use replay::{Replayed, Told, replay};
 pub use serve::serve;

@@ -1,7 +1,7 @@
 //! The past as a watch saw it: what it knew at a moment, and how that changed from there on. It makes the
 //! same view for strategies as a run does.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -102,13 +102,35 @@ pub(super) struct Sight {
 }
 
 impl<'a> Hindsight<'a> {
-    /// What was known at a moment.
+    /// What was known at a moment of what is asked for now.
     pub(super) async fn at(
         store: &'a Store,
         watch: &Watch,
         watch_id: i64,
         now: Timestamp,
         since: Since,
+    ) -> Result<Self, sqlx::Error> {
+        Self::with(store, watch, watch_id, now, since, &HashSet::new()).await
+    }
+
+    /// What a run knew, which judged these subjects; some of them may no longer be asked for.
+    pub(super) async fn of_run(
+        store: &'a Store,
+        watch: &Watch,
+        watch_id: i64,
+        now: Timestamp,
+        judged: &HashSet<&str>,
+    ) -> Result<Self, sqlx::Error> {
+        Self::with(store, watch, watch_id, now, Since::Seen, judged).await
+    }
+
+    async fn with(
+        store: &'a Store,
+        watch: &Watch,
+        watch_id: i64,
+        now: Timestamp,
+        since: Since,
+        judged: &HashSet<&str>,
     ) -> Result<Self, sqlx::Error> {
         let lookbacks = &watch.lookbacks;
         let span = lookbacks.iter().filter_map(|lookback| lookback.span).max();
@@ -120,7 +142,7 @@ impl<'a> Hindsight<'a> {
             span,
             agos,
         };
-        let tracks = tracks(store, watch, watch_id, now).await?;
+        let tracks = tracks(store, watch, watch_id, now, judged).await?;
         let places = tracks.iter().enumerate().map(|(n, track)| (track.subject.clone(), n)).collect();
         let mut this = Self {
             store,
@@ -413,16 +435,23 @@ fn as_of(past: &Past, now: Timestamp) -> Past {
     }
 }
 
-/// Every subject that a watch ever saw, in the order in which a run sees them.
+/// Every subject that a watch ever saw and that is still asked for or was judged, in the order in which a run
+/// sees them. An answer may hold many subjects, and the address of one subject may move with time.
 async fn tracks(
     store: &Store,
     watch: &Watch,
     watch_id: i64,
     now: Timestamp,
+    judged: &HashSet<&str>,
 ) -> Result<Vec<Track>, sqlx::Error> {
     let requests = watch.source.requests(&Needs { now, bars: watch.bars() });
     let keys: Vec<u64> = requests.iter().map(key_of).collect();
     let mut seen: Vec<_> = store.last_seen(watch_id).await?.into_values().collect();
+    let named: HashSet<&str> = requests.iter().map(|request| request.subject.as_str()).collect();
+    seen.retain(|last| {
+        let subject = last.observation.subject.as_str();
+        named.contains(subject) || judged.contains(subject) || keys.contains(&last.request)
+    });
     let place = |request: u64| keys.iter().position(|key| *key == request).unwrap_or(keys.len());
     seen.sort_by(|a, b| {
         let key = (place(a.request), a.observation_id).cmp(&(place(b.request), b.observation_id));

@@ -13,7 +13,7 @@ use super::past::{Hindsight, Sight, Since};
 use crate::alerting::is_pending;
 use crate::model::{Alert, Reason};
 use crate::plugin;
-use crate::store::{GapRow, Store};
+use crate::store::{Gap, Store};
 use crate::watchlist::Watch;
 
 /// What a replay came to.
@@ -78,7 +78,7 @@ pub async fn replay(
         // What became of later ones is not known yet.
         next_due: store.next_due(watch_id).await?,
         slot: watch.timetable.next_after(before),
-        gaps: store.gaps_between(watch_id, since, until).await?,
+        gaps: store.gaps(watch_id, since, until).await?,
         failed: runs.iter().filter(|(.., seen)| *seen == 0).map(|(due, ..)| *due).collect(),
         by_hand: runs.iter().filter(|(_, _, by, _)| by == "manual").map(|(_, at, ..)| *at).collect(),
         skipped: 0,
@@ -130,7 +130,7 @@ struct Moments<'a> {
     next_due: Option<Timestamp>,
     /// The next slot that has not been looked at.
     slot: Option<Timestamp>,
-    gaps: Vec<GapRow>,
+    gaps: Vec<Gap>,
     /// Slots whose runs got no answer.
     failed: HashSet<Timestamp>,
     /// Runs that a person asked for, beside the slots.

@@ -8,6 +8,7 @@ mod gaps;
 mod health;
 mod memo;
 mod observations;
+mod one_run;
 mod outbox;
 mod past;
 mod prune;
@@ -35,11 +36,12 @@ pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
 pub use health::Tally;
 pub use memo::Note;
 pub use observations::{HistoryRow, LastSeen};
+pub use one_run::{DeliveryRow, RunRow};
 pub use outbox::{
     Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
     StoredDelivery, Text, Waiting, Which,
 };
-pub use past::{DeliveryRow, GapRow, RunRow, SeenBar, SeenRow};
+pub use past::{SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};

@@ -1,11 +1,9 @@
-//! What was known at a moment that is gone: what was seen by then, and what is stored of a run.
-
-use std::collections::HashMap;
+//! What was known at a moment that is gone: what was seen by then.
 
 use jiff::Timestamp;
 
 use super::{Store, from_json, millis, time};
-use crate::model::{Alert, Candle, Interval, Observation, Past, SignalState};
+use crate::model::{Candle, Interval, Observation, Past};
 
 /// An observation, with when it came and went.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,86 +31,8 @@ pub struct SeenBar {
     pub was_old: bool,
 }
 
-/// A run as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunRow {
-    /// Its row.
-    pub id: i64,
-    /// What asked for it.
-    pub trigger: String,
-    /// The slot.
-    pub due_at: Timestamp,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it was decided.
-    pub finished_at: Timestamp,
-    /// How it ended.
-    pub outcome: String,
-    /// Why, where it failed or was blocked.
-    pub error: Option<String>,
-    /// How many observations, signals and alerts it had.
-    pub counts: [i64; 3],
-    /// Its verdicts as JSON; nothing where nothing was judged.
-    pub verdicts: Option<String>,
-}
-
-/// A delivery as it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeliveryRow {
-    /// UUID.
-    pub id: String,
-    /// To whom.
-    pub notifier: String,
-    /// One line.
-    pub title: String,
-    /// `pending`, `sending`, `delivered` or `dead`.
-    pub status: String,
-    /// Whether it was written in quiet hours.
-    pub held: bool,
-    /// The brief, bundle or digest that tells it: its id and title.
-    pub carried_by: Option<(String, String)>,
-    /// How many attempts there were.
-    pub attempts: i64,
-    /// When it is tried next.
-    pub next_attempt_at: Timestamp,
-    /// What went wrong last.
-    pub last_error: Option<String>,
-    /// When it was taken.
-    pub delivered_at: Option<Timestamp>,
-    /// Each attempt, with what came of it and why.
-    pub tries: Vec<(Timestamp, String, Option<String>)>,
-}
-
-/// Slots that no good run stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GapRow {
-    /// The first of them.
-    pub first_due_at: Timestamp,
-    /// The last of them.
-    pub last_due_at: Timestamp,
-    /// `skipped`, `repaired` or `failed`.
-    pub outcome: String,
-    /// Why.
-    pub why: Option<String>,
-}
-
 type ObservationRow = (String, i64, i64, i64, Option<String>, String, Option<i64>, Option<i64>, bool);
 type BarRow = (String, i64, f64, f64, f64, f64, f64, Option<i64>, bool);
-type RunTuple = (i64, String, i64, i64, i64, String, Option<String>, i64, i64, i64, Option<String>);
-type DeliveryTuple = (
-    String,
-    String,
-    String,
-    String,
-    bool,
-    Option<String>,
-    Option<String>,
-    i64,
-    i64,
-    Option<String>,
-    Option<i64>,
-);
-
 impl Store {
     /// What was observed of each subject until a moment: the last `count`, and all since `since` with the
     /// one before that; oldest first for each. With `as_seen` only what had been seen by then.
@@ -279,85 +199,6 @@ impl Store {
         Ok(oldest.map(time))
     }
 
-    /// The last run of a watch, or the last one whose slot is not after a moment.
-    ///
-    /// # Errors
-    /// Any of SQLite's own.
-    pub async fn run_at(&self, watch_id: i64, at: Option<Timestamp>) -> Result<Option<RunRow>, sqlx::Error> {
-        let row: Option<RunTuple> =
-            match at {
-                // Runs are numbered as they come.
-                None => sqlx::query_as(
-                    r#"select id, "trigger", due_at, started_at, finished_at, outcome, error, observations,
-                              signals, alerts, verdicts
-                       from run where watch_id = ? order by id desc limit 1"#,
-                )
-                .bind(watch_id)
-                .fetch_optional(&self.read)
-                .await?,
-                Some(at) => sqlx::query_as(
-                    r#"select id, "trigger", due_at, started_at, finished_at, outcome, error, observations,
-                              signals, alerts, verdicts
-                       from run where watch_id = ? and due_at <= ? order by due_at desc, id desc limit 1"#,
-                )
-                .bind(watch_id)
-                .bind(millis(at))
-                .fetch_optional(&self.read)
-                .await?,
-            };
-        Ok(row.map(run_row))
-    }
-
-    /// When a watch last read an answer, at a run or before it.
-    ///
-    /// # Errors
-    /// Any of SQLite's own.
-    pub async fn last_read_at(&self, watch_id: i64, run: &RunRow) -> Result<Option<Timestamp>, sqlx::Error> {
-        let at: Option<i64> = sqlx::query_scalar(
-            "select max(started_at) from run
-             where watch_id = ? and outcome <> 'unchanged' and observations > 0 and started_at <= ?",
-        )
-        .bind(watch_id)
-        .bind(millis(run.started_at))
-        .fetch_one(&self.read)
-        .await?;
-        Ok(at.map(time))
-    }
-
-    /// What each strategy of a watch had settled on before a run, by strategy and subject: what the first
-    /// change since then says was so before it, and where nothing changed what is so now.
-    ///
-    /// # Errors
-    /// Any of SQLite's own.
-    pub async fn signal_states_before(
-        &self,
-        watch_id: i64,
-        run_id: i64,
-    ) -> Result<HashMap<String, HashMap<String, SignalState>>, sqlx::Error> {
-        let mut states = self.signal_states(watch_id).await?;
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
-            "select strategy, subject, before from
-                 (select v.value ->> 'strategy' strategy, v.value ->> 'subject' subject,
-                         v.value -> 'before' before, min(r.id)
-                  from run r, json_each(r.verdicts) v
-                  where r.id >= ? and r.watch_id = ? and r.verdicts is not null
-                    and v.value -> 'before' is not null
-                  group by 1, 2)",
-        )
-        .bind(run_id)
-        .bind(watch_id)
-        .fetch_all(&self.read)
-        .await?;
-        for (strategy, subject, before) in rows {
-            let of_strategy = states.entry(strategy).or_default();
-            match from_json::<Option<SignalState>>(&before)? {
-                Some(state) => of_strategy.insert(subject, state),
-                None => of_strategy.remove(&subject),
-            };
-        }
-        Ok(states)
-    }
-
     /// Runs of a watch in a span that read something new or failed: slot, start, what asked for it, how
     /// many observations.
     ///
@@ -381,112 +222,6 @@ impl Store {
         let row = |(due, started, trigger, observations)| (time(due), time(started), trigger, observations);
         Ok(rows.into_iter().map(row).collect())
     }
-
-    /// The stretches of a watch's slots in a span that no good run stands for.
-    ///
-    /// # Errors
-    /// Any of SQLite's own.
-    pub async fn gaps_between(
-        &self,
-        watch_id: i64,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<GapRow>, sqlx::Error> {
-        let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(
-            "select first_due_at, last_due_at, outcome, why from gap
-             where watch_id = ? and last_due_at >= ? and first_due_at <= ? order by first_due_at",
-        )
-        .bind(watch_id)
-        .bind(millis(from))
-        .bind(millis(until))
-        .fetch_all(&self.read)
-        .await?;
-        let row = |(first, last, outcome, why)| GapRow {
-            first_due_at: time(first),
-            last_due_at: time(last),
-            outcome,
-            why,
-        };
-        Ok(rows.into_iter().map(row).collect())
-    }
-
-    /// The alerts that a run made.
-    ///
-    /// # Errors
-    /// Any of SQLite's own.
-    pub async fn alerts_of_run(&self, watch_id: i64, run: &RunRow) -> Result<Vec<Alert>, sqlx::Error> {
-        let rows: Vec<String> = sqlx::query_scalar(
-            "select alert from alert where watch_id = ? and created_at = ? and run_id = ? order by id",
-        )
-        .bind(watch_id)
-        .bind(millis(run.started_at))
-        .bind(run.id)
-        .fetch_all(&self.read)
-        .await?;
-        rows.iter().map(|alert| from_json(alert)).collect()
-    }
-
-    /// The deliveries that a run wrote, each with its attempts.
-    ///
-    /// # Errors
-    /// Any of SQLite's own.
-    pub async fn deliveries_of_run(&self, run_id: i64) -> Result<Vec<DeliveryRow>, sqlx::Error> {
-        let rows: Vec<DeliveryTuple> = sqlx::query_as(
-            "select d.id, d.notifier, d.title, d.status, d.held, d.carried_by, carrier.title, d.attempts,
-                    d.next_attempt_at, d.last_error, d.delivered_at
-             from delivery d left join delivery carrier on carrier.id = d.carried_by
-             where d.run_id = ? order by d.seq",
-        )
-        .bind(run_id)
-        .fetch_all(&self.read)
-        .await?;
-        let mut deliveries = Vec::with_capacity(rows.len());
-        for (id, notifier, title, status, held, carrier, carrier_title, attempts, next, last_error, at) in
-            rows
-        {
-            let tries: Vec<(i64, String, Option<String>)> =
-                sqlx::query_as("select at, outcome, why from attempt where delivery_id = ? order by attempt")
-                    .bind(&id)
-                    .fetch_all(&self.read)
-                    .await?;
-            deliveries.push(DeliveryRow {
-                id,
-                notifier,
-                title,
-                status,
-                held,
-                carried_by: carrier.map(|carrier| (carrier, carrier_title.unwrap_or_default())),
-                attempts,
-                next_attempt_at: time(next),
-                last_error,
-                delivered_at: at.map(time),
-                tries: tries.into_iter().map(|(at, outcome, why)| (time(at), outcome, why)).collect(),
-            });
-        }
-        Ok(deliveries)
-    }
-
-    /// What was last told about something until a moment, whichever watch it came from.
-    ///
-    /// # Errors
-    /// Any of SQLite's own.
-    pub async fn last_told(
-        &self,
-        strategy: &str,
-        subject: &str,
-        until: Timestamp,
-    ) -> Result<Option<Alert>, sqlx::Error> {
-        let alert: Option<String> = sqlx::query_scalar(
-            "select alert from alert where strategy = ? and subject = ? and created_at <= ?
-             order by created_at desc, id desc limit 1",
-        )
-        .bind(strategy)
-        .bind(subject)
-        .bind(millis(until))
-        .fetch_optional(&self.read)
-        .await?;
-        alert.as_deref().map(from_json).transpose()
-    }
 }
 
 fn seen_row(
@@ -506,20 +241,4 @@ fn seen_row(
 fn seen_bar((subject, open_time, open, high, low, close, volume, seen_at, was_old): BarRow) -> SeenBar {
     let candle = Candle { open_time: time(open_time), open, high, low, close, volume };
     SeenBar { subject, candle, seen_at: seen_at.map(time), was_old }
-}
-
-fn run_row(
-    (id, trigger, due_at, started_at, finished_at, outcome, error, seen, signals, alerts, verdicts): RunTuple,
-) -> RunRow {
-    RunRow {
-        id,
-        trigger,
-        due_at: time(due_at),
-        started_at: time(started_at),
-        finished_at: time(finished_at),
-        outcome,
-        error,
-        counts: [seen, signals, alerts],
-        verdicts,
-    }
 }

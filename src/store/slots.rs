@@ -60,6 +60,12 @@ impl Store {
         Ok(due.map(time))
     }
 
+    /// A run that began at about a moment: with those after it the moment is over.
+    pub(super) async fn run_around(&self, at: Timestamp) -> Result<i64, sqlx::Error> {
+        let first = self.first_run_since(at.checked_add(OUT_OF_ORDER).unwrap_or(Timestamp::MAX)).await?;
+        Ok(first.saturating_add(FEW_RUNS))
+    }
+
     /// A run such that those before it began before a moment. Runs are numbered as they come, and have no
     /// index by their time, which each of them would have to pay for.
     async fn first_run_since(&self, since: Timestamp) -> Result<i64, sqlx::Error> {

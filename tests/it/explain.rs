@@ -6,7 +6,8 @@ use serde_json::Value;
 use stakeout::model::{Matchers, Silence};
 
 use crate::harness::{
-    Card, Harness, Page, Stage, chart, command, listing, minutes_after, moment, number, unknown_symbol,
+    Card, Harness, Page, Stage, chart, command, klines, listing, minutes_after, moment, number,
+    unknown_symbol,
 };
 
 const START: &str = "2026-11-20T10:00:00Z";
@@ -387,4 +388,140 @@ cron = "*/30 * * * *"
     let judged: Vec<_> =
         judged.iter().map(|one| (one["strategy"].as_str(), one["subject"].as_str())).collect();
     assert_eq!(judged, [(Some("rsi"), Some("AAPL")), (Some("run"), Some(""))]);
+}
+
+#[tokio::test]
+async fn a_repair_is_no_run_of_its_slot_and_slots_without_a_run_are_said_to_be_so() {
+    let mut harness = Harness::start(
+        r#"
+[watch.coin]
+source = { kind = "binance", base_url = "{origin}", symbols = ["BTCUSDT"], interval = "1m" }
+strategy = [{ kind = "rsi" }]
+cron = "* * * * *"
+"#,
+    )
+    .await;
+    harness.site().show("/klines", klines(moment("2026-11-20T09:00:00Z"), 60));
+    harness.slot("coin", START, START).await;
+    harness.stop().await;
+    harness.boot().await;
+    // Down for ten minutes: the slot of 10:01 is made up for, the others are gone.
+    harness.site().show("/klines", klines(moment("2026-11-20T09:00:00Z"), 71));
+    harness.slot("coin", "2026-11-20T10:01:00Z", "2026-11-20T10:11:30Z").await;
+    let made_up = explain(&harness.stage, &["coin", "--at", "2026-11-20T10:05:00Z"]).await;
+    assert_eq!(made_up["due_at"], "2026-11-20T10:01:00Z");
+    let gap = "the slots from 2026-11-20T10:02:00Z to 2026-11-20T10:11:00Z had no good run (skipped";
+    let says = |explained: &Value, what: &str| explained["remarks"].to_string().contains(what);
+    assert!(says(&made_up, gap), "{made_up}");
+    harness.slot("coin", "2026-11-20T10:12:00Z", "2026-11-20T10:12:00Z").await;
+    assert_eq!(harness.audit("2026-11-20T10:12:30Z").await, ["repaired"]);
+    for (arguments, due_at) in [
+        (vec!["coin"], "2026-11-20T10:12:00Z"),
+        (vec!["coin", "--at", "2026-11-20T10:05:00Z"], "2026-11-20T10:01:00Z"),
+    ] {
+        let explained = explain(&harness.stage, &arguments).await;
+        assert_eq!(explained["due_at"], due_at, "{explained}");
+        assert_ne!(explained["trigger"], "repair");
+    }
+    let last = explain(&harness.stage, &["coin"]).await;
+    assert!(!says(&last, "had no good run"), "{last}");
+}
+
+#[tokio::test]
+async fn an_empty_shelf_is_an_answer() {
+    let harness = Harness::start(
+        "[watch.cards]\nsource = { kind = \"newegg\", url = \"{origin}/cards\" }\ncron = \"* * * * *\"\n",
+    )
+    .await;
+    let one: Card = ("N82E16814137001", "RTX One", 499, true);
+    let empty = Page::html("<html><p>We found 0 items</p><div class=\"item-cells-wrap\"></div></html>");
+    for (minute, shelf) in
+        [(0, listing(&[one])), (1, empty.clone()), (2, Page::html(&(empty.text() + "<p>")))]
+    {
+        harness.site().show("/cards", shelf);
+        let report = harness.tick_at("cards", minutes_after(START, minute)).await;
+        assert_eq!(report.error, None);
+    }
+    for (minute, judged) in [(1, "resolved"), (2, "none")] {
+        let at = minutes_after(START, minute).to_string();
+        let explained = explain(&harness.stage, &["cards", "--at", &at]).await;
+        assert_eq!(explained["outcome"], "ok");
+        assert_eq!(explained["remarks"][0], "the answer was good, but there was nothing in it");
+        assert_eq!(explained["observations"].as_array().unwrap().len(), 0);
+        assert_eq!(explained["judgements"][0]["verdict"].as_str().unwrap_or("none"), judged, "{explained}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_a_reload_outdated_says_so() {
+    let (harness, _) = after("", &[9.0, 11.0]).await;
+    harness
+        .stage
+        .change("update run set observations = 0, signals = 0, alerts = 0, verdicts = null where id = 2")
+        .await;
+    let explained = explain(&harness.stage, &["number"]).await;
+    let remark = explained["remarks"][0].as_str().unwrap();
+    assert!(
+        remark.starts_with("what it found was not taken, as when a watch is changed while it runs"),
+        "{remark}"
+    );
+    assert_eq!(verdict(&explained), ("not_judged", "what it found was not taken"));
+}
+
+#[tokio::test]
+async fn what_would_be_told_by_other_limits_is_not_said_to_have_been() {
+    let (mut harness, _) = after("", &[9.0, 9.0]).await;
+    harness.stop().await;
+    harness.stage.write(&watching("").replace("above = 10", "above = 5"));
+    let explained = explain(&harness.stage, &["number"]).await;
+    assert_eq!(explained["outcome"], "unchanged");
+    let why = "by what is stored and configured now it would be \"first\": it began";
+    assert_eq!(verdict(&explained), ("not_judged", why));
+}
+
+#[tokio::test]
+async fn a_symbol_that_is_no_longer_asked_for_is_not_shown_as_seen() {
+    let shares = |symbols: &str| {
+        format!(
+            "[watch.shares]\nsource = {{ kind = \"yahoo\", base_url = \"{{origin}}\", symbols = [{symbols}], \
+             interval = \"30m\" }}\ncron = \"*/30 * * * *\"\n"
+        )
+    };
+    let harness = Harness::start(&shares("\"AAPL\", \"MSFT\"")).await;
+    let closes: Vec<f64> = (0..60).map(|n| 300.0 - f64::from(n)).collect();
+    for symbol in ["AAPL", "MSFT"] {
+        let page = chart(symbol, moment("2026-11-20T09:30:00Z"), &closes);
+        harness.site().show(&format!("/v8/finance/chart/{symbol}"), page);
+    }
+    harness.tick("shares", START).await;
+    harness.reload(&shares("\"AAPL\"")).await;
+    harness.tick("shares", "2026-11-20T10:30:00Z").await;
+    for (at, subjects) in [("2026-11-20T10:30:00Z", vec!["AAPL"]), (START, vec!["AAPL", "MSFT"])] {
+        let explained = explain(&harness.stage, &["shares", "--at", at]).await;
+        let seen = explained["observations"].as_array().unwrap().iter();
+        let seen: Vec<&str> = seen.map(|seen| seen["subject"].as_str().unwrap()).collect();
+        assert_eq!(seen, subjects, "{explained}");
+    }
+}
+
+#[tokio::test]
+async fn which_of_very_many_were_not_seen_is_said_to_be_unknown() {
+    let symbols: Vec<String> = (0..14).map(|n| format!("S{n}")).collect();
+    let harness = Harness::start(&format!(
+        "[watch.shares]\nsource = {{ kind = \"yahoo\", base_url = \"{{origin}}\", symbols = {symbols:?} }}\n\
+         cron = \"*/30 * * * *\"\n"
+    ))
+    .await;
+    let closes: Vec<f64> = (0..60).map(|n| 300.0 - f64::from(n % 2)).collect();
+    for symbol in &symbols {
+        let page = chart(symbol, moment("2026-11-20T09:30:00Z"), &closes);
+        harness.site().show(&format!("/v8/finance/chart/{symbol}"), page);
+    }
+    harness.tick("shares", START).await;
+    harness.site().show("/v8/finance/chart/S3", unknown_symbol());
+    harness.tick("shares", "2026-11-20T10:30:00Z").await;
+    let explained = explain(&harness.stage, &["shares"]).await;
+    assert_eq!(explained["outcome"], "failed");
+    let remark = explained["remarks"][0].as_str().unwrap();
+    assert!(remark.starts_with("a part of the answers was no good, and of so many signals"), "{remark}");
 }

@@ -110,3 +110,10 @@ alter table candle add column seen_at integer;
 
 -- The few runs that changed what was settled on, for whoever asks what was so before.
 create index run_settled on run (watch_id) where instr(verdicts, '"before":') > 0;
+
+-- Slots that passed before a run was over and that nobody will fill in: with the run, since where runs come too
+-- late nearly every one leaves some.
+alter table run add column passed_from integer;
+alter table run add column passed_until integer;
+alter table run add column passed integer;
+alter table run add column passed_why text;

@@ -134,7 +134,8 @@ impl Store {
         row.map(gap).transpose()
     }
 
-    /// The gaps of a watch with a slot between two moments, oldest first.
+    /// The gaps of a watch with a slot between two moments, oldest first; also those that are written with a
+    /// run, whose `id` is negative.
     ///
     /// # Errors
     /// Any of SQLite's own.
@@ -145,12 +146,17 @@ impl Store {
         until: Timestamp,
     ) -> Result<Vec<Gap>, sqlx::Error> {
         let rows: Vec<Row> = sqlx::query_as(
-            "select id, first_due_at, last_due_at, slots, outcome, attempts, next_attempt_at, why from gap
-             where watch_id = ? and last_due_at >= ? and first_due_at <= ? order by last_due_at",
+            "select id, first_due_at, last_due_at as until, slots, outcome, attempts, next_attempt_at, why from gap
+             where watch_id = ?1 and last_due_at >= ?2 and first_due_at <= ?3
+             union all
+             select -id, passed_from, passed_until, passed, 'skipped', 0, null, passed_why from run
+             where id >= ?4 and watch_id = ?1 and passed_until >= ?2 and passed_from <= ?3
+             order by until",
         )
         .bind(watch_id)
         .bind(millis(from))
         .bind(millis(until))
+        .bind(self.first_run_since(from).await?)
         .fetch_all(&self.read)
         .await?;
         rows.into_iter().map(gap).collect()
@@ -236,32 +242,6 @@ pub(super) async fn write(
         GapChange::Left(gap) => leave(connection, watch_id, gap).await,
         GapChange::Settled(settled) => settle(connection, settled).await,
     }
-}
-
-/// Slots of many watches that passed and that nobody will fill in. A run lies between any two such
-/// stretches, so none is looked for that they might follow upon.
-pub(super) async fn leave_passed(
-    connection: &mut SqliteConnection,
-    gaps: &[(i64, NewGap)],
-) -> Result<(), sqlx::Error> {
-    if gaps.is_empty() {
-        return Ok(());
-    }
-    let row = |(watch_id, gap): &(i64, NewGap)| {
-        let slots = i64::try_from(gap.slots).unwrap_or(i64::MAX);
-        let [first, last] = [gap.first_due_at, gap.last_due_at].map(millis);
-        (*watch_id, first, last, gap.next_due_at.map(millis), slots, gap.why.clone())
-    };
-    let rows: Vec<_> = gaps.iter().map(row).collect();
-    sqlx::query(
-        "insert or replace into gap (watch_id, first_due_at, last_due_at, next_due_at, slots, outcome, why)
-         select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, 'skipped', value ->> 5
-         from json_each(?)",
-    )
-    .bind(super::json(&rows)?)
-    .execute(connection)
-    .await
-    .map(drop)
 }
 
 async fn leave(connection: &mut SqliteConnection, watch_id: i64, gap: &NewGap) -> Result<(), sqlx::Error> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{GapChange, NewDelivery, NewGap, Store, WriteError, millis, observations};
+use super::{GapChange, NewDelivery, Store, WriteError, millis, observations};
 use crate::http::Mark;
 use crate::model::{Alert, Candle, Interval, Observation, Outcome, SignalState, Trigger};
 
@@ -197,6 +197,15 @@ async fn insert_brief(connection: &mut SqliteConnection, runs: &[&RunCommit]) ->
     let rows: Vec<_> = runs
         .iter()
         .map(|run| {
+            let passed = match run.found.as_ref().and_then(|found| found.gap.as_ref()) {
+                Some(GapChange::Left(gap)) => Some((
+                    millis(gap.first_due_at),
+                    millis(gap.last_due_at),
+                    i64::try_from(gap.slots).unwrap_or(i64::MAX),
+                    gap.why.as_str(),
+                )),
+                Some(GapChange::Settled(_)) | None => None,
+            };
             (
                 run.watch_id,
                 run.trigger.as_str(),
@@ -205,23 +214,21 @@ async fn insert_brief(connection: &mut SqliteConnection, runs: &[&RunCommit]) ->
                 millis(run.finished_at),
                 run.outcome.as_str(),
                 run.error.as_deref(),
+                passed,
             )
         })
         .collect();
     sqlx::query(
-        r#"insert into run (watch_id, "trigger", due_at, started_at, finished_at, outcome, error)
-           select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+        r#"insert into run (watch_id, "trigger", due_at, started_at, finished_at, outcome, error,
+                            passed_from, passed_until, passed, passed_why)
+           select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
+                  value ->> '$[7][0]', value ->> '$[7][1]', value ->> '$[7][2]', value ->> '$[7][3]'
            from json_each(?)"#,
     )
     .bind(super::json(&rows)?)
-    .execute(&mut *connection)
-    .await?;
-    let passed = |run: &&RunCommit| match run.found.as_ref()?.gap.as_ref()? {
-        GapChange::Left(gap) => Some((run.watch_id, gap.clone())),
-        GapChange::Settled(_) => None,
-    };
-    let gaps: Vec<(i64, NewGap)> = runs.iter().filter_map(passed).collect();
-    super::gaps::leave_passed(connection, &gaps).await
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Result<(), sqlx::Error> {

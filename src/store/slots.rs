@@ -68,7 +68,7 @@ impl Store {
 
     /// A run such that those before it began before a moment. Runs are numbered as they come, and have no
     /// index by their time, which each of them would have to pay for.
-    async fn first_run_since(&self, since: Timestamp) -> Result<i64, sqlx::Error> {
+    pub(super) async fn first_run_since(&self, since: Timestamp) -> Result<i64, sqlx::Error> {
         let ends: (Option<i64>, Option<i64>) =
             sqlx::query_as("select (select min(id) from run), (select max(id) from run)")
                 .fetch_one(&self.read)

@@ -531,7 +531,8 @@ fn gap(first: i64, last: i64, next_attempt_at: Option<Timestamp>) -> NewGap {
 }
 
 async fn leave(stage: &Stage, watch_id: i64, gap: NewGap) {
-    let found = Found { gap: Some(GapChange::Left(gap)), ..Found::default() };
+    // A run that read something new: the gap has a row of its own.
+    let found = Found { gap: Some(GapChange::Left(gap)), requests: vec![1], ..Found::default() };
     stage.store.commit_run(run(watch_id, at(NOW), Some(found))).await.unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! The path of one run: ask, read, remember, judge, decide, commit.
 
 mod around;
+mod ask;
 mod closing;
 mod explain;
 mod explanation;
@@ -26,19 +27,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
+use crate::http::Mark;
 use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, SignalState, Trigger};
-use crate::plugin::{FetchError, Needs, Seen};
+use crate::plugin::Needs;
 use crate::store::{Found, GapChange, LastSeen, Marks, NextDue, RunCommit, SeenSubject, Store};
 use crate::watchlist::{Roster, Watch};
 
 use around::{Around, SaidToEnd};
+use ask::{Answer, ask, ask_one, key_of, outcome_of};
 use hosts::{Hosts, Speaker, Turning, silent_host, stances};
 use judge::Judged;
 use repair::{Repairs, Windows};
@@ -165,17 +165,6 @@ pub struct NamedVerdict {
     /// What was settled on before, where this changed more of it than the number: nothing at first sight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Option<SignalState>>,
-}
-
-/// How one request went.
-struct Answer {
-    request: Request,
-    key: u64,
-    result: Result<Option<(Seen, Mark)>, FetchError>,
-    /// Whether its host did not answer, or only with an error of its own.
-    unreachable: bool,
-    /// Until when its host wants to be left alone, where for that reason nothing was sent.
-    rests_until: Option<Timestamp>,
 }
 
 impl Runner {
@@ -545,93 +534,6 @@ impl Report {
     }
 }
 
-/// Sends every request at once (their hosts set the pace) and reads what changed.
-async fn ask(http: &Http, watch: &Arc<Watch>, needs: &Needs, marks: &HashMap<u64, Mark>) -> Vec<Answer> {
-    let mut requests = watch.source.requests(needs);
-    if requests.len() == 1
-        && let Some(request) = requests.pop()
-    {
-        return vec![ask_one(http, watch, request, needs, marks).await];
-    }
-    join_all(requests.into_iter().map(|request| ask_one(http, watch, request, needs, marks))).await
-}
-
-async fn ask_one(
-    http: &Http,
-    watch: &Arc<Watch>,
-    request: Request,
-    needs: &Needs,
-    marks: &HashMap<u64, Mark>,
-) -> Answer {
-    let key = key_of(&request);
-    let begun = Instant::now();
-    let fetched = http.fetch(&request, marks.get(&key)).await;
-    metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
-        .record(begun.elapsed().as_secs_f64());
-    let mut unreachable =
-        matches!(fetched, Err(HttpError::Timeout(_) | HttpError::Connect(_) | HttpError::Broken(_)));
-    let rests_until = match &fetched {
-        Err(HttpError::Resting { until, .. }) => Some(*until),
-        _ => None,
-    };
-    let mut result = match fetched {
-        Ok(Fetched::Unchanged) => Ok(None),
-        Ok(Fetched::New(reply, mark)) => {
-            unreachable = reply.status >= 500;
-            read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
-        }
-        Err(error @ HttpError::Resting { .. }) => {
-            Err(FetchError::Blocked { why: error.to_string(), retry_after: None })
-        }
-        Err(error) => Err(FetchError::Failed(match request.subject.as_str() {
-            "" => error.to_string(),
-            subject => format!("{subject}: {error}"),
-        })),
-    };
-    conceal(watch, &mut result);
-    if let Err(FetchError::Blocked { retry_after: Some(wait), .. }) = &result {
-        http.rest(request.host(), *wait);
-    }
-    Answer { request, key, result, unreachable, rests_until }
-}
-
-/// Keeps what came from the environment, such as a key in an address, out of everything that follows.
-fn conceal(watch: &Watch, result: &mut Result<Option<(Seen, Mark)>, FetchError>) {
-    match result {
-        Ok(Some((seen, _))) => {
-            for observation in &mut seen.observations {
-                observation.url.take_if(|url| watch.reveals(url));
-            }
-        }
-        Ok(None) => {}
-        Err(FetchError::Failed(why) | FetchError::Blocked { why, .. }) => {
-            if watch.reveals(why) {
-                *why = watch.concealed(why);
-            }
-        }
-    }
-}
-
-/// Reads an answer away from the async threads. A wall is known before the source sees it.
-async fn read(
-    watch: &Arc<Watch>,
-    request: &Request,
-    reply: Reply,
-    needs: &Needs,
-) -> Result<Seen, FetchError> {
-    let (watch, request, needs) = (Arc::clone(watch), request.clone(), needs.clone());
-    let reading = tokio::task::spawn_blocking(move || {
-        if let Some(why) = wall_sign(&reply) {
-            return Err(FetchError::Blocked { why, retry_after: reply.retry_after(Timestamp::now()) });
-        }
-        watch.source.read(&request, &reply, &needs)
-    });
-    reading.await.unwrap_or_else(|panic| {
-        warn!(error = %panic, "A source panicked");
-        Err(FetchError::failed("the answer could not be read: the source broke on it"))
-    })
-}
-
 fn seen_subjects(observations: &[Observation], request: u64, now: Timestamp) -> Vec<SeenSubject> {
     let mut newest: HashMap<&str, Timestamp> = HashMap::new();
     for seen in observations {
@@ -652,32 +554,6 @@ fn seen_subjects(observations: &[Observation], request: u64, now: Timestamp) -> 
 
 fn hash_of(reading: &Reading) -> u64 {
     xxh3_64(&serde_json::to_vec(reading).unwrap_or_default())
-}
-
-/// What an answer is known by: what was asked, without the headers, which may be secrets.
-fn key_of(request: &Request) -> u64 {
-    let mut bytes = Vec::with_capacity(256);
-    for part in [request.method.as_bytes(), request.url.as_str().as_bytes(), &request.body] {
-        bytes.extend_from_slice(part);
-        bytes.push(0);
-    }
-    bytes.extend_from_slice(request.subject.as_bytes());
-    xxh3_64(&bytes)
-}
-
-/// One failure fails the run (what else was read still counts); a wall outranks it.
-fn outcome_of(answers: &[Answer], unchanged: bool) -> (Outcome, Option<String>) {
-    let errors = answers.iter().filter_map(|answer| answer.result.as_ref().err());
-    let blocked = errors.clone().find(|error| matches!(error, FetchError::Blocked { .. }));
-    if let Some(error) = blocked {
-        return (Outcome::Blocked, Some(error.to_string()));
-    }
-    let failed: Vec<String> = errors.map(ToString::to_string).collect();
-    match (failed.is_empty(), unchanged) {
-        (false, _) => (Outcome::Failed, Some(failed.join("; "))),
-        (true, true) => (Outcome::Unchanged, None),
-        (true, false) => (Outcome::Ok, None),
-    }
 }
 
 /// When a bar closes next.

@@ -1,0 +1,144 @@
+//! The outside world's part of a run: ask, and read what changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tracing::warn;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
+use crate::model::Outcome;
+use crate::plugin::{FetchError, Needs, Seen};
+use crate::watchlist::Watch;
+
+/// How one request went.
+pub(super) struct Answer {
+    pub(super) request: Request,
+    pub(super) key: u64,
+    pub(super) result: Result<Option<(Seen, Mark)>, FetchError>,
+    /// Whether its host did not answer, or only with an error of its own.
+    pub(super) unreachable: bool,
+    /// Until when its host wants to be left alone, where for that reason nothing was sent.
+    pub(super) rests_until: Option<Timestamp>,
+}
+
+/// Sends every request at once (their hosts set the pace) and reads what changed.
+pub(super) async fn ask(
+    http: &Http,
+    watch: &Arc<Watch>,
+    needs: &Needs,
+    marks: &HashMap<u64, Mark>,
+) -> Vec<Answer> {
+    let mut requests = watch.source.requests(needs);
+    if requests.len() == 1
+        && let Some(request) = requests.pop()
+    {
+        return vec![ask_one(http, watch, request, needs, marks).await];
+    }
+    join_all(requests.into_iter().map(|request| ask_one(http, watch, request, needs, marks))).await
+}
+
+pub(super) async fn ask_one(
+    http: &Http,
+    watch: &Arc<Watch>,
+    request: Request,
+    needs: &Needs,
+    marks: &HashMap<u64, Mark>,
+) -> Answer {
+    let key = key_of(&request);
+    let begun = Instant::now();
+    let fetched = http.fetch(&request, marks.get(&key)).await;
+    metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
+        .record(begun.elapsed().as_secs_f64());
+    let mut unreachable =
+        matches!(fetched, Err(HttpError::Timeout(_) | HttpError::Connect(_) | HttpError::Broken(_)));
+    let rests_until = match &fetched {
+        Err(HttpError::Resting { until, .. }) => Some(*until),
+        _ => None,
+    };
+    let mut result = match fetched {
+        Ok(Fetched::Unchanged) => Ok(None),
+        Ok(Fetched::New(reply, mark)) => {
+            unreachable = reply.status >= 500;
+            read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
+        }
+        Err(error @ HttpError::Resting { .. }) => {
+            Err(FetchError::Blocked { why: error.to_string(), retry_after: None })
+        }
+        Err(error) => Err(FetchError::Failed(match request.subject.as_str() {
+            "" => error.to_string(),
+            subject => format!("{subject}: {error}"),
+        })),
+    };
+    conceal(watch, &mut result);
+    if let Err(FetchError::Blocked { retry_after: Some(wait), .. }) = &result {
+        http.rest(request.host(), *wait);
+    }
+    Answer { request, key, result, unreachable, rests_until }
+}
+
+/// Keeps what came from the environment, such as a key in an address, out of everything that follows.
+fn conceal(watch: &Watch, result: &mut Result<Option<(Seen, Mark)>, FetchError>) {
+    match result {
+        Ok(Some((seen, _))) => {
+            for observation in &mut seen.observations {
+                observation.url.take_if(|url| watch.reveals(url));
+            }
+        }
+        Ok(None) => {}
+        Err(FetchError::Failed(why) | FetchError::Blocked { why, .. }) => {
+            if watch.reveals(why) {
+                *why = watch.concealed(why);
+            }
+        }
+    }
+}
+
+/// Reads an answer away from the async threads. A wall is known before the source sees it.
+async fn read(
+    watch: &Arc<Watch>,
+    request: &Request,
+    reply: Reply,
+    needs: &Needs,
+) -> Result<Seen, FetchError> {
+    let (watch, request, needs) = (Arc::clone(watch), request.clone(), needs.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        if let Some(why) = wall_sign(&reply) {
+            return Err(FetchError::Blocked { why, retry_after: reply.retry_after(Timestamp::now()) });
+        }
+        watch.source.read(&request, &reply, &needs)
+    });
+    reading.await.unwrap_or_else(|panic| {
+        warn!(error = %panic, "A source panicked");
+        Err(FetchError::failed("the answer could not be read: the source broke on it"))
+    })
+}
+
+/// What an answer is known by: what was asked, without the headers, which may be secrets.
+pub(super) fn key_of(request: &Request) -> u64 {
+    let mut bytes = Vec::with_capacity(256);
+    for part in [request.method.as_bytes(), request.url.as_str().as_bytes(), &request.body] {
+        bytes.extend_from_slice(part);
+        bytes.push(0);
+    }
+    bytes.extend_from_slice(request.subject.as_bytes());
+    xxh3_64(&bytes)
+}
+
+/// One failure fails the run (what else was read still counts); a wall outranks it.
+pub(super) fn outcome_of(answers: &[Answer], unchanged: bool) -> (Outcome, Option<String>) {
+    let errors = answers.iter().filter_map(|answer| answer.result.as_ref().err());
+    let blocked = errors.clone().find(|error| matches!(error, FetchError::Blocked { .. }));
+    if let Some(error) = blocked {
+        return (Outcome::Blocked, Some(error.to_string()));
+    }
+    let failed: Vec<String> = errors.map(ToString::to_string).collect();
+    match (failed.is_empty(), unchanged) {
+        (false, _) => (Outcome::Failed, Some(failed.join("; "))),
+        (true, true) => (Outcome::Unchanged, None),
+        (true, false) => (Outcome::Ok, None),
+    }
+}

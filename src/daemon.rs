@@ -333,7 +333,9 @@ impl Daemon {
         match self.swap(watchlist).await {
             Ok(synced) => {
                 let Synced { added, changed, renamed, removed, .. } = synced;
-                info!("Reloaded the configuration: {added} new, {changed} changed, {renamed} renamed, {removed} gone");
+                info!(
+                    "Reloaded the configuration: {added} new, {changed} changed, {renamed} renamed, {removed} gone"
+                );
                 true
             }
             Err(error) => {

@@ -74,7 +74,10 @@ impl Plan {
         }
         for (notifier, waiting) in &unsent {
             let waiting = count(*waiting, "message");
-            writeln!(out, "No notifier `{notifier}` is configured any more; {waiting} for it will not be sent.")?;
+            writeln!(
+                out,
+                "No notifier `{notifier}` is configured any more; {waiting} for it will not be sent."
+            )?;
         }
         if steps.is_empty() {
             let stay = match unchanged {
@@ -92,9 +95,7 @@ impl Plan {
             out,
             "A reload would add {}, change {}, rename {}, remove {}; {unchanged} stay as they are.",
             of(Change::Added),
-            of(Change::Changed)
-                .saturating_add(of(Change::Disabled))
-                .saturating_add(of(Change::Enabled)),
+            of(Change::Changed).saturating_add(of(Change::Disabled)).saturating_add(of(Change::Enabled)),
             of(Change::Renamed),
             of(Change::Removed),
         )?;

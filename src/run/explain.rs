@@ -130,9 +130,9 @@ pub async fn explain(
         deliveries.retain(|one| told.iter().any(|alert| one.alert_ids.contains(&alert.id)));
     }
     for (strategy, about, status, held) in store.undelivered(watch_id, now).await? {
-        let same = judgements.iter_mut().filter(|one| {
-            one.verdict == "unchanged" && one.strategy == strategy && one.subject == about
-        });
+        let same = judgements
+            .iter_mut()
+            .filter(|one| one.verdict == "unchanged" && one.strategy == strategy && one.subject == about);
         let fate = match held {
             Some(until) => format!("; that message is held until {until:.0} by quiet hours"),
             None if status == "dead" => "; that message was given up".into(),

@@ -220,8 +220,20 @@ impl Store {
         .fetch_all(&self.read)
         .await?;
         let mut deliveries = Vec::with_capacity(rows.len());
-        for (id, notifier, title, status, held, carrier, carrier_title, attempts, next, last_error, at, alert_ids) in
-            rows
+        for (
+            id,
+            notifier,
+            title,
+            status,
+            held,
+            carrier,
+            carrier_title,
+            attempts,
+            next,
+            last_error,
+            at,
+            alert_ids,
+        ) in rows
         {
             let tries: Vec<(i64, String, Option<String>)> =
                 sqlx::query_as("select at, outcome, why from attempt where delivery_id = ? order by attempt")

@@ -332,8 +332,10 @@ impl Daemon {
         }
         match self.swap(watchlist).await {
             Ok(synced) => {
-                let Synced { added, changed, removed, .. } = synced;
-                info!("Reloaded the configuration: {added} new, {changed} changed, {removed} gone");
+                let Synced { added, changed, renamed, removed, .. } = synced;
+                info!(
+                    "Reloaded the configuration: {added} new, {changed} changed, {renamed} renamed, {removed} gone"
+                );
                 true
             }
             Err(error) => {

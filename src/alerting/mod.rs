@@ -322,11 +322,11 @@ pub fn reason(known: Option<&SignalState>, decision: &Decision, policy: &Policy)
         Verdict::Quiet(Quiet::Unchanged) => match (decision.next.told, policy.remind_every) {
             (false, _) => "the same as when it was first seen; its beginning was not told".into(),
             (true, None) if last_told.is_none() => "the same as was announced".into(),
-            (true, None) => format!("the same news as was told at {told_at}; no reminders are asked for"),
+            (true, None) => format!("the same news as at {told_at}; no reminders are asked for"),
             (true, Some(every)) => {
                 let next = last_told.and_then(|at| at.checked_add(every.0).ok());
                 let next = next.map(|at| format!("{at:.0}")).unwrap_or_default();
-                format!("the same news as was told at {told_at}; the next reminder is due at {next}")
+                format!("the same news as at {told_at}; the next reminder is due at {next}")
             }
         },
         Verdict::Quiet(Quiet::CoolingDown) => {

@@ -1,16 +1,19 @@
 //! `stakeout outbox`
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::once::count;
 use super::table::table;
 use super::{ConfigFile, Misuse};
 use crate::model::Period;
+use crate::outbox::{HeldUp, held_up};
 use crate::store::{Attempt, Store, StoredDelivery, Which};
 use crate::watchlist::Watchlist;
 
@@ -39,7 +42,7 @@ pub(super) enum OutboxCommand {
     },
     /// Try again now; the daemon, when it runs, does so within seconds
     Retry {
-        /// Its id in `stakeout outbox list`; also one that is held over quiet hours
+        /// Its id in `stakeout outbox list`, or the beginning or end of it; also one that is held over quiet hours
         #[arg(required_unless_present_any = ["dead", "all"])]
         id: Option<String>,
         /// All that were given up
@@ -88,8 +91,8 @@ impl OutboxCommand {
         match self {
             Self::List(list) => list.run(now).await,
             Self::Show { id, json, config } => {
-                let (_, store) = open(config).await?;
-                let shown = show(&store, id, *json, now).await;
+                let (watchlist, store) = open(config).await?;
+                let shown = show(&store, &watchlist, id, *json, now).await;
                 store.close().await;
                 shown
             }
@@ -112,22 +115,23 @@ impl OutboxCommand {
 
 impl List {
     async fn run(&self, now: Timestamp) -> anyhow::Result<ExitCode> {
-        let (_, store) = open(&self.config).await?;
+        let (watchlist, store) = open(&self.config).await?;
         let which = match (self.all, self.dead) {
             (true, _) => Which::All,
             (_, true) => Which::Dead,
             _ => Which::Open,
         };
         let deliveries = store.deliveries(&which, self.limit).await;
+        let terms = Terms::now(&store, &watchlist, now).await;
         store.close().await;
-        let deliveries = deliveries?;
+        let (deliveries, terms) = (deliveries?, terms?);
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&deliveries)?)?;
         } else if deliveries.is_empty() {
             writeln!(out, "Nothing waits, and nothing was given up.")?;
         } else {
-            let rows: Vec<Vec<String>> = deliveries.iter().map(|one| row(one, now)).collect();
+            let rows: Vec<Vec<String>> = deliveries.iter().map(|one| row(one, &terms)).collect();
             write!(out, "{}", table(&["ID", "TO", "KIND", "MADE", "STATUS", "TRIED", "MESSAGE"], &rows))?;
         }
         Ok(ExitCode::SUCCESS)
@@ -140,7 +144,7 @@ async fn open(config: &ConfigFile) -> anyhow::Result<(Watchlist, Store)> {
     Ok((watchlist, store))
 }
 
-fn row(one: &StoredDelivery, now: Timestamp) -> Vec<String> {
+fn row(one: &StoredDelivery, terms: &Terms<'_>) -> Vec<String> {
     let mut message: String = one.title.chars().take(LONGEST_TITLE).collect();
     if message.len() < one.title.len() {
         message.push('…');
@@ -153,23 +157,72 @@ fn row(one: &StoredDelivery, now: Timestamp) -> Vec<String> {
         one.notifier.clone(),
         one.kind.clone(),
         format!("{:.0}", one.created_at),
-        status(one, now),
+        terms.status(one),
         one.attempts.to_string(),
         message,
     ]
 }
 
-/// How it is, in words.
-fn status(one: &StoredDelivery, now: Timestamp) -> String {
-    let left = one.next_attempt_at.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
-    let left = left.filter(|left| left.as_secs() > 0).map(|left| Period(Duration::from_secs(left.as_secs())));
-    match (one.status.as_str(), &one.carried_by, left) {
-        ("pending" | "sending", Some(other), _) => format!("part of {}", short(other)),
-        ("pending", None, Some(left)) if one.held && one.attempts == 0 => format!("held for {left}"),
-        ("pending", None, Some(left)) => format!("again in {left}"),
-        ("pending", None, None) => "waits".into(),
-        ("dead", ..) if one.dropped_at.is_some() => "dropped".into(),
-        (status, ..) => status.to_owned(),
+/// How the notifiers stand, for what a message waits for.
+struct Terms<'a> {
+    watchlist: &'a Watchlist,
+    held_up: HashMap<&'a str, HeldUp>,
+    zone: TimeZone,
+    now: Timestamp,
+}
+
+impl<'a> Terms<'a> {
+    async fn now(store: &Store, watchlist: &'a Watchlist, now: Timestamp) -> anyhow::Result<Self> {
+        let mut terms = HashMap::new();
+        for told in watchlist.notifiers.values() {
+            terms.insert(told.name.as_str(), held_up(store, told, now).await?);
+        }
+        let zone = TimeZone::get(&watchlist.daemon.timezone).unwrap_or(TimeZone::UTC);
+        Ok(Self { watchlist, held_up: terms, zone, now })
+    }
+
+    /// How it is, in words.
+    fn status(&self, one: &StoredDelivery) -> String {
+        match (one.status.as_str(), &one.carried_by) {
+            ("pending" | "sending", Some(other)) => format!("part of {}", short(other)),
+            ("pending", None) => self.waits_for(one).unwrap_or_else(|| "waits".into()),
+            ("dead", _) if one.dropped_at.is_some() => "dropped".into(),
+            (status, _) => status.to_owned(),
+        }
+    }
+
+    /// What a message that could be sent waits for.
+    fn waits_for(&self, one: &StoredDelivery) -> Option<String> {
+        let Some(told) = self.watchlist.notifiers.get(&one.notifier) else {
+            return Some("waits, but its notifier is not configured".into());
+        };
+        if let Some(at) = one.next_attempt_at.filter(|at| *at > self.now) {
+            if one.held && one.attempts == 0 {
+                return Some(format!("held until {}", self.clock(at)));
+            }
+            let left = Duration::try_from(at.duration_since(self.now)).unwrap_or_default();
+            let left = Period(Duration::from_secs(left.as_secs().max(1)));
+            return Some(format!("again in {left}"));
+        }
+        if let Some(older) = &one.behind {
+            return Some(format!("behind the older {}", short(older)));
+        }
+        let held_up = self.held_up.get(one.notifier.as_str()).filter(|_| !one.urgent)?;
+        let is_fresh = one.attempts == 0 && !one.held && matches!(one.kind.as_str(), "news" | "note");
+        if let (Some(at), Some(budget)) = (held_up.budget, told.budget) {
+            return Some(format!("waits for the budget ({budget}) until {}", self.clock(at)));
+        }
+        let at = held_up.bundle.filter(|_| is_fresh)?;
+        let at = at.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string();
+        Some(format!("waits for its bundle until {at}"))
+    }
+
+    /// The time of day here, with the date where that is another.
+    fn clock(&self, at: Timestamp) -> String {
+        // Times in the middle of a minute end with it.
+        let at = at.checked_add(Duration::from_millis(59_999)).unwrap_or(at).to_zoned(self.zone.clone());
+        let is_today = at.date() == self.now.to_zoned(self.zone.clone()).date();
+        at.strftime(if is_today { "%H:%M" } else { "%Y-%m-%d %H:%M" }).to_string()
     }
 }
 
@@ -177,7 +230,7 @@ fn short(id: &str) -> String {
     id.chars().skip(id.chars().count().saturating_sub(SHOWN_OF_ID)).collect()
 }
 
-/// The one delivery whose id is, or ends in, this.
+/// The one delivery whose id, whole or as it is shown, begins or ends so.
 async fn find(store: &Store, id: &str) -> anyhow::Result<StoredDelivery> {
     let wrong = |why: String| anyhow::Error::from(Misuse(why));
     if id.chars().count() < SHORTEST_ID {
@@ -187,14 +240,21 @@ async fn find(store: &Store, id: &str) -> anyhow::Result<StoredDelivery> {
     match (found.pop(), found.pop()) {
         (Some(one), None) => Ok(one),
         (None, _) => Err(wrong(format!("there is no message `{id}`; see `stakeout outbox list --all`"))),
-        (Some(_), Some(_)) => Err(wrong(format!("several ids end in `{id}`; write more of it"))),
+        (Some(_), Some(_)) => Err(wrong(format!("several ids begin or end with `{id}`; write more of it"))),
     }
 }
 
-async fn show(store: &Store, id: &str, as_json: bool, now: Timestamp) -> anyhow::Result<ExitCode> {
+async fn show(
+    store: &Store,
+    watchlist: &Watchlist,
+    id: &str,
+    as_json: bool,
+    now: Timestamp,
+) -> anyhow::Result<ExitCode> {
     let one = find(store, id).await?;
     let attempts = store.attempts(&one.id).await?;
     let tells = store.carried_titles(&one.id).await?;
+    let status = Terms::now(store, watchlist, now).await?.status(&one);
     let mut out = std::io::stdout().lock();
     if as_json {
         let mut shown = json!(one);
@@ -210,7 +270,7 @@ async fn show(store: &Store, id: &str, as_json: bool, now: Timestamp) -> anyhow:
         writeln!(out, "  {line}")?;
     }
     let urgent = if one.urgent { ", urgent" } else { "" };
-    writeln!(out, "\n{} {} to `{}`{urgent}: {}", one.kind, one.id, one.notifier, status(&one, now))?;
+    writeln!(out, "\n{} {} to `{}`{urgent}: {status}", one.kind, one.id, one.notifier)?;
     writeln!(out, "made at {:.0}{}", one.created_at, told_at(&one))?;
     if let Some(other) = &one.carried_by {
         writeln!(out, "told by {other}")?;
@@ -256,8 +316,26 @@ async fn retry(
         return Err(Misuse(why).into());
     }
     store.retry_deliveries(ids(&known), now).await?;
+    let terms = Terms::now(store, watchlist, now).await?;
+    let retried: HashSet<&str> = known.iter().map(|one| one.id.as_str()).collect();
+    let open = store.deliveries(&Which::Open, usize::MAX).await?;
+    let mut held_up: BTreeMap<String, usize> = BTreeMap::new();
+    for one in open.iter().filter(|one| one.status == "pending" && retried.contains(one.id.as_str())) {
+        let Some(what) = terms.waits_for(one) else { continue };
+        let number = held_up.entry(what).or_default();
+        *number = number.saturating_add(1);
+    }
+    let free = known.len().saturating_sub(held_up.values().sum());
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}: to be tried again now.", count(known.len(), "message"))?;
+    if known.is_empty() && unknown.is_empty() {
+        writeln!(out, "There was no message to try again.")?;
+    }
+    if free > 0 {
+        writeln!(out, "{}: to be tried again now.", count(free, "message"))?;
+    }
+    for (what, number) in held_up {
+        writeln!(out, "{}: {what}.", count(number, "message"))?;
+    }
     if !unknown.is_empty() {
         writeln!(
             out,
@@ -273,6 +351,10 @@ async fn give_up(store: &Store, id: Option<&str>, now: Timestamp) -> anyhow::Res
         Some(id) => vec![changeable(find(store, id).await?, "drop")?],
         None => on_their_own(store, &Which::Dead).await?,
     };
+    if wanted.is_empty() {
+        writeln!(std::io::stdout(), "There was no message to drop.")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     store.drop_deliveries(ids(&wanted), now).await?;
     writeln!(
         std::io::stdout(),

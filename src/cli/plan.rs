@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::ConfigFile;
+use super::once::count;
 use super::table::table;
 use crate::run::meaning;
 use crate::store::{Store, StoredWatch};
@@ -51,13 +52,14 @@ enum Change {
 impl Plan {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
         let watchlist = self.config.load()?;
-        let stored = match Store::open_existing(&watchlist.daemon.data_dir).await? {
+        let notifiers = watchlist.notifiers.keys().cloned().collect();
+        let (stored, unsent) = match Store::open_existing(&watchlist.daemon.data_dir).await? {
             Some(store) => {
-                let stored = store.stored_watches().await?;
+                let found = (store.stored_watches().await?, store.deliveries_without(notifiers).await?);
                 store.close().await;
-                stored
+                found
             }
-            None => Vec::new(),
+            None => Default::default(),
         };
         let steps = steps(&watchlist, &stored);
         let unchanged = watchlist
@@ -66,26 +68,36 @@ impl Plan {
             .saturating_sub(steps.iter().filter(|s| s.change != Change::Removed).count());
         let mut out = std::io::stdout().lock();
         if self.json {
-            let plan = serde_json::json!({"steps": steps, "unchanged": unchanged});
+            let plan = serde_json::json!({"steps": steps, "unchanged": unchanged, "unsent": unsent});
             writeln!(out, "{}", serde_json::to_string_pretty(&plan)?)?;
             return Ok(ExitCode::SUCCESS);
         }
+        for (notifier, waiting) in &unsent {
+            let waiting = count(*waiting, "message");
+            writeln!(
+                out,
+                "No notifier `{notifier}` is configured any more; {waiting} for it will not be sent."
+            )?;
+        }
         if steps.is_empty() {
-            writeln!(out, "Nothing would change: {unchanged} watches stay as they are.")?;
+            let stay = match unchanged {
+                1 => "1 watch stays as it is".to_owned(),
+                several => format!("{several} watches stay as they are"),
+            };
+            let nothing = if unsent.is_empty() { "Nothing would change" } else { "No watch would change" };
+            writeln!(out, "{nothing}: {stay}.")?;
             return Ok(ExitCode::SUCCESS);
         }
         let rows: Vec<Vec<String>> = steps.iter().map(Step::row).collect();
         writeln!(out, "{}", table(&["", "WATCH", "WHAT"], &rows))?;
-        let count = |change| steps.iter().filter(|step| step.change == change).count();
+        let of = |change| steps.iter().filter(|step| step.change == change).count();
         writeln!(
             out,
             "A reload would add {}, change {}, rename {}, remove {}; {unchanged} stay as they are.",
-            count(Change::Added),
-            count(Change::Changed)
-                .saturating_add(count(Change::Disabled))
-                .saturating_add(count(Change::Enabled)),
-            count(Change::Renamed),
-            count(Change::Removed),
+            of(Change::Added),
+            of(Change::Changed).saturating_add(of(Change::Disabled)).saturating_add(of(Change::Enabled)),
+            of(Change::Renamed),
+            of(Change::Removed),
         )?;
         Ok(ExitCode::SUCCESS)
     }

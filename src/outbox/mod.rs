@@ -23,6 +23,8 @@ use crate::pulse::{Beat, Pulse, Remedy};
 use crate::store::{Carried, Claim, Claimed, DeliveryKind, Settlement, Store, WriteError};
 use crate::watchlist::{Roster, Told};
 
+pub use plan::HeldUp;
+
 use plan::Terms;
 use standing::{Came, Who};
 use words::Clock;
@@ -218,6 +220,16 @@ pub async fn drain(
     };
     // One that never ends, as on a full disk, is left to its lease.
     timeout(patience.saturating_add(LONGEST_SENDING), all).await.unwrap_or(Ok(()))
+}
+
+/// Until when the terms of a notifier keep what waits for it.
+///
+/// # Errors
+/// Any of SQLite's own.
+pub async fn held_up(store: &Store, told: &Told, now: Timestamp) -> anyhow::Result<HeldUp> {
+    let terms = Terms { bundle: told.bundle.0, budget: told.budget };
+    let queue = store.queue(&told.name, now, terms.budget.map(|budget| budget.window)).await?;
+    Ok(plan::held_up(&queue, terms, now))
 }
 
 /// What came of looking for something to send.

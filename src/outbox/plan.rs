@@ -81,6 +81,25 @@ pub(super) fn choose(queue: &Queue, terms: Terms, now: Timestamp) -> Choice {
     next.map_or(Choice::Wait(wait), |(_, choice)| choice)
 }
 
+/// Until when a notifier's terms keep its messages, as things stand; what is urgent does not wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldUp {
+    /// Its budget is used up.
+    pub budget: Option<Timestamp>,
+    /// Its bundle is not closed.
+    pub bundle: Option<Timestamp>,
+}
+
+pub(super) fn held_up(queue: &Queue, terms: Terms, now: Timestamp) -> HeldUp {
+    let room = terms.budget.map(|budget| Room::of(queue, budget, now));
+    let budget = room.and_then(|room| earliest(room.for_one, Some(room.for_digest)));
+    let (ready, _) = ready(queue, now);
+    let fresh = ready.iter().filter(|one| one.head && one.is_fresh() && !one.row.held && !one.urgent);
+    let opened_at = fresh.map(|one| one.row.created_at).min().filter(|at| *at <= now);
+    let bundle = opened_at.and_then(|at| at.checked_add(terms.bundle).ok());
+    HeldUp { budget: budget.filter(|at| *at > now), bundle: bundle.filter(|at| *at > now) }
+}
+
 /// A delivery that may go out now, as far as its own time and its topic are concerned.
 struct Ready<'q> {
     row: &'q Waiting,

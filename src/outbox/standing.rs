@@ -48,13 +48,14 @@ impl Who {
         format!("notifier {}", self.name)
     }
 
-    /// How it stands now, where that has changed. `heard` are those that were told that it is in trouble.
+    /// How it stands now, where that has changed. `heard` are those that were told that it is in trouble;
+    /// so many messages are `lost` to it as things stand.
     pub(super) fn stands(
         &self,
         came: &Came,
         known: Option<&SignalState>,
         heard: &[String],
-        died: u64,
+        lost: u64,
         now: Timestamp,
     ) -> Option<Standing> {
         let in_trouble = known.filter(|known| known.firing || known.waits);
@@ -62,15 +63,15 @@ impl Who {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "nobody loses so many messages")]
-        let lost = in_trouble.and_then(|known| known.value).unwrap_or(0.0) + died as f64;
+        let value = lost as f64;
         let signal = match came {
             Came::Taken => Signal::level(self.subject(), "well", false),
             Came::Dead { why, .. } => Signal::level(self.subject(), "refusing", true).summary(why),
         };
-        let signal = signal.severity(Severity::Warning).value(lost);
+        let signal = signal.severity(Severity::Warning).value(value);
         let policy = Policy { on_first: OnFirst::Notify, cooldown: COOLDOWN, ..Policy::default() };
         let mut decision = decide(known, &signal, &policy, Circumstances::default(), now);
-        decision.next.value = Some(lost);
+        decision.next.value = Some(value);
         let Some(reason) = decision.verdict.news() else {
             return Some(Standing { state: decision.next, alert: None, notes: Vec::new() });
         };
@@ -81,13 +82,15 @@ impl Who {
                 format!("`{name}` ({kind}) does not take messages: {why}"),
                 format!("Not delivered: {title}\nSee `stakeout outbox list`."),
             ),
-            Came::Taken => (
-                format!(
-                    "`{name}` ({kind}) takes messages again after {lasted}; {lost} {} not delivered",
-                    if lost > 1.0 { "were" } else { "was" }
-                ),
-                "`stakeout outbox retry --dead` tries again.".to_owned(),
-            ),
+            Came::Taken => {
+                let again = format!("`{name}` ({kind}) takes messages again after {lasted}");
+                let try_again = "`stakeout outbox retry --dead` tries again.".to_owned();
+                match lost {
+                    0 => (again, String::new()),
+                    1 => (format!("{again}; 1 was not delivered"), try_again),
+                    several => (format!("{again}; {several} were not delivered"), try_again),
+                }
+            }
         };
         let alert = Alert {
             id: Uuid::now_v7().to_string(),
@@ -149,13 +152,16 @@ mod tests {
 
     /// Each step: minute, what came, and the title of what is told.
     fn play(steps: &[(i64, Came, Option<&str>)]) -> Option<SignalState> {
-        let mut known = None;
+        let (mut known, mut lost) = (None, 0);
         for (minute, came, expected) in steps {
             let now = at("2026-11-21T10:00:00Z") + jiff::SignedDuration::from_mins(*minute);
-            let died = u64::from(matches!(came, Came::Dead { .. }));
-            let standing = who().stands(came, known.as_ref(), &[], died, now);
+            lost += u64::from(matches!(came, Came::Dead { .. }));
+            let standing = who().stands(came, known.as_ref(), &[], lost, now);
             let told = standing.as_ref().and_then(|standing| standing.notes.first());
             assert_eq!(told.map(|note| note.title.as_str()), *expected, "minute {minute}");
+            if matches!(came, Came::Taken) {
+                lost = 0;
+            }
             known = standing.map(|standing| standing.state).or(known);
         }
         known
@@ -193,6 +199,16 @@ mod tests {
             (17, dead(), first),
         ]);
         assert_eq!(state.and_then(|state| state.value), Some(2.0), "those of this time");
+    }
+
+    #[test]
+    fn what_got_through_in_the_end_was_not_lost() {
+        let now = at("2026-11-21T10:00:00Z");
+        let begun = who().stands(&dead(), None, &[], 1, now).unwrap();
+        let later = now + jiff::SignedDuration::from_secs(50);
+        let ended = who().stands(&Came::Taken, Some(&begun.state), &[], 0, later).unwrap();
+        assert_eq!(ended.notes[0].title, "`trading` (discord) takes messages again after 50 s");
+        assert_eq!(ended.notes[0].body, "");
     }
 
     #[test]

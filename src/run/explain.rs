@@ -125,7 +125,23 @@ pub async fn explain(
         .filter(|alert| alert.strategy == RUN || wanted(&alert.signal.subject))
         .map(ToldAlert::of)
         .collect();
-    let deliveries = store.deliveries_of_run(run.id).await?;
+    let mut deliveries = store.deliveries_of_run(run.id).await?;
+    if subject.is_some() {
+        deliveries.retain(|one| told.iter().any(|alert| one.alert_ids.contains(&alert.id)));
+    }
+    for (strategy, about, status, held) in store.undelivered(watch_id, now).await? {
+        let same = judgements
+            .iter_mut()
+            .filter(|one| one.verdict == "unchanged" && one.strategy == strategy && one.subject == about);
+        let fate = match held {
+            Some(until) => format!("; that message is held until {until:.0} by quiet hours"),
+            None if status == "dead" => "; that message was given up".into(),
+            None => "; that message waits to be sent".into(),
+        };
+        for one in same.filter(|one| !one.why.contains("; that message ")) {
+            one.why.push_str(&fate);
+        }
+    }
     let RunRow { due_at, trigger, outcome, error, .. } = run;
     Ok(Some(Explanation {
         watch: watch.name.clone(),

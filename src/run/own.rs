@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
 
 use super::Slot;
 use super::judge::Judged;
@@ -108,8 +110,7 @@ pub(super) async fn judge_age(
     };
     let Some(stale_at) = in_time_of(watch, newest, limit) else { return Ok(None) };
     let firing = slot.now >= stale_at;
-    let summary =
-        format!("nothing newer than {}", newest.to_zoned(watch.zone.clone()).strftime("%Y-%m-%d %H:%M"));
+    let summary = format!("nothing newer than {}", moment(watch, newest));
     let signal = Signal::level(STALE, if firing { "stale" } else { "fresh" }, firing)
         .severity(Severity::Warning)
         .summary(summary.clone());
@@ -191,6 +192,15 @@ fn in_time_of(watch: &Watch, newest: Timestamp, limit: Duration) -> Option<Times
     }
 }
 
+/// The time of the newest data. A date without a time is kept as its midnight, and is one everywhere.
+fn moment(watch: &Watch, newest: Timestamp) -> String {
+    let day = newest.to_zoned(TimeZone::UTC);
+    if matches!(watch.source.yields(), ReadingKind::Value) && day.time() == Time::midnight() {
+        return day.strftime("%Y-%m-%d").to_string();
+    }
+    newest.to_zoned(watch.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
 /// How old data are, in words.
 fn age(watch: &Watch, newest: Timestamp, now: Timestamp) -> String {
     match market_hours(watch).filter(|hours| !hours.always_open()) {
@@ -226,8 +236,6 @@ pub(super) fn lasted(since: Timestamp, now: Timestamp) -> Period {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-
-    use jiff::tz::TimeZone;
 
     use super::*;
     use crate::model::Interval;

@@ -53,6 +53,8 @@ pub struct DeliveryRow {
     pub last_error: Option<String>,
     /// When it was taken.
     pub delivered_at: Option<Timestamp>,
+    /// The alerts it carries.
+    pub alert_ids: Vec<String>,
     /// Each attempt, with what came of it and why.
     pub tries: Vec<(Timestamp, String, Option<String>)>,
 }
@@ -70,6 +72,7 @@ type DeliveryTuple = (
     i64,
     Option<String>,
     Option<i64>,
+    String,
 );
 
 impl Store {
@@ -209,7 +212,7 @@ impl Store {
     pub async fn deliveries_of_run(&self, run_id: i64) -> Result<Vec<DeliveryRow>, sqlx::Error> {
         let rows: Vec<DeliveryTuple> = sqlx::query_as(
             "select d.id, d.notifier, d.title, d.status, d.held, d.carried_by, carrier.title, d.attempts,
-                    d.next_attempt_at, d.last_error, d.delivered_at
+                    d.next_attempt_at, d.last_error, d.delivered_at, d.alert_ids
              from delivery d left join delivery carrier on carrier.id = d.carried_by
              where d.run_id = ? order by d.seq",
         )
@@ -217,8 +220,20 @@ impl Store {
         .fetch_all(&self.read)
         .await?;
         let mut deliveries = Vec::with_capacity(rows.len());
-        for (id, notifier, title, status, held, carrier, carrier_title, attempts, next, last_error, at) in
-            rows
+        for (
+            id,
+            notifier,
+            title,
+            status,
+            held,
+            carrier,
+            carrier_title,
+            attempts,
+            next,
+            last_error,
+            at,
+            alert_ids,
+        ) in rows
         {
             let tries: Vec<(i64, String, Option<String>)> =
                 sqlx::query_as("select at, outcome, why from attempt where delivery_id = ? order by attempt")
@@ -236,10 +251,43 @@ impl Store {
                 next_attempt_at: time(next),
                 last_error,
                 delivered_at: at.map(time),
+                alert_ids: super::from_json(&alert_ids)?,
                 tries: tries.into_iter().map(|(at, outcome, why)| (time(at), outcome, why)).collect(),
             });
         }
         Ok(deliveries)
+    }
+
+    /// What a watch decided to tell last, until a moment, about each strategy's subjects, where that is not
+    /// delivered: strategy, subject, status, and until when it is held over quiet hours.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn undelivered(
+        &self,
+        watch_id: i64,
+        until: Timestamp,
+    ) -> Result<Vec<(String, String, String, Option<Timestamp>)>, sqlx::Error> {
+        let rows: Vec<(String, String, String, Option<i64>)> = sqlx::query_as(
+            "select alert.strategy, alert.subject, delivery.status,
+                    case when delivery.held = 1 and delivery.attempts = 0 and delivery.carried_by is null
+                         then nullif(delivery.next_attempt_at, 0) end
+             from delivery, json_each(delivery.alert_ids) told join alert on alert.id = told.value
+             where delivery.status <> 'delivered' and delivery.kind in ('news', 'note')
+               and alert.watch_id = ?1 and alert.created_at <= ?2
+               and not exists (select 1 from alert newer
+                               where newer.watch_id = ?1 and newer.strategy = alert.strategy
+                                 and newer.subject = alert.subject and newer.created_at > alert.created_at
+                                 and newer.created_at <= ?2)",
+        )
+        .bind(watch_id)
+        .bind(super::millis(until))
+        .fetch_all(&self.read)
+        .await?;
+        let row = |(strategy, subject, status, held): (_, _, _, Option<i64>)| {
+            (strategy, subject, status, held.map(time))
+        };
+        Ok(rows.into_iter().map(row).collect())
     }
 
     /// What was last told about something until a moment, whichever watch it came from.

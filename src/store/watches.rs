@@ -37,6 +37,8 @@ pub struct Synced {
     pub added: usize,
     /// Their table is another.
     pub changed: usize,
+    /// They have another name, whatever else of them is another.
+    pub renamed: usize,
     /// No longer in the file.
     pub removed: usize,
     /// Watches of which something that was settled on no longer holds.
@@ -339,9 +341,10 @@ async fn synchronise(
     specs: &[WatchSpec],
     now: i64,
 ) -> Result<Synced, sqlx::Error> {
+    let mut renamed: HashSet<&str> = HashSet::new();
     for spec in specs {
         if let Some(was) = &spec.was {
-            sqlx::query(
+            let done = sqlx::query(
                 "update watch set name = ?1 where name = ?2
                  and not exists (select 1 from watch where name = ?1)",
             )
@@ -349,6 +352,9 @@ async fn synchronise(
             .bind(was)
             .execute(&mut *connection)
             .await?;
+            if done.rows_affected() > 0 {
+                renamed.insert(&spec.name);
+            }
         }
     }
     let stored: Vec<Stored> = sqlx::query_as(
@@ -359,7 +365,7 @@ async fn synchronise(
     .fetch_all(&mut *connection)
     .await?;
     let known: HashMap<&str, &Stored> = stored.iter().map(|row| (row.1.as_str(), row)).collect();
-    let mut synced = Synced::default();
+    let mut synced = Synced { renamed: renamed.len(), ..Synced::default() };
     let mut rows: Vec<Value> = Vec::new();
     let mut due_at: HashMap<&str, i64> = HashMap::new();
     let mut reread: Vec<i64> = Vec::new();
@@ -384,7 +390,9 @@ async fn synchronise(
                     }
                     continue;
                 }
-                synced.changed += 1;
+                if !renamed.contains(spec.name.as_str()) {
+                    synced.changed += 1;
+                }
                 if *stored_hash != hash {
                     reread.push(*id);
                 }

@@ -52,7 +52,7 @@ fn verdict(explained: &Value) -> (&str, &str) {
 
 #[tokio::test]
 async fn each_verdict_has_its_reason() {
-    let told_at = "the same news as was told at 2026-11-20T10:00:00Z";
+    let told_at = "the same news as at 2026-11-20T10:00:00Z";
     for (keys, numbers, expected, why) in [
         ("", vec![11.0], "first", "it began".to_owned()),
         ("remind_every = \"2m\"", vec![11.0, 11.0, 11.0], "reminder", "it is still so, and the reminder is due".into()),
@@ -154,7 +154,7 @@ async fn the_same_bytes_are_not_judged_anew_and_that_is_said() {
     let explained = explain(&harness.stage, &["number"]).await;
     assert_eq!(explained["outcome"], "unchanged");
     assert_eq!(explained["same_as"], START);
-    let why = "the same news as was told at 2026-11-20T10:00:00Z; no reminders are asked for";
+    let why = "the same news as at 2026-11-20T10:00:00Z; no reminders are asked for";
     assert_eq!(verdict(&explained), ("unchanged", why));
     assert_eq!(explained["judgements"][0]["stored"], false);
     let text = printed(&harness.stage, &["number"]).await;
@@ -353,7 +353,7 @@ cron = "* * * * *"
         harness.tick_at("rooms", minutes_after(START, minute)).await;
     }
     for (room, expected, why) in [
-        ("r7", "unchanged", "the same news as was told at 2026-11-20T10:00:00Z; no reminders are asked for"),
+        ("r7", "unchanged", "the same news as at 2026-11-20T10:00:00Z; no reminders are asked for"),
         ("r8", "not_firing", ""),
     ] {
         let explained = explain(&harness.stage, &["rooms", "--subject", room]).await;

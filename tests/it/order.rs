@@ -257,6 +257,11 @@ async fn a_person_sees_tries_again_and_gives_up_while_the_daemon_runs() {
     let (_, shown) = run(&["show", ids[0]]).await;
     assert!(shown.contains("dead       HTTP 410") && shown.contains("delivered"), "{shown}");
 
+    for part in [&ids[0][24..30], &ids[0][30..], &ids[0][..36]] {
+        assert_eq!(run(&["show", part]).await.1, shown, "{part}");
+    }
+    let none = (0, "There was no message to try again.\n".into());
+
     let (code, said) = run(&["drop", "--dead"]).await;
     assert_eq!(
         (code, said.as_str()),
@@ -264,6 +269,7 @@ async fn a_person_sees_tries_again_and_gives_up_while_the_daemon_runs() {
     );
     assert_eq!(run(&["list"]).await, (0, "Nothing waits, and nothing was given up.\n".into()));
     assert!(run(&["list", "--all"]).await.1.contains("dropped"));
+    assert_eq!(run(&["retry", "--dead"]).await, none);
     for (arguments, why) in [
         (&["retry", "no-such-id"][..], "there is no message `no-such-id`"),
         (&["retry", "x"], "too short"),

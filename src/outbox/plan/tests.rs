@@ -423,3 +423,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_used_up_budget_and_an_open_bundle_say_until_when() {
+    let ten = crate::testing::at("2026-11-21T10:00:00Z");
+    let hour = Duration::from_secs(3_600);
+    let budget = Some(Budget { messages: 4, window: hour });
+    let terms = Terms { budget, bundle: Duration::ZERO };
+    let mut queue = Queue { sent: vec![(ten, DeliveryKind::News); 4], ..Queue::default() };
+    let now = ten + Duration::from_secs(60);
+    assert_eq!(held_up(&queue, terms, now).budget, Some(ten + hour + Duration::from_millis(1)));
+    queue.sent.pop();
+    assert_eq!(held_up(&queue, terms, now), HeldUp::default(), "a digest may go");
+}

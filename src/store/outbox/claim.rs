@@ -188,6 +188,21 @@ impl Store {
             .await
     }
 
+    /// What waits for a notifier, for whoever only looks.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn queue(
+        &self,
+        notifier: &str,
+        now: Timestamp,
+        window: Option<Duration>,
+    ) -> Result<Queue, sqlx::Error> {
+        let mut connection = self.read.acquire().await?;
+        let [few, _] = LOOKED_AT;
+        queue(&mut connection, notifier, now, window, few).await
+    }
+
     /// Whether anything waits for a notifier; asked often, and of the readers.
     async fn has_waiting(&self, notifier: &str) -> Result<bool, sqlx::Error> {
         sqlx::query_scalar(

@@ -25,6 +25,8 @@ pub struct StoredDelivery {
     pub held: bool,
     /// The delivery that tells it.
     pub carried_by: Option<String>,
+    /// The oldest one of its topic, while that is not delivered and this one waits: none overtakes another.
+    pub behind: Option<String>,
     /// How often it was tried.
     pub attempts: i64,
     /// When it was made.
@@ -59,7 +61,7 @@ pub struct Attempt {
 /// Which deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// This one.
+    /// Whose id, or the last part of it, begins or ends so.
     One(String),
     /// Those that are dead and nobody gave up.
     Dead,
@@ -81,6 +83,7 @@ struct Row {
     urgent: bool,
     held: bool,
     carried_by: Option<String>,
+    behind: Option<String>,
     attempts: i64,
     created_at: i64,
     next_attempt_at: i64,
@@ -103,6 +106,7 @@ impl From<Row> for StoredDelivery {
             urgent: row.urgent,
             held: row.held,
             carried_by: row.carried_by,
+            behind: row.behind,
             attempts: row.attempts,
             created_at: time(row.created_at),
             next_attempt_at: waits_for_a_time.then(|| time(row.next_attempt_at)),
@@ -135,13 +139,23 @@ impl Store {
     /// Any of SQLite's own.
     pub async fn deliveries(&self, which: &Which, limit: usize) -> Result<Vec<StoredDelivery>, sqlx::Error> {
         let mut query = QueryBuilder::new(
-            "select id, notifier, kind, topic, status, urgent, held, carried_by, attempts, created_at,
-                    next_attempt_at, delivered_at, dropped_at, last_error, title, body
+            "with first as materialized (
+                 select notifier, topic, min(seq) as seq from delivery
+                 where status in ('pending', 'sending') and topic <> '' group by notifier, topic)
+             select id, notifier, kind, topic, status, urgent, held, carried_by,
+                    case when status = 'pending' and carried_by is null then
+                        (select older.id from first join delivery older on older.seq = first.seq
+                         where first.notifier = delivery.notifier and first.topic = delivery.topic
+                           and first.seq < delivery.seq) end as behind,
+                    attempts, created_at, next_attempt_at, delivered_at, dropped_at, last_error, title, body
              from delivery where ",
         );
         query.push(which.condition());
         if let Which::One(id) = which {
-            query.push(" and substr(id, -length(").push_bind(id.clone()).push(")) = ").push_bind(id.clone());
+            let letters = i64::try_from(id.len()).unwrap_or(i64::MAX);
+            query.push(" and ").push_bind(id.to_lowercase()).push(" in (substr(id, 1, ").push_bind(letters);
+            query.push("), substr(id, -").push_bind(letters).push("), substr(id, -12, min(12, ");
+            query.push_bind(letters).push(")))");
         }
         query.push(" order by seq desc limit ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
         let rows: Vec<Row> = query.build_query_as().fetch_all(&self.read).await?;

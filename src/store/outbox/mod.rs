@@ -6,6 +6,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -240,6 +241,25 @@ impl Store {
         )
         .fetch_one(&self.read)
         .await
+    }
+
+    /// How many messages wait for each notifier that is not among these.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn deliveries_without(
+        &self,
+        notifiers: Vec<String>,
+    ) -> Result<BTreeMap<String, usize>, sqlx::Error> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "select notifier, count(*) from delivery
+             where status in ('pending', 'sending') and kind not in ('brief', 'bundle', 'digest')
+               and notifier not in (select value from json_each(?)) group by notifier",
+        )
+        .bind(super::json(&notifiers)?)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(rows.into_iter().map(|(name, count)| (name, usize::try_from(count).unwrap_or(0))).collect())
     }
 
     /// Deliveries for notifiers that are no longer configured: nobody will ever send them. Only those made

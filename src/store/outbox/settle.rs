@@ -57,8 +57,8 @@ impl Store {
     /// Writes down what came of an attempt. What was buried meanwhile stays dead, unless it got through.
     ///
     /// `stands` hears what the daemon settled on before about `subject` (the notifier, under the strategy
-    /// `strategy`), who was told that it is in trouble, and how many messages have just died; it answers how the
-    /// notifier stands now. Answers how many notes were written.
+    /// `strategy`), who was told that it is in trouble, and how many messages it has cost since one was last
+    /// delivered and are still dead; it answers how the notifier stands now. Answers how many notes were written.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -88,7 +88,8 @@ impl Store {
                         }
                         _ => Vec::new(),
                     };
-                    let Some(standing) = stands(known, heard, died) else { return Ok(0) };
+                    let lost = lost(connection, &id).await?;
+                    let Some(standing) = stands(known, heard, lost) else { return Ok(0) };
                     stand(connection, strategy, &subject, standing, now).await
                 })
             })
@@ -168,6 +169,26 @@ async fn write_down(
         (Settlement::Dead { .. }, rows) => rows.saturating_sub(u64::from(rows > 1)),
         _ => 0,
     })
+}
+
+/// How many messages of the notifier of a delivery have died since another one was delivered, and have neither
+/// been tried again since nor been given up by a person.
+async fn lost(connection: &mut SqliteConnection, id: &str) -> Result<u64, sqlx::Error> {
+    let lost: i64 = sqlx::query_scalar(
+        "with ours as (select notifier from delivery where id = ?1),
+              last as (select coalesce(max(delivered_at), 0) as at from delivery
+                       where notifier = (select notifier from ours) and carried_by is null
+                         and delivered_at > 0 and id <> ?1)
+         select count(*) from delivery
+         where kind not in ('brief', 'bundle', 'digest') and status = 'dead' and dropped_at is null
+           and notifier = (select notifier from ours)
+           and coalesce(carried_by, id) in (select delivery_id from attempt
+                                            where at >= (select at from last) and outcome = 'dead')",
+    )
+    .bind(id)
+    .fetch_one(connection)
+    .await?;
+    Ok(u64::try_from(lost).unwrap_or(0))
 }
 
 async fn known(

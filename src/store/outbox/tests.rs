@@ -364,3 +364,19 @@ async fn only_what_was_made_before_is_buried() {
     assert_eq!(stage.store.bury_deliveries_without(vec!["x".into()], minutes(1)).await.unwrap(), 1);
     assert_eq!(stage.statuses().await, owned(&[("a", "dead"), ("b", "pending")]));
 }
+
+#[tokio::test]
+async fn a_message_that_got_through_at_another_try_is_not_lost() {
+    let stage = Stage::new().await;
+    stage.tell(vec![delivery("a", "t"), delivery("b", "u"), delivery("c", "v"), delivery("d", "w")]).await;
+    for (seq, id, lost) in [(1, "a", 1), (2, "b", 2)] {
+        stage.claim(move |_| Choice::Send(seq)).await;
+        assert_eq!(stage.settle(id, dead()).await, lost);
+    }
+    stage.store.retry_deliveries(vec!["a".into()], minutes(1)).await.unwrap();
+    stage.claim(|_| Choice::Send(1)).await;
+    assert_eq!(stage.settle("a", Settlement::Delivered).await, 1, "`b` is dead, and `a` is told");
+    stage.store.drop_deliveries(vec!["b".into()], minutes(1)).await.unwrap();
+    stage.claim(|_| Choice::Send(3)).await;
+    assert_eq!(stage.settle("c", dead()).await, 1, "what was given up by hand is settled");
+}

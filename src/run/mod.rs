@@ -12,6 +12,7 @@ mod own;
 mod past;
 mod repair;
 mod replay;
+mod series;
 mod serve;
 mod slots;
 

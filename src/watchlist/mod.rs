@@ -2,6 +2,7 @@
 //! told. After it nothing is optional that must be there.
 
 mod build;
+mod checks;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,109 @@
+//! What is wrong with the configuration as a whole, beyond a single key of a single table.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::Watch;
+use super::build::Builder;
+use crate::config::{Entry, WatchKeys};
+use crate::model::or_known;
+
+impl Builder<'_, '_> {
+    pub(super) fn check_web(&mut self) {
+        if let Some(web) = &self.config.web
+            && !web.listen.ip().is_loopback()
+            && web.token.as_ref().is_none_or(|token| token.is_empty())
+        {
+            let message = format!(
+                "`{}` can be reached from outside: a `token` is required, for example \
+                 token = \"${{STAKEOUT_WEB_TOKEN}}\"",
+                web.listen
+            );
+            self.mistakes.add(0, None, "[web]: listen", &message);
+        }
+    }
+
+    /// Values that can never work.
+    pub(super) fn check_numbers(&mut self) {
+        let (daemon, alerting, fetch) = (&self.config.daemon, &self.config.alerting, &self.config.fetch);
+        let mut wrong: Vec<(&str, String)> = Vec::new();
+        if fetch.timeout.0.is_zero() {
+            wrong.push(("[fetch]: timeout", "no answer comes in no time; write \"20s\"".into()));
+        }
+        for (key, count) in [
+            ("after", alerting.after),
+            ("resolve_after", alerting.resolve_after),
+            ("fail_after", alerting.fail_after),
+        ] {
+            if count == 0 {
+                wrong.push(("[alerting]", format!("{key}: 0 readings are none; the least is 1")));
+            }
+        }
+        if let Some(url) = &daemon.heartbeat_url
+            && !url.is_empty()
+            && !url::Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        {
+            wrong.push(("[daemon]: heartbeat_url", "is no http or https address".into()));
+        }
+        for (place, message) in wrong {
+            self.mistakes.add(0, None, place, &message);
+        }
+    }
+
+    /// Watches that depend on each other would keep each other quiet for ever.
+    pub(super) fn check_circles(&mut self, watches: &[Arc<Watch>]) {
+        let needs: HashMap<&str, &[String]> =
+            watches.iter().map(|watch| (watch.name.as_str(), &*watch.depends_on)).collect();
+        for entry in &self.config.watches {
+            let mut seen: BTreeSet<&str> = BTreeSet::new();
+            let direct = needs.get(entry.name.as_str()).copied().unwrap_or_default();
+            let mut next: Vec<&str> =
+                direct.iter().map(String::as_str).filter(|name| *name != entry.name).collect();
+            while let Some(name) = next.pop() {
+                if name == entry.name {
+                    let place = format!("watch `{}`: depends_on", entry.name);
+                    self.mistakes.at(&entry.place, &place, "it depends on itself, by way of others");
+                    break;
+                }
+                if seen.insert(name) {
+                    next.extend(needs.get(name).copied().unwrap_or_default().iter().map(String::as_str));
+                }
+            }
+        }
+    }
+
+    pub(super) fn check_dependencies(&mut self, entry: &Entry<'_>, keys: &WatchKeys) {
+        let watches = &self.config.watches;
+        for name in &keys.depends_on {
+            let message = if *name == entry.name {
+                "a watch cannot depend on itself".to_owned()
+            } else if watches.iter().any(|watch| watch.name == *name) {
+                continue;
+            } else {
+                format!(
+                    "no watch named `{name}`{}",
+                    or_known(name, watches.iter().map(|watch| watch.name.as_str()))
+                )
+            };
+            let at = entry.table.get_ref().get("depends_on").map_or(entry.place.span.clone(), Spanned::span);
+            self.mistakes.add(
+                entry.place.file,
+                Some(at),
+                &format!("watch `{}`: depends_on", entry.name),
+                &message,
+            );
+        }
+    }
+
+    pub(super) fn check_former_names(&mut self) {
+        for entry in &self.config.watches {
+            let was = entry.table.get_ref().get("was").and_then(|was| was.get_ref().as_str());
+            if let Some(was) = was.filter(|was| self.config.watches.iter().any(|other| other.name == **was)) {
+                let message = format!("there is still a watch named `{was}`");
+                self.mistakes.at(&entry.place, &format!("watch `{}`: was", entry.name), &message);
+            }
+        }
+    }
+}

@@ -33,6 +33,21 @@ pub struct SeenBar {
 
 type ObservationRow = (String, i64, i64, i64, Option<String>, String, Option<i64>, Option<i64>, bool);
 type BarRow = (String, i64, f64, f64, f64, f64, f64, Option<i64>, bool);
+/// Observations of some subjects of a watch, each with whether the next one was first seen by the same run;
+/// what follows narrows them down.
+macro_rules! seen {
+    () => {
+        "select o.subject, o.observed_at, o.last_seen_at, o.times_seen, o.url, o.reading,
+                    o.first_seen_at, o.gone_at,
+                    coalesce((select n.first_seen_at from observation n
+                     where n.watch_id = o.watch_id and n.subject = o.subject
+                       and n.observed_at > o.observed_at order by n.observed_at limit 1)
+                    = o.first_seen_at, 0)
+             from json_each(?1) wanted join observation o
+               on o.watch_id = ?2 and o.subject = wanted.value"
+    };
+}
+
 impl Store {
     /// What was observed of each subject until a moment: the last `count`, and all since `since` with the
     /// one before that; oldest first for each. With `as_seen` only what had been seen by then.
@@ -48,15 +63,9 @@ impl Store {
         since: Timestamp,
         as_seen: bool,
     ) -> Result<Vec<SeenRow>, sqlx::Error> {
-        let rows: Vec<ObservationRow> = sqlx::query_as(
-            "select o.subject, o.observed_at, o.last_seen_at, o.times_seen, o.url, o.reading,
-                    o.first_seen_at, o.gone_at,
-                    coalesce((select n.first_seen_at from observation n
-                     where n.watch_id = o.watch_id and n.subject = o.subject
-                       and n.observed_at > o.observed_at order by n.observed_at limit 1)
-                    = o.first_seen_at, 0)
-             from json_each(?1) wanted join observation o
-               on o.watch_id = ?2 and o.subject = wanted.value
+        let rows: Vec<ObservationRow> = sqlx::query_as(concat!(
+            seen!(),
+            "
               and o.observed_at >= min(
                   coalesce((select observed_at from observation
                             where watch_id = ?2 and subject = wanted.value and observed_at <= ?3
@@ -65,8 +74,8 @@ impl Store {
                   coalesce((select max(observed_at) from observation
                             where watch_id = ?2 and subject = wanted.value and observed_at <= ?5), -9e18))
              where case when ?6 then coalesce(o.first_seen_at, o.observed_at) else o.observed_at end <= ?3
-             order by o.subject, o.observed_at",
-        )
+             order by o.subject, o.observed_at"
+        ))
         .bind(super::json(&subjects)?)
         .bind(watch_id)
         .bind(millis(until))
@@ -91,18 +100,12 @@ impl Store {
         until: Timestamp,
         most: usize,
     ) -> Result<Vec<SeenRow>, sqlx::Error> {
-        let rows: Vec<ObservationRow> = sqlx::query_as(
-            "select o.subject, o.observed_at, o.last_seen_at, o.times_seen, o.url, o.reading,
-                    o.first_seen_at, o.gone_at,
-                    coalesce((select n.first_seen_at from observation n
-                     where n.watch_id = o.watch_id and n.subject = o.subject
-                       and n.observed_at > o.observed_at order by n.observed_at limit 1)
-                    = o.first_seen_at, 0)
-             from json_each(?1) wanted join observation o
-               on o.watch_id = ?2 and o.subject = wanted.value
+        let rows: Vec<ObservationRow> = sqlx::query_as(concat!(
+            seen!(),
+            "
               and o.observed_at > ?3 and o.observed_at <= ?4
-             order by o.subject, o.observed_at limit ?5",
-        )
+             order by o.subject, o.observed_at limit ?5"
+        ))
         .bind(super::json(&subjects)?)
         .bind(watch_id)
         .bind(millis(after))

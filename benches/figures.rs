@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
-use stakeout::http::{Fetched, HostRules, Http, Mark, Request, Settings};
+use stakeout::http::{Asker, Fetched, HostRules, Http, Mark, Request, Settings};
 use stakeout::plugin::{self, Kind, Needs, Source, Strategy, View};
 use stakeout::{sources, strategies};
 use tempfile::TempDir;
@@ -267,13 +267,13 @@ async fn listing(bench: &Bench) -> Result<()> {
     let restock = strategy("kind = \"restock\"")?;
     let needs = Needs { now: Timestamp::now(), bars: 0 };
     let request = source.requests(&needs).into_iter().next().context("the listing asks for nothing")?;
-    let (reply, mark) = new_answer(bench.http.fetch(&request, None).await?)?;
+    let (reply, mark) = new_answer(bench.fetch(&request, None).await?)?;
     ensure!(!judge(&*source, &*restock, &request, &reply, &needs)?.is_empty(), "no item was read");
 
     let times = 1_500;
     let cpu = cpu_seconds(std::process::id())?;
     for _ in 0..times {
-        let fetched = bench.http.fetch(&request, Some(&mark)).await?;
+        let fetched = bench.fetch(&request, Some(&mark)).await?;
         ensure!(matches!(fetched, Fetched::Unchanged), "the listing changed by itself");
     }
     let cpu = cpu_seconds(std::process::id())? - cpu;
@@ -287,7 +287,7 @@ async fn listing(bench: &Bench) -> Result<()> {
     let other = Mark::default();
     let cpu = cpu_seconds(std::process::id())?;
     for _ in 0..times {
-        let (reply, _) = new_answer(bench.http.fetch(&request, Some(&other)).await?)?;
+        let (reply, _) = new_answer(bench.fetch(&request, Some(&other)).await?)?;
         std::hint::black_box(judge(&*source, &*restock, &request, &reply, &needs)?);
     }
     let cpu = cpu_seconds(std::process::id())? - cpu;
@@ -308,7 +308,7 @@ async fn candles(bench: &Bench) -> Result<()> {
     let rsi = strategy("kind = \"rsi\"\nperiod = 14\nbuy_below = 20\nsell_above = 80")?;
     let needs = Needs { now: Timestamp::now(), bars: rsi.lookback().bars };
     let request = source.requests(&needs).into_iter().next().context("the chart asks for nothing")?;
-    let (reply, _) = new_answer(bench.http.fetch(&request, None).await?)?;
+    let (reply, _) = new_answer(bench.fetch(&request, None).await?)?;
     ensure!(!judge(&*source, &*rsi, &request, &reply, &needs)?.is_empty(), "no RSI was computed");
 
     let times = 5_000;
@@ -381,7 +381,7 @@ impl Bench {
         let http = Http::new(Settings {
             allow_private_networks: true,
             max_body: 64 << 20,
-            per_host: HostRules { max_concurrent: 8, min_interval: Duration::ZERO },
+            per_host: HostRules { max_concurrent: 8, min_interval: Duration::ZERO, ..HostRules::default() },
             ..Settings::default()
         })
         .map_err(|why| anyhow!(why))?;
@@ -403,6 +403,12 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         bail!("the origin {} does not answer", program.display())
+    }
+
+    /// Asks for it, as a watch does.
+    async fn fetch(&self, request: &Request, known: Option<&Mark>) -> Result<Fetched> {
+        let asker = Asker { watch_id: 0, now: Timestamp::now() };
+        Ok(self.http.fetch(request, known, asker).await.result?)
     }
 
     fn url(&self, path: &str) -> Result<Url> {

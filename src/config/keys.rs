@@ -162,6 +162,12 @@ pub struct Fetch {
     pub max_body: Size,
     /// Whether private addresses may be fetched.
     pub allow_private_networks: bool,
+    /// Private networks that may be fetched all the same, such as `192.168.1.0/24`.
+    pub allow_networks: Vec<ipnet::IpNet>,
+    /// A file of certificates, in PEM, that are trusted beside those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// How long a host is left alone that refused or did not answer.
+    pub backoff: BackoffKeys,
     /// The pace of a host that has none of its own.
     pub per_host: Pace,
     /// The pace of single hosts.
@@ -177,6 +183,9 @@ impl Default for Fetch {
             user_agent: None,
             max_body: Size(8 << 20),
             allow_private_networks: false,
+            allow_networks: Vec::new(),
+            ca_file: None,
+            backoff: BackoffKeys::default(),
             per_host: Pace::default(),
             host: HashMap::new(),
             proxy: Proxy(None),
@@ -192,6 +201,49 @@ pub struct Pace {
     pub max_concurrent: Option<usize>,
     /// The least time between the starts of two requests.
     pub min_interval: Option<Period>,
+    /// Up to so much is added to `min_interval`, by chance.
+    pub jitter: Option<Period>,
+    /// How many requests may start at once after a pause.
+    pub burst: Option<u32>,
+}
+
+/// How long a host is left alone that refused or did not answer: twice as long each time, from `first` to
+/// `longest`, and half as long after each good answer.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BackoffKeys {
+    /// The first wait; zero for none but those that the host asks for.
+    pub first: Period,
+    /// The longest wait.
+    pub longest: Period,
+}
+
+impl Default for BackoffKeys {
+    fn default() -> Self {
+        Self { first: Period::from_secs(10), longest: Period::from_secs(3_600) }
+    }
+}
+
+/// Of a source's table, what a source of any kind understands: how it is asked.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestKeys {
+    /// Headers beside those of the source, or in their place.
+    pub headers: BTreeMap<String, Secret>,
+    /// Cookies.
+    pub cookies: BTreeMap<String, Secret>,
+    /// Instead of `GET`, where the address is the owner's own.
+    pub method: Option<String>,
+    /// What is sent with it.
+    pub body: Option<Secret>,
+    /// What it calls itself.
+    pub user_agent: Option<String>,
+    /// An HTTP or SOCKS proxy; empty for none.
+    pub proxy: Option<Proxy>,
+    /// For a whole answer.
+    pub timeout: Option<Period>,
+    /// Whether a redirect may lead from `https` to `http`.
+    pub allow_downgrade: bool,
 }
 
 /// An optional address, empty for none.

@@ -18,8 +18,8 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
 pub use keys::{
-    Alerting, BackupKeys, Budget, Daemon, Fetch, LogFormat, NotifyKeys, Pace, Reminder, Retention, Retry,
-    Stale, WatchKeys, Web,
+    Alerting, BackoffKeys, BackupKeys, Budget, Daemon, Fetch, LogFormat, NotifyKeys, Pace, Proxy, Reminder,
+    RequestKeys, Retention, Retry, Stale, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::HttpError;
+use super::{Asker, Fetched, HttpError, Settings, Standing};
 
 /// Longest rest that a host can ask for; beyond it we try once a day.
 const LONGEST_REST: Duration = Duration::from_secs(24 * 3_600);
@@ -19,13 +19,17 @@ const LONGEST_REST: Duration = Duration::from_secs(24 * 3_600);
 pub struct HostRules {
     /// How many requests may be under way at once.
     pub max_concurrent: usize,
-    /// The least time between the starts of two requests.
+    /// The time between the starts of two requests: the least where `burst` is 1, else on average.
     pub min_interval: Duration,
+    /// Up to so much is added to `min_interval`, by chance.
+    pub jitter: Duration,
+    /// How many requests may start at once after a pause; they are paid back by the pace.
+    pub burst: u32,
 }
 
 impl Default for HostRules {
     fn default() -> Self {
-        Self { max_concurrent: 2, min_interval: Duration::from_secs(1) }
+        Self { max_concurrent: 2, min_interval: Duration::from_secs(1), jitter: Duration::ZERO, burst: 1 }
     }
 }
 
@@ -33,26 +37,82 @@ pub(super) struct Gates {
     default: HostRules,
     rules: HashMap<String, HostRules>,
     gates: Mutex<HashMap<String, Arc<Gate>>>,
+    permits: Arc<Semaphore>,
 }
 
 impl Gates {
-    pub(super) fn new(default: HostRules, rules: HashMap<String, HostRules>) -> Self {
-        Self { default, rules, gates: Mutex::default() }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            default: settings.per_host,
+            rules: settings.hosts.clone(),
+            gates: Mutex::default(),
+            permits: Arc::new(Semaphore::new(settings.max_concurrent.max(1))),
+        }
     }
 
-    pub(super) fn of(&self, host: &str) -> Arc<Gate> {
+    fn of(&self, host: &str) -> Arc<Gate> {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gates.get(host) {
             return Arc::clone(gate);
         }
-        let gate = Arc::new(Gate::new(*self.rules.get(host).unwrap_or(&self.default)));
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let rules = self.rules.get(host).or_else(|| self.rules.get(name));
+        let gate = Arc::new(Gate::new(*rules.unwrap_or(&self.default)));
         gates.insert(host.to_owned(), Arc::clone(&gate));
         gate
     }
+
+    /// Waits until this host may be asked, and takes the turn.
+    pub(super) async fn turn(&self, host: &str, _asker: Asker) -> Result<Turn, HttpError> {
+        let begun = Instant::now();
+        let gate = self.of(host);
+        let own = Arc::clone(&gate.permits).acquire_owned().await.ok();
+        gate.pace(host).await?;
+        let all = Arc::clone(&self.permits).acquire_owned().await.ok();
+        Ok(Turn { gate, waited: begun.elapsed(), _permits: (own, all) })
+    }
+
+    pub(super) fn refused(&self, host: &str, _asker: Asker, wait: Option<Duration>, _why: &str) {
+        if let Some(wait) = wait {
+            self.of(host).rest(Timestamp::now(), wait);
+        }
+    }
+
+    pub(super) fn restore(&self, _standings: Vec<Standing>) {}
+
+    pub(super) fn standings(&self) -> Vec<Standing> {
+        Vec::new()
+    }
+
+    pub(super) fn take_changed(&self, _host: &str) -> Option<Standing> {
+        None
+    }
 }
 
-pub(super) struct Gate {
-    permits: Semaphore,
+/// The right to ask a host now; dropping it ends the turn.
+pub(super) struct Turn {
+    gate: Arc<Gate>,
+    /// How long it was waited for.
+    pub(super) waited: Duration,
+    _permits: (Option<OwnedSemaphorePermit>, Option<OwnedSemaphorePermit>),
+}
+
+impl Turn {
+    /// Takes note of how the host answered, and finds out whether that is a wall.
+    pub(super) fn judge(self, answered: Result<Fetched, HttpError>) -> Result<Fetched, HttpError> {
+        let fetched = answered?;
+        if let Fetched::New(reply, _) = &fetched
+            && matches!(reply.status, 403 | 418 | 429 | 503)
+            && let Some(wait) = reply.retry_after(Timestamp::now())
+        {
+            self.gate.rest(Timestamp::now(), wait);
+        }
+        Ok(fetched)
+    }
+}
+
+struct Gate {
+    permits: Arc<Semaphore>,
     min_interval: Duration,
     next: Mutex<Next>,
 }
@@ -67,23 +127,23 @@ struct Next {
 impl Gate {
     fn new(rules: HostRules) -> Self {
         Self {
-            permits: Semaphore::new(rules.max_concurrent.max(1)),
+            permits: Arc::new(Semaphore::new(rules.max_concurrent.max(1))),
             min_interval: rules.min_interval,
             next: Mutex::default(),
         }
     }
 
-    /// Waits until this host may be asked again; the permit ends the turn.
-    pub(super) async fn turn(&self, host: &str) -> Result<Option<SemaphorePermit<'_>>, HttpError> {
-        let permit = self.permits.acquire().await.ok();
+    /// Waits until this host may be asked again.
+    async fn pace(&self, host: &str) -> Result<(), HttpError> {
         let start = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((_, until)) = next.rest_until.filter(|(until, _)| *until > Instant::now()) {
-                return Err(HttpError::Resting { host: host.to_owned(), until });
+                let why = "it asked for it".to_owned();
+                return Err(HttpError::Resting { host: host.to_owned(), until, why, refused: true });
             }
             next.rest_until = None;
             if self.min_interval.is_zero() {
-                return Ok(permit);
+                return Ok(());
             }
             let now = Instant::now();
             let start = next.start.map_or(now, |start| start.max(now));
@@ -91,48 +151,15 @@ impl Gate {
             start
         };
         tokio::time::sleep_until(start).await;
-        Ok(permit)
+        Ok(())
     }
 
     /// Leaves the host alone for so long.
-    pub(super) fn rest(&self, now: Timestamp, wait: Duration) {
+    fn rest(&self, now: Timestamp, wait: Duration) {
         let wait = wait.min(LONGEST_REST);
         let Ok(until) = now.checked_add(wait) else { return };
         let until = (Instant::now() + wait, until);
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         next.rest_until = next.rest_until.max(Some(until));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn two_requests_to_one_host_start_its_interval_apart() {
-        let gates = Gates::new(
-            HostRules { max_concurrent: 1, min_interval: Duration::from_secs(10) },
-            HashMap::from([(
-                "quick.example".to_owned(),
-                HostRules { max_concurrent: 9, min_interval: Duration::ZERO },
-            )]),
-        );
-        let begun = Instant::now();
-        for _ in 0..3 {
-            drop(gates.of("slow.example").turn("slow.example").await.expect("a turn"));
-            drop(gates.of("quick.example").turn("quick.example").await.expect("a turn"));
-        }
-        assert_eq!(begun.elapsed().as_secs(), 20);
-    }
-
-    #[tokio::test]
-    async fn a_host_that_asked_for_rest_is_not_asked() {
-        let gate = Gate::new(HostRules::default());
-        let now = Timestamp::now();
-        gate.rest(now, Duration::from_secs(60));
-        gate.rest(now, Duration::from_secs(5)); // a shorter wish does not shorten a longer one
-        let Err(HttpError::Resting { host, until }) = gate.turn("h.example").await else { panic!("asked") };
-        assert_eq!(host, "h.example");
-        assert_eq!(until.duration_since(now).as_secs(), 60);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::http::{Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
+use crate::http::{Asked, Asker, Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
 use crate::model::Outcome;
 use crate::plugin::{FetchError, Needs, Seen};
 use crate::watchlist::Watch;
@@ -23,12 +23,15 @@ pub(super) struct Answer {
     pub(super) unreachable: bool,
     /// Until when its host wants to be left alone, where for that reason nothing was sent.
     pub(super) rests_until: Option<Timestamp>,
+    /// How long it waited for its host's turn.
+    pub(super) waited: Duration,
 }
 
 /// Sends every request at once (their hosts set the pace) and reads what changed.
 pub(super) async fn ask(
     http: &Http,
     watch: &Arc<Watch>,
+    watch_id: i64,
     needs: &Needs,
     marks: &HashMap<u64, Mark>,
 ) -> Vec<Answer> {
@@ -36,21 +39,24 @@ pub(super) async fn ask(
     if requests.len() == 1
         && let Some(request) = requests.pop()
     {
-        return vec![ask_one(http, watch, request, needs, marks).await];
+        return vec![ask_one(http, watch, watch_id, request, needs, marks).await];
     }
-    join_all(requests.into_iter().map(|request| ask_one(http, watch, request, needs, marks))).await
+    join_all(requests.into_iter().map(|request| ask_one(http, watch, watch_id, request, needs, marks))).await
 }
 
 pub(super) async fn ask_one(
     http: &Http,
     watch: &Arc<Watch>,
+    watch_id: i64,
     request: Request,
     needs: &Needs,
     marks: &HashMap<u64, Mark>,
 ) -> Answer {
+    let request = watch.manner.apply(request);
     let key = key_of(&request);
     let begun = Instant::now();
-    let fetched = http.fetch(&request, marks.get(&key)).await;
+    let asker = Asker { watch_id, now: needs.now };
+    let Asked { result: fetched, waited } = http.fetch(&request, marks.get(&key), asker).await;
     metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
         .record(begun.elapsed().as_secs_f64());
     let mut unreachable =
@@ -65,7 +71,7 @@ pub(super) async fn ask_one(
             unreachable = reply.status >= 500;
             read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
         }
-        Err(error @ HttpError::Resting { .. }) => {
+        Err(error @ (HttpError::Resting { refused: true, .. } | HttpError::Walled(_))) => {
             Err(FetchError::Blocked { why: error.to_string(), retry_after: None })
         }
         Err(error) => Err(FetchError::Failed(match request.subject.as_str() {
@@ -74,10 +80,10 @@ pub(super) async fn ask_one(
         })),
     };
     conceal(watch, &mut result);
-    if let Err(FetchError::Blocked { retry_after: Some(wait), .. }) = &result {
-        http.rest(request.host(), *wait);
+    if let Err(FetchError::Blocked { retry_after: wait @ Some(_), why }) = &result {
+        http.refused(request.authority(), asker, *wait, why);
     }
-    Answer { request, key, result, unreachable, rests_until }
+    Answer { request, key, result, unreachable, rests_until, waited }
 }
 
 /// Keeps what came from the environment, such as a key in an address, out of everything that follows.

@@ -331,7 +331,7 @@ impl Runner {
         let again = memory.reread_at.is_some_and(|reread_at| slot.now >= reread_at);
         let nothing = HashMap::new();
         let marks = if again { &nothing } else { &*memory.marks };
-        let answers = ask(&roster.http, watch, &needs, marks).await;
+        let answers = ask(&roster.http, watch, slot.watch_id, &needs, marks).await;
         let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
         // A strategy that cannot judge is a failure too, but not one that the past can mend.
         let in_vain = answers.iter().any(|answer| answer.result.is_err());

@@ -326,7 +326,7 @@ impl Asked {
     ) -> Option<Vec<Observation>> {
         let needs = Needs { now: slot.now, bars: watch.bars() };
         let Answer { result, rests_until, .. } =
-            ask_one(&roster.http, watch, request, &needs, &HashMap::new()).await;
+            ask_one(&roster.http, watch, slot.watch_id, request, &needs, &HashMap::new()).await;
         if rests_until.is_some() {
             self.rests_until = rests_until;
             return None;

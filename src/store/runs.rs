@@ -144,7 +144,8 @@ impl Store {
         let mut marks = Marks::new();
         for (watch, request, etag, last_modified, hash) in rows {
             let Ok(hash) = <[u8; 16]>::try_from(hash) else { continue };
-            let mark = Mark { etag, last_modified, body_hash: u128::from_be_bytes(hash) };
+            let body_hash = u128::from_be_bytes(hash);
+            let mark = Mark { etag, last_modified, body_hash, final_answer: None };
             marks.entry(watch).or_default().insert(request.cast_unsigned(), mark);
         }
         Ok(marks)

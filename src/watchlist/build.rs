@@ -100,11 +100,11 @@ impl Builder<'_, '_> {
         let rules = |pace: &config::Pace, usual: HostRules| HostRules {
             max_concurrent: pace.max_concurrent.unwrap_or(usual.max_concurrent),
             min_interval: pace.min_interval.map_or(usual.min_interval, |interval| interval.0),
+            jitter: pace.jitter.map_or(usual.jitter, |jitter| jitter.0),
+            burst: pace.burst.unwrap_or(usual.burst).max(1),
         };
         let per_host = rules(&fetch.per_host, usual);
-        // Newegg bans addresses that ask more often, for a day.
-        let newegg = HostRules { max_concurrent: 1, min_interval: Period::from_secs(10).0 };
-        let mut hosts = HashMap::from([("www.newegg.com".to_owned(), newegg)]);
+        let mut hosts = http::known_paces();
         for (host, pace) in &fetch.host {
             let usual = hosts.get(host).copied().unwrap_or(per_host);
             hosts.insert(host.clone(), rules(pace, usual));
@@ -114,6 +114,9 @@ impl Builder<'_, '_> {
             user_agent: fetch.user_agent.clone().unwrap_or_else(|| http::default_user_agent().into()),
             max_body: fetch.max_body.0,
             allow_private_networks: fetch.allow_private_networks,
+            allow_networks: fetch.allow_networks.clone(),
+            ca_file: fetch.ca_file.clone(),
+            backoff: http::Backoff { first: fetch.backoff.first.0, longest: fetch.backoff.longest.0 },
             proxy: fetch.proxy.0.clone(),
             max_concurrent: self.config.daemon.max_concurrent_runs,
             per_host,
@@ -278,6 +281,7 @@ impl Builder<'_, '_> {
             zone: zone?,
             source_kind,
             source,
+            manner: http::Manner::default(),
             judges,
             failing: Policy { resolve_after: 1, cooldown: Period::ZERO, ..failing },
             stale_after: keys.stale_after.unwrap_or(alerting.stale_after),

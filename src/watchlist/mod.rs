@@ -144,6 +144,8 @@ pub struct Watch {
     pub source_kind: &'static str,
     /// Where it looks.
     pub source: Box<dyn Source>,
+    /// How it is asked.
+    pub manner: crate::http::Manner,
     /// How it judges.
     pub judges: Vec<Judge>,
     /// For what the daemon says about its runs.

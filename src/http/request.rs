@@ -1,0 +1,150 @@
+//! What is asked, and how a watch wants it asked.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+/// What to ask.
+#[derive(Clone)]
+pub struct Request {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// Where.
+    pub url: Url,
+    /// Extra headers; of two with one name the later counts. Their values may be secrets and are never logged.
+    pub headers: Vec<(String, String)>,
+    /// The body, empty for none.
+    pub body: Vec<u8>,
+    /// Which subject the answer is about, for the source that asked; empty when it is about many.
+    pub subject: String,
+    /// By which way it goes.
+    pub route: Arc<Route>,
+}
+
+/// By which way a request goes, where that is not the one of all others.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// An HTTP or SOCKS proxy in the place of the global one; `Some(None)` for none at all.
+    pub proxy: Option<Option<Url>>,
+    /// From the first byte out to the last byte in, in the place of the global one.
+    pub timeout: Option<Duration>,
+    /// Whether a redirect may lead from `https` to `http`.
+    pub allow_downgrade: bool,
+}
+
+impl Request {
+    /// A plain `GET`.
+    #[must_use]
+    pub fn get(url: Url) -> Self {
+        Self {
+            method: "GET".into(),
+            url,
+            headers: Vec::new(),
+            body: Vec::new(),
+            subject: String::new(),
+            route: Arc::default(),
+        }
+    }
+
+    /// A `POST` of JSON.
+    #[must_use]
+    pub fn post_json(url: Url, body: Vec<u8>) -> Self {
+        Self { method: "POST".into(), body, ..Self::get(url) }.header("content-type", "application/json")
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// About this subject.
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
+    }
+
+    /// The host asked with its port, where that is not the usual one.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        authority(&self.url)
+    }
+
+    /// The host asked, empty where the URL has none.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+}
+
+/// The host of a URL with its port, where that is not the usual one.
+pub(super) fn authority(url: &Url) -> &str {
+    &url[url::Position::BeforeHost..url::Position::AfterPort]
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("url", &super::redacted(&self.url))
+            .field("headers", &names)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("proxy", &self.proxy.as_ref().map(|proxy| proxy.as_ref().and_then(Url::host_str)))
+            .field("timeout", &self.timeout)
+            .field("allow_downgrade", &self.allow_downgrade)
+            .finish()
+    }
+}
+
+/// How a watch wants everything asked that its source asks.
+#[derive(Clone, Default)]
+pub struct Manner {
+    /// In the place of the source's method.
+    pub method: Option<String>,
+    /// In the place of the source's body.
+    pub body: Option<String>,
+    /// Beside the source's headers, or in their place: `user-agent` and `cookie` among them.
+    pub headers: Vec<(String, String)>,
+    /// By which way.
+    pub route: Arc<Route>,
+}
+
+impl Manner {
+    /// The request, asked in this manner.
+    #[must_use]
+    pub fn apply(&self, mut request: Request) -> Request {
+        request.route = Arc::clone(&self.route);
+        if let Some(method) = &self.method {
+            request.method.clone_from(method);
+        }
+        if let Some(body) = &self.body {
+            request.body = body.clone().into_bytes();
+        }
+        request.headers.extend(self.headers.iter().cloned());
+        request
+    }
+}
+
+impl fmt::Debug for Manner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Manner")
+            .field("method", &self.method)
+            .field("headers", &names)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
+}

@@ -9,6 +9,7 @@ mod error;
 mod exchange;
 mod gate;
 mod guard;
+mod line;
 mod paces;
 mod reply;
 mod request;

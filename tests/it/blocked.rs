@@ -1,6 +1,5 @@
 //! A host that keeps programs out is told once, whichever watches ask it, and is never taken for news.
 
-
 use stakeout::model::Outcome;
 
 use crate::harness::{Harness, Page, minutes_after, number};

@@ -109,6 +109,9 @@ impl Turn {
         }
         Ok(fetched)
     }
+
+    /// The host answered well, though not with an answer: with a redirect.
+    pub(super) fn well(self) {}
 }
 
 struct Gate {

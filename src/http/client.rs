@@ -113,8 +113,11 @@ impl Plan {
                 .map_err(|error| format!("`proxy` cannot be used: {}", reasons(&error)))?;
             builder = builder.proxy(proxy);
         }
-        let client = builder.build().map_err(|error| format!("cannot set up HTTPS: {}", reasons(&error)))?;
-        Ok(Way { client, ahead: proxy.is_some().then_some(resolver) })
+        let client = builder.build().map_err(|error| {
+            let with = if self.certificates.is_empty() { "" } else { " with the certificates of `ca_file`" };
+            format!("cannot set up HTTPS{with}: {}", reasons(&error))
+        })?;
+        Ok(Way { client, ahead: proxy.filter(|_| !resolver.guard.is_open).map(|_| resolver) })
     }
 }
 

@@ -107,6 +107,6 @@ const PLAIN: &[(&str, &str)] = &[
         "UnknownIssuer",
         "its certificate comes from nobody trusted here (`ca_file` in `[fetch]` trusts others)",
     ),
-    ("invalid peer certificate: Expired", "its certificate has expired"),
-    ("invalid peer certificate: NotValidForName", "its certificate is for another name"),
+    ("certificate expired", "its certificate has expired"),
+    ("certificate not valid for name", "its certificate is for another name"),
 ];

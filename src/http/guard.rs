@@ -22,7 +22,8 @@ pub(super) struct Refusal(pub(super) String);
 /// What may be asked.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
-    is_open: bool,
+    /// Whether everything may be asked.
+    pub(super) is_open: bool,
     allowed: Vec<IpNet>,
 }
 

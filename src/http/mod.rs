@@ -214,15 +214,15 @@ impl Http {
         &self,
         request: &Request,
         known: Option<&Mark>,
-        asker: Asker,
+        mut asker: Asker,
         waited: &mut Duration,
     ) -> Result<Fetched, HttpError> {
         let inner = &*self.inner;
         let way = inner.ways.of(&request.route)?;
         let timeout = request.route.timeout.unwrap_or(inner.settings.timeout);
-        let mut left = timeout;
-        let mut hop = Hop::first(request);
+        let (mut hop, mut left) = (Hop::first(request), timeout);
         loop {
+            let started = Instant::now();
             inner.guard.check(hop.url()).map_err(|refusal| refused(&hop, &refusal.0))?;
             // One turn at a time: two hosts that redirect to each other cannot wait for each other.
             let turn = inner.gates.turn(authority(hop.url()), asker).await?;
@@ -248,8 +248,14 @@ impl Http {
                     return turn.judge(Ok(Fetched::New(reply, Mark::default())));
                 }
             }
-            turn.well();
+            // A host is judged by the last of its answers.
+            if target.as_ref().is_ok_and(|target| authority(target) == authority(hop.url())) {
+                drop(turn);
+            } else {
+                turn.well();
+            }
             hop = hop.follow(status, target?)?;
+            asker.now = asker.now.checked_add(started.elapsed()).unwrap_or(asker.now);
         }
     }
 

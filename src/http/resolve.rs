@@ -9,11 +9,14 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::guard::{Guard, Refusal};
 
+/// Tells the addresses of a name.
+type Tell = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
+
 /// Who knows the addresses of a name.
 #[derive(Clone)]
 pub(super) enum Lookup {
     System,
-    Given(Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>),
+    Given(Arc<Tell>),
 }
 
 impl Lookup {

@@ -94,7 +94,7 @@ pub(super) fn reasons(error: &reqwest::Error) -> String {
 
 const PLAIN: &[(&str, &str)] = &[
     ("message head is too large", HEADERS),
-    ("header list size over limit", HEADERS),
+    ("unspecific protocol error", "it breaks the rules of HTTP/2, or its headers are too large"),
     ("connection closed before message completed", "it ended in the middle"),
     ("end of file before message length reached", "it ended in the middle"),
     ("unexpected EOF during chunk", "it ended in the middle"),

@@ -84,8 +84,9 @@ impl<'a> Hop<'a> {
         };
         let is_get = self.is_get || turns_get;
         let is_own = self.is_own && same_origin(&self.url, &target);
-        if !is_own && !is_get && !matches!(self.method(), "GET" | "HEAD") {
-            return Err(refused(&format!("another host, which is not sent a {}", self.method())));
+        let what = if self.request.body.is_empty() { self.method() } else { "body" };
+        if !is_own && !is_get && !matches!(what, "GET" | "HEAD") {
+            return Err(refused(&format!("another host, which is not sent the {what} meant for the first")));
         }
         if is_own {
             let _ = target.set_username(self.request.url.username());
@@ -188,8 +189,13 @@ mod tests {
         }
         for status in [307, 308] {
             let error = next(Hop::first(&request), status, "https://b.example/").err();
-            assert_eq!(error.as_deref(), Some("redirected to another host, which is not sent a POST"));
+            let said = "redirected to another host, which is not sent the body meant for the first";
+            assert_eq!(error.as_deref(), Some(said));
         }
+        let get = Request { method: "GET".into(), ..request.clone() };
+        assert!(next(Hop::first(&get), 302, "https://b.example/").is_err(), "a GET may have a body too");
+        let delete = Request { method: "DELETE".into(), body: Vec::new(), ..request.clone() };
+        assert!(next(Hop::first(&delete), 302, "https://b.example/").is_err());
         let put = Request { method: "PUT".into(), ..request };
         assert!(next(Hop::first(&put), 302, "https://b.example/").is_err());
         assert_eq!(next(Hop::first(&put), 302, "/b").expect("the same server").method(), "PUT");

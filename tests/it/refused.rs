@@ -333,7 +333,7 @@ async fn a_post_is_never_posted_to_another_host() {
         Wire::start(ALLOWED, move |_| page("308 Permanent Redirect", &format!("location: {away}\r\n"), b""))
             .await;
     let error = fetch(&http(), &full_of_secrets("POST", &origin, "/")).await.expect_err("refused");
-    assert_eq!(refusal(error), "redirected to another host, which is not sent a POST");
+    assert_eq!(refusal(error), "redirected to another host, which is not sent the body meant for the first");
     assert_eq!(elsewhere.connections(), 0);
 }
 

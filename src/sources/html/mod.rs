@@ -314,6 +314,24 @@ pub(super) fn line(element: ElementRef<'_>) -> String {
     collapse(&element.text().collect::<String>())
 }
 
+/// The text of an element on one line when it is short, such as that of a button; empty when it is long.
+/// Looks at the first few nodes only, so that elements within elements cost no more than those beside
+/// each other.
+pub(super) fn short(element: ElementRef<'_>) -> String {
+    const NODES: usize = 64;
+    const BYTES: usize = 1_000;
+    let mut text = String::new();
+    for (count, node) in element.descendants().enumerate() {
+        if let Some(part) = node.value().as_text() {
+            text.push_str(part);
+        }
+        if count >= NODES || text.len() > BYTES {
+            return String::new();
+        }
+    }
+    collapse(&text)
+}
+
 /// The text that markup shows: a line for a block, white space collapsed, empty lines left out, and
 /// nothing of scripts, styles, titles or templates.
 pub(super) fn shown(markup: &str) -> String {

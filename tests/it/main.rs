@@ -7,6 +7,7 @@ mod blocked;
 mod cli;
 mod closing;
 mod crash;
+mod evidence;
 mod explain;
 mod failing;
 mod faults;

@@ -16,7 +16,10 @@ use crate::model::{Availability, Evidence, Witness};
 const MAX_OWN: usize = 3;
 
 /// More elements than this with the words of a button are looked at on no page.
-const MAX_LOOKED_AT: usize = 2_000;
+const MAX_LOOKED_AT: usize = 500;
+
+/// Longer names and styles are looked at in their beginning only.
+const MAX_NAME: usize = 400;
 
 /// What is said to people, the buy button first.
 pub(super) fn seen(tree: &Html, sku: Option<&str>) -> Vec<Evidence> {
@@ -126,14 +129,15 @@ fn said<'a>(tree: &'a Html, which: &Selector, heading: &[ElementRef<'a>]) -> Vec
         if !which.matches(&element) {
             continue;
         }
+        let text = element.attr("value").map_or_else(|| html::short(element), html::collapse);
+        let Some(availability) = stock::told_alone(&text) else { continue };
         looked_at += 1;
         if looked_at > MAX_LOOKED_AT {
             break;
         }
-        let text = element.attr("value").map_or_else(|| html::short(element), html::collapse);
-        let Some(availability) = stock::told_alone(&text).filter(|said| is_meant(element, *said)) else {
+        if !is_meant(element, availability) {
             continue;
-        };
+        }
         let around = chain(element);
         let shared = around.iter().zip(heading).take_while(|(one, other)| one == other).count();
         let apart = around.iter().skip(shared).rev().skip(1);
@@ -157,11 +161,11 @@ fn is_meant(element: ElementRef<'_>, said: Availability) -> bool {
 fn is_hidden(element: ElementRef<'_>) -> bool {
     std::iter::once(element).chain(element.ancestors().filter_map(ElementRef::wrap)).any(|one| {
         let value = one.value();
-        let style = value.attr("style").unwrap_or_default();
+        let style = beginning(value.attr("style").unwrap_or_default());
         let style: String =
             style.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
         // `hidden md:block` is hidden on a small screen only.
-        let class = value.attr("class").unwrap_or_default();
+        let class = beginning(value.attr("class").unwrap_or_default());
         let by_class = class.split_ascii_whitespace().any(|word| HIDDEN.contains(&word))
             && !class.contains([':', '@'])
             && !class.contains("-block")
@@ -173,6 +177,10 @@ fn is_hidden(element: ElementRef<'_>) -> bool {
             || (value.name() == "dialog" && value.attr("open").is_none())
             || by_class
     })
+}
+
+fn beginning(value: &str) -> &str {
+    value.get(..value.floor_char_boundary(MAX_NAME)).unwrap_or_default()
 }
 
 const HIDDEN: &[&str] = &["hidden", "hide", "d-none", "is-hidden", "visually-hidden", "sr-only"];
@@ -189,7 +197,7 @@ fn is_foreign(outer: ElementRef<'_>) -> bool {
         return true;
     }
     ["class", "id", "data-testid", "aria-label"].iter().filter_map(|name| value.attr(name)).any(|names| {
-        let names = names.to_ascii_lowercase();
+        let names = beginning(names).to_ascii_lowercase();
         FOREIGN.iter().any(|word| names.contains(word))
     })
 }

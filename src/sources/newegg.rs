@@ -678,10 +678,11 @@ mod tests {
             let evidence = seen.observations[0].evidence.clone();
             let witnesses: Vec<_> = evidence.iter().map(|one| one.from).collect();
             let combo = name.starts_with("combo");
-            let expected = if combo {
-                &[Witness::Button][..]
-            } else {
-                &[Witness::JsonLd, Witness::Button, Witness::Phrase]
+            let expected = match availability {
+                _ if combo => &[Witness::Button][..],
+                // Its JSON-LD speaks of no offers at all.
+                OutOfStock => &[Witness::Button, Witness::Phrase],
+                _ => &[Witness::JsonLd, Witness::Button, Witness::Phrase],
             };
             assert!(expected.iter().all(|one| witnesses.contains(one)), "{name}: {evidence:#?}");
             assert!(!Evidence::is_contradictory(&evidence), "{name}: {evidence:#?}");

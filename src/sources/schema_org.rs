@@ -310,12 +310,10 @@ pub(super) fn microdata(html: &Html) -> Vec<Product> {
         let scopes = || {
             element.ancestors().filter_map(ElementRef::wrap).filter(|scope| scope.attr("itemscope").is_some())
         };
-        let is_a = |scope: &ElementRef<'_>| {
-            scope.attr("itemtype").unwrap_or_default().split_whitespace().any(is_product_type)
-        };
+        let is_a = |scope: &ElementRef<'_>| itemtype(scope).split_whitespace().any(is_product_type);
         let offer = scopes().next().filter(|scope| !is_a(scope));
         let is_offered = offer.is_some_and(|scope| {
-            let kind = scope.attr("itemtype").unwrap_or_default().to_ascii_lowercase();
+            let kind = itemtype(&scope).to_ascii_lowercase();
             kind.trim_end_matches('/').ends_with("offer")
         });
         if offer.is_some() && !is_offered {
@@ -358,6 +356,12 @@ pub(super) fn microdata(html: &Html) -> Vec<Product> {
         product
     };
     products.into_iter().map(told).filter(|product| product.is_offer() || product.unsure.is_some()).collect()
+}
+
+/// What kind of thing an element is about; of a list without end only the beginning counts.
+fn itemtype<'a>(scope: &ElementRef<'a>) -> &'a str {
+    let kinds = scope.attr("itemtype").unwrap_or_default();
+    kinds.get(..kinds.floor_char_boundary(400)).unwrap_or_default()
 }
 
 /// A product of microdata on the way.

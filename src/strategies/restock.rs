@@ -258,7 +258,12 @@ fn there(signals: &[&Signal]) -> &'static str {
 fn line(signal: &Signal) -> String {
     let mut line = signal.summary.clone();
     if signal.firing && signal.fingerprint != word(Availability::InStock) {
-        line.push_str(&format!(" ({})", signal.state.replace('_', " ")));
+        let word = match signal.state.as_str() {
+            "pre_order" => "pre-order",
+            "back_order" => "back order",
+            other => other,
+        };
+        line.push_str(&format!(" ({word})"));
     }
     if let Some(url) = &signal.url {
         line.push_str(&format!(", {url}"));

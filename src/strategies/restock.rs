@@ -478,6 +478,17 @@ mod tests {
     }
 
     #[test]
+    fn what_can_only_be_ordered_is_told_as_such() {
+        let restock: Restock = plugin("also = [\"pre_order\", \"back_order\"]");
+        let current = [item("A", None, Availability::PreOrder), item("B", None, Availability::BackOrder)];
+        let words = tell_all(&restock, &[], &evaluate(&restock, &current), &current);
+        assert_eq!(words.title, "watched: watching 2 items, 2 to order");
+        let body =
+            "Card A (pre-order), https://shop.example/p/A\nCard B (back order), https://shop.example/p/B";
+        assert_eq!(words.body, body);
+    }
+
+    #[test]
     fn first_sight_lists_what_is_in_stock() {
         let mut current = vec![item("A", 499.99, Availability::InStock)];
         current.extend((1..47).map(|n| item(&format!("N{n}"), None, Availability::OutOfStock)));

@@ -6,6 +6,7 @@
 
 mod body;
 mod client;
+mod dates;
 mod error;
 mod exchange;
 mod gate;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use client::Ways;
+pub use dates::http_date;
 pub use error::HttpError;
 use exchange::{Answer, exchange};
 use gate::Gates;

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::number::{self, Number};
+use super::moment::{Moment, Order};
+use super::number::{self, Number, kind_of};
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Observation, Reading, ReadingKind, Secret, nearest};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
@@ -139,21 +140,13 @@ impl Json {
         value: &Value,
         now: Timestamp,
     ) -> Result<Option<Observation>, String> {
-        let value = match Number::deserialize(value) {
-            Ok(Number(Some(value))) => value,
-            // Null, "NaN" and the like. Any other text is no number on any day.
-            Ok(Number(None)) if value.as_str().is_none_or(|text| text.trim().parse::<f64>().is_ok()) => {
-                return Ok(None);
-            }
-            _ => return Err(format!("{} is {}, not a number", self.pointer.bound(keys), kind_of(value))),
-        };
+        let is = |why: String| format!("{} is {why}", self.pointer.bound(keys));
+        let Some(value) = number::read(value).map_err(is)? else { return Ok(None) };
         let observed_at = match &self.date {
             None => now,
             Some(date) => {
                 let place = date.bound(keys);
-                let value = place.get(document)?;
-                moment(value)
-                    .ok_or_else(|| format!("{place} is {}, not a date or an epoch", kind_of(value)))?
+                moment(place.get(document)?).map_err(|why| format!("{place} is {why}"))?
             }
         };
         let subject = match &self.subject {
@@ -170,14 +163,19 @@ impl Json {
             None => keys.join("/"),
         };
         let reading = Reading::Value { value, unit: self.unit.clone() };
-        Ok(Some(Observation { subject, observed_at, url: None, reading }))
+        Ok(Some(Observation { subject, observed_at, url: None, reading, evidence: Vec::new() }))
     }
 }
 
-fn moment(value: &Value) -> Option<Timestamp> {
-    match value {
-        Value::String(text) => number::moment(text).or_else(|| number::epoch(text.trim().parse().ok()?)),
-        other => number::epoch(Number::of(other)?),
+fn moment(value: &Value) -> Result<Timestamp, String> {
+    let moment = match value {
+        Value::String(text) => Moment::read(text, Order::Unknown),
+        other => Number::of(other).map_or(Moment::None, Moment::epoch),
+    };
+    match moment {
+        Moment::Sure(moment) => Ok(moment),
+        Moment::Unsure(why) => Err(format!("not sure to be a date: {}", excerpt(&why))),
+        Moment::None => Err(format!("{}, not a date or an epoch", kind_of(value))),
     }
 }
 
@@ -310,17 +308,6 @@ fn lacks(reached: &Place, value: &Value, name: &str) -> String {
             format!("{reached} has no `{name}`, only {} elements", array.len())
         }
         other => format!("{reached} is {}, which has no `{name}`", kind_of(other)),
-    }
-}
-
-fn kind_of(value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::Bool(_) => "true or false".into(),
-        Value::Number(_) => "a number".into(),
-        Value::String(text) => format!("the text \"{}\"", excerpt(text)),
-        Value::Array(_) => "a list".into(),
-        Value::Object(_) => "an object".into(),
     }
 }
 

@@ -15,10 +15,13 @@ mod yahoo;
 // What several of them share.
 mod address;
 mod bars;
+mod buttons;
+mod evidence;
+mod figure;
 mod html;
+mod moment;
 mod names;
 mod number;
-mod price;
 mod schema_org;
 mod soda;
 mod stock;

@@ -1,9 +1,13 @@
-//! Numbers and moments as services write them.
+//! Numbers as services write them for programs: with a point, without marks between groups. What people
+//! read is [`super::figure`]'s.
 
 use std::fmt;
 
-use jiff::{Timestamp, civil, tz::TimeZone};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+use super::figure::Figure;
+use crate::http::excerpt;
 
 /// A number, or a text that is one. `None` for null, for what is finite nowhere (`"Infinity"`, `"NaN"`)
 /// and for any other text: services write all of these where they have no number.
@@ -12,7 +16,7 @@ pub(super) struct Number(pub(super) Option<f64>);
 
 impl Number {
     /// The number that a JSON value is or spells.
-    pub(super) fn of(value: &serde_json::Value) -> Option<f64> {
+    pub(super) fn of(value: &Value) -> Option<f64> {
         Self::deserialize(value).ok().and_then(|number| number.0)
     }
 }
@@ -20,6 +24,36 @@ impl Number {
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+/// The number that a value is, or says as programs or as people write it; `None` where it says that there
+/// is none today (null, `"NaN"`). Any other text is no number on any day.
+///
+/// # Errors
+/// What it is instead, to stand behind "is".
+pub(super) fn read(value: &Value) -> Result<Option<f64>, String> {
+    let none = || format!("{}, not a number", kind_of(value));
+    let Number(number) = Number::deserialize(value).map_err(|_| none())?;
+    match value.as_str() {
+        Some(text) if number.is_none() && text.trim().parse::<f64>().is_err() => match Figure::read(text) {
+            Figure::Sure { number, .. } => Ok(Some(number)),
+            Figure::Unsure(why) => Err(format!("not sure to be a number: {}", excerpt(&why))),
+            Figure::None => Err(none()),
+        },
+        _ => Ok(number),
+    }
+}
+
+/// What a value is, in words.
+pub(super) fn kind_of(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "true or false".into(),
+        Value::Number(_) => "a number".into(),
+        Value::String(text) => format!("the text \"{}\"", excerpt(text)),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
     }
 }
 
@@ -53,31 +87,6 @@ impl de::Visitor<'_> for NumberVisitor {
     }
 }
 
-/// The moment so many seconds after the epoch; `None` outside the calendar.
-#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and the calendar ends earlier")]
-pub(super) fn seconds(epoch: f64) -> Option<Timestamp> {
-    Timestamp::from_millisecond((epoch * 1_000.0).round() as i64).ok()
-}
-
-/// The moment that an epoch of seconds or milliseconds means, told apart by their size: 1e11 seconds lie
-/// three thousand years ahead, 1e11 milliseconds in 1973.
-pub(super) fn epoch(number: f64) -> Option<Timestamp> {
-    seconds(if number.abs() < 1e11 { number } else { number / 1_000.0 })
-}
-
-/// The moment that a text means: RFC 3339; a date with or without a time but without a zone, read as
-/// UTC; or a date as Americans write it, `03/27/2017`.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
-    if let Ok(moment) = text.parse() {
-        return Some(moment);
-    }
-    let local: civil::DateTime = text.parse().ok().or_else(|| {
-        Some(civil::Date::strptime("%m/%d/%Y", text).ok()?.to_datetime(civil::Time::midnight()))
-    })?;
-    Some(local.to_zoned(TimeZone::UTC).ok()?.timestamp())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,29 +107,21 @@ mod tests {
         ] {
             assert_eq!(serde_json::from_str::<Number>(json).expect(json).0, number, "{json}");
         }
+        for (json, number) in [
+            ("\"1185.660\"", Ok(Some(1_185.66))),
+            ("\"$1,400.00\"", Ok(Some(1_400.0))),
+            ("\"450p\"", Ok(Some(4.5))),
+            ("\"NaN\"", Ok(None)),
+            ("null", Ok(None)),
+            ("\"1,400\"", Err("not sure to be a number: `1,400` can be 1.400 or 1400")),
+            ("\"soon\"", Err("the text \"soon\", not a number")),
+            ("[]", Err("a list, not a number")),
+        ] {
+            let value = serde_json::from_str(json).expect(json);
+            assert_eq!(read(&value), number.map_err(str::to_owned), "{json}");
+        }
         for json in ["true", "[1]", "{}"] {
             assert!(serde_json::from_str::<Number>(json).is_err(), "{json}");
         }
-    }
-
-    #[test]
-    fn a_moment_is_read_however_it_is_written() {
-        for text in [
-            "2017-03-27T00:00:00.000",
-            "2017-03-27",
-            "03/27/2017",
-            "2017-03-27T00:00:00Z",
-            "2017-03-27 00:00:00",
-            "2017-03-26T20:00:00-04:00",
-        ] {
-            assert_eq!(moment(text).expect(text).to_string(), "2017-03-27T00:00:00Z", "{text}");
-        }
-        for text in ["", "soon", "13/45/2017", "2017-02-30"] {
-            assert_eq!(moment(text), None, "{text}");
-        }
-        for number in [1_490_572_800.0, 1_490_572_800_000.0] {
-            assert_eq!(epoch(number).expect("a moment").to_string(), "2017-03-27T00:00:00Z");
-        }
-        assert_eq!(epoch(f64::MAX), None);
     }
 }

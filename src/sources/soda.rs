@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::address::join;
-use super::number::{self, Number};
+use super::moment::{Moment, Order};
+use super::number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Observation, Reading, Secret, nearest};
 use crate::plugin::FetchError;
@@ -50,17 +51,24 @@ pub(super) fn values(
     column: &str,
     as_observed: impl Fn(f64, Timestamp) -> Observation,
 ) -> Result<Vec<Observation>, FetchError> {
-    let dated: Vec<(Timestamp, f64)> = rows
-        .iter()
-        .filter_map(|row| {
-            let day = row.get(date)?.as_str().and_then(number::moment)?;
-            Some((day, row.get(column).and_then(Number::of)?))
-        })
-        .collect();
-    if dated.is_empty() && !rows.is_empty() {
-        return Err(missing(rows, date, column));
+    let mut dated: Vec<(Timestamp, f64)> = Vec::with_capacity(rows.len());
+    let mut unsure = None;
+    for row in rows {
+        // Portals that speak of dates in numbers are American.
+        let day = row.get(date).and_then(Value::as_str).map(|text| Moment::read(text, Order::MonthFirst));
+        let Some(day) = day.and_then(Moment::sure) else { continue };
+        match row.get(column).map(number::read) {
+            Some(Ok(Some(number))) => dated.push((day, number)),
+            Some(Err(why)) => _ = unsure.get_or_insert(why),
+            _ => {}
+        }
     }
-    let mut dated = dated;
+    if dated.is_empty() && !rows.is_empty() {
+        return Err(unsure.map_or_else(
+            || missing(rows, date, column),
+            |why| FetchError::failed(format!("`{column}` is {why}")),
+        ));
+    }
     dated.sort_by_key(|(day, _)| *day);
     Ok(dated.into_iter().map(|(day, value)| as_observed(value, day)).collect())
 }
@@ -88,5 +96,6 @@ pub(super) fn value(subject: &str, day: Timestamp, url: &str, value: f64, unit: 
         observed_at: day,
         url: Some(url.to_owned()),
         reading: Reading::Value { value, unit: unit.to_owned() },
+        evidence: Vec::new(),
     }
 }

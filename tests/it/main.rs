@@ -8,6 +8,7 @@ mod caps;
 mod cli;
 mod closing;
 mod crash;
+mod evidence;
 mod explain;
 mod failing;
 mod faults;

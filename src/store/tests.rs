@@ -112,6 +112,8 @@ fn run(watch_id: i64, started_at: Timestamp, found: Option<Found>) -> RunCommit 
         outcome: Outcome::Ok,
         error: None,
         next_due: NextDue::Keep,
+        waited: Waited::default(),
+        standings: Vec::new(),
         found: found.map(Box::new),
     }
 }

@@ -4,6 +4,7 @@
 mod process;
 mod replies;
 mod site;
+mod wire;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ pub(crate) use replies::{
     Card, chart, falling, gasoline, klines, listing, minutes, number, quote, ticker, unknown_symbol,
 };
 pub(crate) use site::{Answer, Page, Post, Site};
+pub(crate) use wire::{Wire, page};
 
 /// Nothing here takes so long, not even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::reading::READERS;
-use crate::http::{Asked, Asker, Fetched, Http, HttpError, Mark, Reply, Request, Standing, wall_sign};
+use crate::http::{Asked, Asker, Fetched, Http, HttpError, Mark, Reply, Request, Standing};
 use crate::model::Outcome;
 use crate::plugin::{FetchError, Needs, Seen};
 use crate::store::Waited;
@@ -200,7 +200,7 @@ fn conceal(watch: &Watch, result: &mut Result<Option<(Seen, Mark)>, FetchError>)
     }
 }
 
-/// Reads an answer away from the async threads. A wall is known before the source sees it.
+/// Reads an answer away from the async threads.
 async fn read(
     watch: &Arc<Watch>,
     request: &Request,
@@ -208,13 +208,7 @@ async fn read(
     needs: &Needs,
 ) -> Result<Seen, FetchError> {
     let (watch, request, needs) = (Arc::clone(watch), request.clone(), needs.clone());
-    let reading = READERS.read(move || {
-        if let Some(why) = wall_sign(&reply) {
-            return Err(FetchError::Blocked { why, retry_after: reply.retry_after(Timestamp::now()) });
-        }
-        watch.source.read(&request, &reply, &needs)
-    });
-    reading.await
+    READERS.read(move || watch.source.read(&request, &reply, &needs)).await
 }
 
 /// What an answer is known by: what was asked, without the headers, which may be secrets.

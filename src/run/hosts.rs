@@ -109,10 +109,7 @@ pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
 }
 
 /// The host whose silence alone made a run fail, and what it was like.
-pub(super) fn silent_host(
-    answers: &[Answer],
-    stances: &BTreeMap<String, Stance>,
-) -> Option<(String, Cause)> {
+pub(super) fn silent_host(answers: &[Answer], stances: &BTreeMap<String, Stance>) -> Option<(String, Cause)> {
     let mut silent = None;
     for answer in answers.iter().filter(|answer| answer.result.is_err()) {
         let host = answer.request.authority();
@@ -219,18 +216,18 @@ impl Hosts {
     /// Whether a silence that lasts so many runs began before our start, so that nothing is known of how
     /// other watches fare.
     fn is_silent_since_before(&self, host: &str, watch_id: i64, runs: u32) -> bool {
-        self.with(host, |health| {
-            health.answered_at.is_none() && health.runs_without(watch_id) < runs
-        })
+        self.with(host, |health| health.answered_at.is_none() && health.runs_without(watch_id) < runs)
     }
 
     /// Whether a watch without an answer is given time, though it has been without for so many runs: the host
-    /// has answered others since, and this one it was not asked for, or not often since then.
+    /// has answered others since, and was not asked for this one, or not often since then.
     fn is_given_time(&self, host: &str, watch_id: i64, runs: u32, was_asked: bool) -> bool {
         self.with(host, |health| {
+            // Others that were without an answer together with it may be heard a little later.
+            let patience = if health.left_over.contains(&watch_id) { runs.saturating_add(1) } else { runs };
             !health.own.contains(&watch_id)
-                && health.runs_without(watch_id) < runs
-                && (!was_asked || health.left_over.contains(&watch_id))
+                && health.runs_without(watch_id) < patience
+                && (!was_asked || patience > runs)
         })
     }
 

@@ -43,9 +43,7 @@ impl Store {
         if standings.is_empty() {
             return Ok(());
         }
-        self.writer
-            .write(move |connection| Box::pin(async move { note(connection, &standings).await }))
-            .await
+        self.writer.write(move |connection| Box::pin(async move { note(connection, &standings).await })).await
     }
 }
 

@@ -62,21 +62,8 @@ pub struct DeliveryRow {
     pub tries: Vec<(Timestamp, String, Option<String>)>,
 }
 
-type RunTuple = (
-    i64,
-    String,
-    i64,
-    i64,
-    i64,
-    String,
-    Option<String>,
-    i64,
-    i64,
-    i64,
-    Option<String>,
-    i64,
-    Option<String>,
-);
+type RunTuple =
+    (i64, String, i64, i64, i64, String, Option<String>, i64, i64, i64, Option<String>, i64, Option<String>);
 type DeliveryTuple = (
     String,
     String,

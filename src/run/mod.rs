@@ -86,10 +86,11 @@ impl Memory {
         let again = self.reread_at.is_some_and(|reread_at| slot.now >= reread_at);
         let is_manual = slot.trigger == Trigger::Manual;
         let is_final = |mark: &Mark| mark.final_answer.is_some();
-        if !again && !(is_manual && self.marks.values().any(is_final)) {
+        // A person asks also what was answered for good.
+        let is_reopened = is_manual && self.marks.values().any(is_final);
+        if !again && !is_reopened {
             return Cow::Borrowed(&self.marks);
         }
-        // A person asks also what was answered for good.
         let kept = self.marks.iter().filter(|(_, mark)| if is_final(mark) { !is_manual } else { !again });
         Cow::Owned(kept.map(|(request, mark)| (*request, mark.clone())).collect())
     }

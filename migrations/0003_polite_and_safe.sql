@@ -14,3 +14,4 @@ alter table http_cache add column final_answer text;
 
 -- How long a run waited for its hosts' turn, for whoever asks why it was late.
 alter table run add column waited_ms integer not null default 0;
+alter table run add column waited_for text;    -- which host, where that was long

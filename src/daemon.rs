@@ -139,6 +139,7 @@ impl Daemon {
         store.release_deliveries_of_the_future(Timestamp::now()).await?;
         let synced = synchronise(&store, &watchlist).await?;
         store.limit_size(watchlist.daemon.max_database.map(|size| size.0 as u64)).await?;
+        http.restore(store.host_standings().await?);
         let runner = Arc::new(Runner::new(store.clone()).await?);
         let (watches, web) = (watchlist.watches.len(), watchlist.web.clone());
         let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
@@ -355,17 +356,19 @@ impl Daemon {
             watchlist.daemon.data_dir.clone_from(&old.watchlist.daemon.data_dir);
         }
         warn_of_restart(&old.watchlist, &watchlist);
-        // The same settings keep their connections and the pace of each host.
+        // The same settings keep their connections and the pace of each host; others, which hosts are left alone.
         let http = if watchlist.http == old.watchlist.http {
             old.http.clone()
         } else {
-            Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?
+            let new = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
+            new.restore(old.http.standings());
+            new
         };
         self.store.limit_size(watchlist.daemon.max_database.map(|size| size.0 as u64)).await?;
         self.runner.expect(u64::MAX);
         let synced = synchronise(&self.store, &watchlist).await;
         let synced = synced.inspect_err(|_| self.runner.expect(old.generation))?;
-        for watch_id in &synced.unsettled {
+        for watch_id in synced.unsettled.iter().chain(&synced.reread) {
             self.runner.forget(*watch_id);
         }
         let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
@@ -405,6 +408,11 @@ impl Daemon {
                 "Some runs or deliveries took too long and were abandoned; they come again after the start"
             );
             self.tasks.abort_all();
+        }
+        // Those that a redirect led to were written down by no run.
+        let standings = self.roster.borrow().http.standings();
+        if let Err(error) = self.store.note_hosts(standings).await {
+            warn!(%error, "Which hosts are left alone could not be written down");
         }
         self.store.close().await;
     }

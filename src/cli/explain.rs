@@ -77,6 +77,10 @@ fn describe(explained: &Explanation) -> String {
     page.line(0, &format!("{}: {}", explained.watch, explained.outcome));
     page.line(1, &format!("due {:.0} ({})", explained.due_at, explained.trigger));
     page.line(1, &format!("began {:.3}{late}", explained.started_at));
+    if let Some(host) = &explained.waited_for {
+        let waited = Period(std::time::Duration::from_millis(explained.waited_ms));
+        page.line(1, &format!("waited {waited} for its turn at {host}"));
+    }
     page.some(1, explained.error.as_ref());
     if let Some(at) = explained.same_as {
         page.line(1, &format!("the answer had the same bytes as the one of {at:.0}"));

@@ -89,6 +89,7 @@ impl Once {
             None => Store::open(&temporary.0).await?,
         };
         let row = store.watch(&watch.name).await?;
+        http.restore(store.host_standings().await?);
         let runner = Runner::new(store.clone()).await?;
         // A row that does not exist knows nothing.
         let id = row.map_or(-1, |row| row.id);
@@ -101,6 +102,7 @@ impl Once {
     async fn stored(&self, watchlist: Watchlist, http: Http, watch: &Arc<Watch>) -> anyhow::Result<Report> {
         let store = Store::open(&watchlist.daemon.data_dir).await?;
         let synced = daemon::synchronise(&store, &watchlist).await?;
+        http.restore(store.host_standings().await?);
         let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
         let runner = Runner::new(store.clone()).await?;
         let slot = self.slot(synced.ids.get(&watch.name).copied().unwrap_or_default());

@@ -43,7 +43,9 @@ pub fn sign(reply: &Reply) -> Option<String> {
     let page = Page { text, small: reply.body.len() < SMALL, tiny: reply.body.len() < TINY, refused };
     let found = TITLES.iter().find(|(is, also, _)| is.fits(&title) && page.has(*also));
     let found = found.map(|(.., name)| *name).or_else(|| page.phrase());
-    found.filter(|_| !page.sells()).map(str::to_owned)
+    let found = found.filter(|_| !page.sells()).map(str::to_owned);
+    // Whoever serves pages and refuses this one keeps us out, even without a word.
+    found.or_else(|| (reply.status == 403).then(|| "HTTP 403: access refused".into()))
 }
 
 /// As much of a body as is looked at.

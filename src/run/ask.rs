@@ -6,13 +6,21 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::http::{Asked, Asker, Fetched, Http, HttpError, Mark, Reply, Request, wall_sign};
+use super::reading::READERS;
+use crate::http::{Asked, Asker, Fetched, Http, HttpError, Mark, Reply, Request, Standing};
 use crate::model::Outcome;
 use crate::plugin::{FetchError, Needs, Seen};
+use crate::store::Waited;
 use crate::watchlist::Watch;
+
+/// Answers after which nothing is asked again until the watch changes: gone for good, and unavailable for
+/// legal reasons (RFC 9110, section 15.5.11; RFC 7725).
+const FINAL: [u16; 2] = [410, 451];
+
+/// A wait that is shorter explains nothing.
+const LONG_WAIT: Duration = Duration::from_millis(100);
 
 /// How one request went.
 pub(super) struct Answer {
@@ -21,10 +29,22 @@ pub(super) struct Answer {
     pub(super) result: Result<Option<(Seen, Mark)>, FetchError>,
     /// Whether its host did not answer, or only with an error of its own.
     pub(super) unreachable: bool,
-    /// Until when its host wants to be left alone, where for that reason nothing was sent.
-    pub(super) rests_until: Option<Timestamp>,
+    /// Where its host is left alone, so that nothing was sent.
+    pub(super) rest: Option<Rest>,
+    /// Why nothing is asked again, where the answer was of that kind just now.
+    pub(super) final_answer: Option<String>,
+    /// How its host stands, where this has changed it.
+    pub(super) standing: Option<Standing>,
     /// How long it waited for its host's turn.
     pub(super) waited: Duration,
+}
+
+/// A host is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    pub(super) until: Timestamp,
+    /// When that was found out.
+    pub(super) seen_at: Instant,
 }
 
 /// Sends every request at once (their hosts set the pace) and reads what changed.
@@ -54,31 +74,38 @@ pub(super) async fn ask_one(
 ) -> Answer {
     let request = watch.manner.apply(request);
     let key = key_of(&request);
+    let known = marks.get(&key);
+    if let Some(why) = known.and_then(|mark| mark.final_answer.as_ref()) {
+        return Answer::without_asking(request, key, why);
+    }
     let begun = Instant::now();
     let asker = Asker { watch_id, now: needs.now };
-    let Asked { result: fetched, waited } = http.fetch(&request, marks.get(&key), asker).await;
+    let Asked { result: fetched, waited } = http.fetch(&request, known, asker).await;
     metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
-        .record(begun.elapsed().as_secs_f64());
-    let mut unreachable =
-        matches!(fetched, Err(HttpError::Timeout(_) | HttpError::Connect(_) | HttpError::Broken(_)));
-    let rests_until = match &fetched {
-        Err(HttpError::Resting { until, .. }) => Some(*until),
-        _ => None,
-    };
+        .record(begun.elapsed().saturating_sub(waited).as_secs_f64());
     let was_answered = fetched.is_ok();
+    let (mut unreachable, mut rest, mut status) = (false, None, 0);
     let mut result = match fetched {
         Ok(Fetched::Unchanged) => Ok(None),
         Ok(Fetched::New(reply, mark)) => {
-            unreachable = reply.status >= 500;
+            status = reply.status;
+            unreachable = status >= 500;
             read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
         }
-        Err(error @ (HttpError::Resting { refused: true, .. } | HttpError::Walled(_))) => {
-            Err(FetchError::Blocked { why: error.to_string(), retry_after: None })
+        Err(error) => {
+            if let HttpError::Resting { until, .. } = &error {
+                rest = Some(Rest { until: *until, seen_at: Instant::now() });
+            }
+            unreachable = is_silence(&error);
+            Err(if keeps_us_out(&error) {
+                FetchError::Blocked { why: error.to_string(), retry_after: None }
+            } else {
+                FetchError::Failed(match request.subject.as_str() {
+                    "" => error.to_string(),
+                    subject => format!("{subject}: {error}"),
+                })
+            })
         }
-        Err(error) => Err(FetchError::Failed(match request.subject.as_str() {
-            "" => error.to_string(),
-            subject => format!("{subject}: {error}"),
-        })),
     };
     conceal(watch, &mut result);
     if let Err(FetchError::Blocked { retry_after, why }) = &result
@@ -86,7 +113,69 @@ pub(super) async fn ask_one(
     {
         http.refused(request.authority(), asker, *retry_after, why);
     }
-    Answer { request, key, result, unreachable, rests_until, waited }
+    let standing = http.take_changed(request.authority());
+    let final_answer = end_for_good(status, &mut result);
+    Answer { request, key, result, unreachable, rest, final_answer, standing, waited }
+}
+
+impl Answer {
+    fn without_asking(request: Request, key: u64, why: &str) -> Self {
+        Self {
+            request,
+            key,
+            result: Err(FetchError::failed(why)),
+            unreachable: false,
+            rest: None,
+            final_answer: None,
+            standing: None,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Until when its host is left alone from now on.
+    pub(super) fn left_alone_until(&self) -> Option<Timestamp> {
+        self.standing.as_ref().filter(|standing| !standing.wait.is_zero()).map(|standing| standing.until)
+    }
+
+    /// What it is known by next time, where there is something new to know.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        match (&self.result, &self.final_answer) {
+            (Ok(Some((_, mark))), _) => Some(mark.clone()),
+            (_, Some(_)) => Some(Mark { final_answer: self.final_answer.clone(), ..Mark::default() }),
+            _ => None,
+        }
+    }
+}
+
+/// How long the run waited, which is as long as the longest of its requests did.
+pub(super) fn waited(answers: &[Answer]) -> Waited {
+    let Some(longest) = answers.iter().max_by_key(|answer| answer.waited) else { return Waited::default() };
+    let is_long = longest.waited >= LONG_WAIT;
+    Waited { time: longest.waited, host: is_long.then(|| longest.request.authority().to_owned()) }
+}
+
+const fn keeps_us_out(error: &HttpError) -> bool {
+    matches!(error, HttpError::Walled(_) | HttpError::Resting { refused: true, .. })
+}
+
+fn is_silence(error: &HttpError) -> bool {
+    match error {
+        HttpError::Timeout(_) | HttpError::Connect(_) | HttpError::Broken(_) => true,
+        HttpError::Resting { .. } => !keeps_us_out(error),
+        _ => false,
+    }
+}
+
+/// Finds out whether an answer that is no good will never be another, and says so with it.
+fn end_for_good<T>(status: u16, result: &mut Result<T, FetchError>) -> Option<String> {
+    let Err(FetchError::Failed(why)) = result else { return None };
+    if !FINAL.contains(&status) {
+        return None;
+    }
+    let said = format!("HTTP {status}");
+    let said = if why.contains(&said) { why.clone() } else { format!("{said}: {why}") };
+    *why = format!("{said}: not asked again until the watch is changed");
+    Some(why.clone())
 }
 
 /// Keeps what came from the environment, such as a key in an address, out of everything that follows.
@@ -106,7 +195,7 @@ fn conceal(watch: &Watch, result: &mut Result<Option<(Seen, Mark)>, FetchError>)
     }
 }
 
-/// Reads an answer away from the async threads. A wall is known before the source sees it.
+/// Reads an answer away from the async threads.
 async fn read(
     watch: &Arc<Watch>,
     request: &Request,
@@ -114,16 +203,7 @@ async fn read(
     needs: &Needs,
 ) -> Result<Seen, FetchError> {
     let (watch, request, needs) = (Arc::clone(watch), request.clone(), needs.clone());
-    let reading = tokio::task::spawn_blocking(move || {
-        if let Some(why) = wall_sign(&reply) {
-            return Err(FetchError::Blocked { why, retry_after: reply.retry_after(Timestamp::now()) });
-        }
-        watch.source.read(&request, &reply, &needs)
-    });
-    reading.await.unwrap_or_else(|panic| {
-        warn!(error = %panic, "A source panicked");
-        Err(FetchError::failed("the answer could not be read: the source broke on it"))
-    })
+    READERS.read(move || watch.source.read(&request, &reply, &needs)).await
 }
 
 /// What an answer is known by: what was asked, without the headers, which may be secrets.
@@ -149,5 +229,44 @@ pub(super) fn outcome_of(answers: &[Answer], unchanged: bool) -> (Outcome, Optio
         (false, _) => (Outcome::Failed, Some(failed.join("; "))),
         (true, true) => (Outcome::Unchanged, None),
         (true, false) => (Outcome::Ok, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+
+    fn resting(refused: bool, why: &str) -> HttpError {
+        let until = at("2026-11-21T10:00:00Z");
+        HttpError::Resting { host: "shop.example".into(), until, why: why.into(), refused }
+    }
+
+    #[test]
+    fn a_host_that_is_left_alone_is_silent_or_keeps_us_out_as_it_was_before() {
+        for (error, is_silent, is_closed) in [
+            (HttpError::Timeout(Duration::ZERO), true, false),
+            (HttpError::TooLarge(1), false, false),
+            (HttpError::Walled("a robot check".into()), false, true),
+            (resting(true, "HTTP 429: too many requests"), false, true),
+            (resting(true, "HTTP 403 Forbidden"), false, true),
+            (resting(false, "HTTP 503 Service Unavailable"), true, false),
+            (resting(false, "no complete answer within 20 s"), true, false),
+        ] {
+            assert_eq!((is_silence(&error), keeps_us_out(&error)), (is_silent, is_closed), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_gone_for_good_is_a_final_answer() {
+        let failed = |why: &str| Err::<(), _>(FetchError::failed(why));
+        for (status, mut result, expected) in [
+            (404, failed("HTTP 404"), None),
+            (410, Ok(()), None),
+            (410, failed("HTTP 410 Gone"), Some("HTTP 410 Gone: not asked again until the watch is changed")),
+            (451, failed("no price"), Some("HTTP 451: no price: not asked again until the watch is changed")),
+        ] {
+            assert_eq!(end_for_good(status, &mut result).as_deref(), expected);
+        }
     }
 }

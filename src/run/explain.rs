@@ -142,13 +142,15 @@ pub async fn explain(
             one.why.push_str(&fate);
         }
     }
-    let RunRow { due_at, trigger, outcome, error, .. } = run;
+    let RunRow { due_at, trigger, outcome, error, waited, .. } = run;
     Ok(Some(Explanation {
         watch: watch.name.clone(),
         due_at,
         trigger,
         started_at: now,
         late_ms: now.as_millisecond().saturating_sub(due_at.as_millisecond()).max(0),
+        waited_ms: waited.time.as_millis().try_into().unwrap_or(u64::MAX),
+        waited_for: waited.host,
         outcome,
         error,
         same_as,

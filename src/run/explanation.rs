@@ -19,6 +19,10 @@ pub struct Explanation {
     pub started_at: Timestamp,
     /// How long after its slot that was.
     pub late_ms: i64,
+    /// How long it then waited for its host's turn.
+    pub waited_ms: u64,
+    /// Which host, where that was long.
+    pub waited_for: Option<String>,
     /// How it ended.
     pub outcome: String,
     /// Why, where it failed or was blocked.

@@ -1,7 +1,8 @@
 //! Hosts that block us or do not answer: facts about a host, told once, whichever watches ask it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -14,6 +15,9 @@ use crate::model::{Severity, Signal};
 use crate::plugin::{FetchError, Words};
 use crate::store::{DAEMON, Store};
 use crate::watchlist::{Roster, Watch};
+
+/// So many watches are called by their names.
+const MOST_NAMES: usize = 5;
 
 /// What is known of the hosts that were asked.
 pub(super) struct Hosts {
@@ -29,12 +33,23 @@ struct Health {
     told: Option<Trouble>,
     /// The watches that it keeps out.
     walled: HashSet<i64>,
-    /// Runs in a row in which it left a watch without an answer; forgotten when it answers any watch.
-    silent: HashMap<i64, u32>,
-    /// Watches that were without an answer when it answered others again: their trouble is their own.
+    /// The watches that it left without an answer; forgotten when it answers any watch.
+    silent: HashMap<i64, Silence>,
+    /// Watches that were without an answer when it answered others again.
+    left_over: HashSet<i64>,
+    /// Those of them that it still gave none when it answered others once more: their trouble is their own.
     own: HashSet<i64>,
-    /// Whether it has answered since the start.
-    has_answered: bool,
+    /// When it last answered, since the start.
+    answered_at: Option<Instant>,
+}
+
+/// A watch is without an answer.
+#[derive(Default)]
+struct Silence {
+    /// In so many runs in a row.
+    runs: u32,
+    /// Whether the host was asked in any of them, rather than left alone.
+    was_asked: bool,
 }
 
 /// What can be told of a host.
@@ -50,8 +65,18 @@ enum Trouble {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stance {
     Open,
-    Blocked(String),
-    Down(String),
+    Blocked(Cause),
+    Down(Cause),
+}
+
+/// What a host did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cause {
+    why: String,
+    /// Until when it is left alone for it.
+    until: Option<Timestamp>,
+    /// Where it was not asked at all, because it is left alone: when that was found out.
+    rested_at: Option<Instant>,
 }
 
 /// How each host that was asked answered: a wall counts more than a good answer, and that more than none.
@@ -59,10 +84,15 @@ pub(super) enum Stance {
 pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
     let mut stances: BTreeMap<String, Stance> = BTreeMap::new();
     for answer in answers {
+        let cause = |why: &String| Cause {
+            why: why.clone(),
+            until: answer.rest.map(|rest| rest.until).or(answer.left_alone_until()),
+            rested_at: answer.rest.map(|rest| rest.seen_at),
+        };
         let stance = match &answer.result {
             Ok(_) => Stance::Open,
-            Err(FetchError::Blocked { why, .. }) => Stance::Blocked(why.clone()),
-            Err(FetchError::Failed(why)) if answer.unreachable => Stance::Down(why.clone()),
+            Err(FetchError::Blocked { why, .. }) => Stance::Blocked(cause(why)),
+            Err(FetchError::Failed(why)) if answer.unreachable => Stance::Down(cause(why)),
             Err(FetchError::Failed(_)) => continue,
         };
         let weight = |stance: &Stance| match stance {
@@ -79,15 +109,12 @@ pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
 }
 
 /// The host whose silence alone made a run fail, and what it was like.
-pub(super) fn silent_host(
-    answers: &[Answer],
-    stances: &BTreeMap<String, Stance>,
-) -> Option<(String, String)> {
+pub(super) fn silent_host(answers: &[Answer], stances: &BTreeMap<String, Stance>) -> Option<(String, Cause)> {
     let mut silent = None;
     for answer in answers.iter().filter(|answer| answer.result.is_err()) {
         let host = answer.request.authority();
-        let Some(Stance::Down(why)) = stances.get(host) else { return None };
-        silent.get_or_insert_with(|| (host.to_owned(), why.clone()));
+        let Some(Stance::Down(cause)) = stances.get(host) else { return None };
+        silent.get_or_insert_with(|| (host.to_owned(), cause.clone()));
     }
     silent
 }
@@ -153,17 +180,20 @@ impl Hosts {
     /// Notes that a host answered a watch. Says whether what we said of the host is to be taken back.
     pub(super) fn answered(&self, host: &str, watch_id: i64) -> bool {
         self.with(host, |health| {
-            health.has_answered = true;
-            health.walled.remove(&watch_id);
-            health.own.remove(&watch_id);
-            health.silent.remove(&watch_id);
-            match health.told {
+            let Health { told, walled, silent, left_over, own, answered_at } = health;
+            *answered_at = Some(Instant::now());
+            walled.remove(&watch_id);
+            own.remove(&watch_id);
+            left_over.remove(&watch_id);
+            silent.remove(&watch_id);
+            match told {
                 None => {
-                    health.silent.clear();
+                    let asked = silent.drain().filter(|(_, silence)| silence.was_asked);
+                    own.extend(asked.map(|(watch, _)| watch).filter(|watch| left_over.contains(watch)));
                     false
                 }
                 Some(Trouble::Down) => true,
-                Some(Trouble::Blocked) => health.walled.is_empty(),
+                Some(Trouble::Blocked) => walled.is_empty(),
             }
         })
     }
@@ -178,16 +208,26 @@ impl Hosts {
         let nearly = runs.saturating_sub(1).max(1);
         self.with(host, |health| {
             !health.own.contains(&watch_id)
-                && health.silent.get(&watch_id).is_some_and(|silent| *silent >= runs)
-                && health.silent.iter().any(|(other, silent)| *other != watch_id && *silent >= nearly)
+                && health.runs_without(watch_id) >= runs
+                && health.silent.iter().any(|(other, silence)| *other != watch_id && silence.runs >= nearly)
         })
     }
 
     /// Whether a silence that lasts so many runs began before our start, so that nothing is known of how
     /// other watches fare.
     fn is_silent_since_before(&self, host: &str, watch_id: i64, runs: u32) -> bool {
+        self.with(host, |health| health.answered_at.is_none() && health.runs_without(watch_id) < runs)
+    }
+
+    /// Whether a watch without an answer is given time, though it has been without for so many runs: the host
+    /// has answered others since, and was not asked for this one, or not often since then.
+    fn is_given_time(&self, host: &str, watch_id: i64, runs: u32, was_asked: bool) -> bool {
         self.with(host, |health| {
-            !health.has_answered && health.silent.get(&watch_id).is_none_or(|silent| *silent < runs)
+            // Others that were without an answer together with it may be heard a little later.
+            let patience = if health.left_over.contains(&watch_id) { runs.saturating_add(1) } else { runs };
+            !health.own.contains(&watch_id)
+                && health.runs_without(watch_id) < patience
+                && (!was_asked || patience > runs)
         })
     }
 
@@ -197,6 +237,7 @@ impl Hosts {
         for health in hosts.values_mut() {
             health.walled.retain(|watch| watches.contains(watch));
             health.own.retain(|watch| watches.contains(watch));
+            health.left_over.retain(|watch| watches.contains(watch));
             health.silent.retain(|watch, _| watches.contains(watch));
         }
     }
@@ -225,19 +266,24 @@ impl Hosts {
         let watch_id = speaker.slot.watch_id;
         for (host, stance) in stances {
             match stance {
-                Stance::Down(_) => self.with(host, |health| {
-                    let silent = health.silent.entry(watch_id).or_default();
-                    *silent = silent.saturating_add(1);
+                Stance::Down(cause) | Stance::Blocked(cause) if self.is_over(host, cause) => {}
+                Stance::Down(cause) => self.with(host, |health| {
+                    let silence = health.silent.entry(watch_id).or_default();
+                    silence.runs = silence.runs.saturating_add(1);
+                    silence.was_asked |= cause.rested_at.is_none();
                 }),
                 Stance::Open => {
                     if self.answered(host, watch_id) {
-                        self.say(&mut turning, speaker, host, None, "", judged).await?;
+                        self.say(&mut turning, speaker, host, None, judged).await?;
                     }
                 }
-                Stance::Blocked(why) => {
-                    self.with(host, |health| health.walled.insert(watch_id));
-                    let said = Some(Trouble::Blocked);
-                    self.say(&mut turning, speaker, host, said, why, judged).await?;
+                Stance::Blocked(cause) => {
+                    // Only who was refused has to be let in again for that to be over.
+                    if cause.rested_at.is_none() {
+                        self.with(host, |health| health.walled.insert(watch_id));
+                    }
+                    let said = Some((Trouble::Blocked, cause));
+                    self.say(&mut turning, speaker, host, said, judged).await?;
                 }
             }
         }
@@ -250,14 +296,15 @@ impl Hosts {
         &'h self,
         turning: &mut Turning<'h>,
         speaker: Speaker<'_>,
-        (host, why): &(String, String),
+        (host, cause): &(String, Cause),
         judged: &mut Judged,
     ) -> Result<bool, sqlx::Error> {
         let (watch_id, runs) = (speaker.slot.watch_id, speaker.watch.failing.after);
         if self.is_silent_for_several(host, watch_id, runs) {
-            let watches = speaker.roster.watches_asking(host, speaker.slot.now).len();
-            let why = format!("{why}\n{watches} watches ask it; they go on trying.");
-            self.say(turning, speaker, host, Some(Trouble::Down), &why, judged).await?;
+            self.say(turning, speaker, host, Some((Trouble::Down, cause)), judged).await?;
+            return Ok(true);
+        }
+        if self.is_given_time(host, watch_id, runs, cause.rested_at.is_none()) {
             return Ok(true);
         }
         // Others that ask it will be heard before the next run.
@@ -270,11 +317,11 @@ impl Hosts {
         turning: &mut Turning<'h>,
         speaker: Speaker<'_>,
         host: &str,
-        trouble: Option<Trouble>,
-        why: &str,
+        news: Option<(Trouble, &Cause)>,
         judged: &mut Judged,
     ) -> Result<(), sqlx::Error> {
         let Speaker { store, roster, watch, slot } = speaker;
+        let trouble = news.map(|(trouble, _)| trouble);
         if self.with(host, |health| health.told) == trouble {
             return Ok(());
         }
@@ -293,6 +340,7 @@ impl Hosts {
             Some(Trouble::Down) => "down",
             None => "open",
         };
+        let why = news.map(|(_, cause)| cause.why.clone()).unwrap_or_default();
         let signal = Signal::level(host, state, trouble.is_some()).severity(Severity::Warning).summary(why);
         let asking = roster.watches_asking(host, slot.now);
         let post = self.post(speaker, host, trouble.is_none(), &asking).await?;
@@ -306,7 +354,8 @@ impl Hosts {
             (None, Some(Trouble::Down)) => format!("{host} answers again after {lasted}"),
             (None, _) => format!("{host} lets us in again after {lasted}"),
         };
-        let words = Words { title, body: why.to_owned(), url: None };
+        let body = news.map(|(_, cause)| told(cause, &asking, watch)).unwrap_or_default();
+        let words = Words { title, body, url: None };
         let alert = alert(watch, RUN, &signal, reason, decision.since, slot.now, words.clone());
         judged.tell(watch, &post, words, vec![alert]);
         Ok(())
@@ -319,7 +368,7 @@ impl Hosts {
         speaker: Speaker<'_>,
         host: &str,
         is_end: bool,
-        asking: &[&std::sync::Arc<Watch>],
+        asking: &[&Arc<Watch>],
     ) -> Result<Post, sqlx::Error> {
         let Speaker { store, roster, watch, slot } = speaker;
         let mut notifiers: Vec<String> = Vec::new();
@@ -355,10 +404,43 @@ impl Hosts {
                 return None;
             }
             if trouble.is_none() && before == Some(Trouble::Down) {
-                health.own = health.silent.drain().map(|(watch, _)| watch).collect();
+                health.left_over = health.silent.drain().map(|(watch, _)| watch).collect();
             }
             health.told = trouble;
             Some(before)
         })
     }
+
+    /// Whether a run learned that a host is left alone before it answered another: that says nothing now.
+    fn is_over(&self, host: &str, cause: &Cause) -> bool {
+        let Some(rested_at) = cause.rested_at else { return false };
+        self.with(host, |health| health.answered_at.is_some_and(|answered_at| rested_at <= answered_at))
+    }
+}
+
+impl Health {
+    fn runs_without(&self, watch_id: i64) -> u32 {
+        self.silent.get(&watch_id).map_or(0, |silence| silence.runs)
+    }
+}
+
+/// What a host did, whom it concerns, and when it is asked again.
+fn told(cause: &Cause, asking: &[&Arc<Watch>], watch: &Watch) -> String {
+    let mut names: Vec<&str> = asking.iter().map(|watch| watch.name.as_str()).collect();
+    names.sort_unstable();
+    let who = match names.as_slice() {
+        [] => watch.name.clone(),
+        [name] => (*name).to_owned(),
+        [names @ .., last] if names.len() < MOST_NAMES => format!("{} and {last}", names.join(", ")),
+        [first, second, ..] => format!("{} watches, {first} and {second} among them", names.len()),
+    };
+    let asks = if names.len() < 2 { "asks" } else { "ask" };
+    let next = cause.until.map_or_else(
+        || if names.len() < 2 { "; it goes on trying".into() } else { "; they go on trying".into() },
+        |until| {
+            let until = until.to_zoned(watch.zone.clone());
+            format!("; the next try is at {}", until.strftime("%Y-%m-%d %H:%M:%S"))
+        },
+    );
+    format!("{}\n{who} {asks} it{next}.", cause.why)
 }

@@ -10,6 +10,7 @@ mod judge;
 mod news;
 mod own;
 mod past;
+mod reading;
 mod repair;
 mod replay;
 mod series;
@@ -23,6 +24,7 @@ pub use repair::Repair;
 pub use replay::{Replayed, Told, replay};
 pub use serve::serve;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,14 +34,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::http::Mark;
+use crate::http::{Mark, Standing};
 use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, SignalState, Trigger};
 use crate::plugin::Needs;
-use crate::store::{Found, GapChange, LastSeen, Marks, NextDue, RunCommit, SeenSubject, Store};
+use crate::store::{Found, GapChange, LastSeen, Marks, NextDue, RunCommit, SeenSubject, Store, Waited};
 use crate::watchlist::{Roster, Watch};
 
 use around::{Around, SaidToEnd};
-use ask::{Answer, ask, ask_one, key_of, outcome_of};
+use ask::{Answer, ask, ask_one, key_of, outcome_of, waited};
 use hosts::{Hosts, Speaker, Turning, silent_host, stances};
 use judge::Judged;
 use repair::{Repairs, Windows};
@@ -75,6 +77,23 @@ struct Memory {
     generation: u64,
     /// What other programs had written by then.
     foreign_writes: u64,
+}
+
+impl Memory {
+    /// What the answers of a run are known by.
+    fn marks_for(&self, slot: &Slot) -> Cow<'_, HashMap<u64, Mark>> {
+        // A bar that was open when it was read is closed now, though the answer may be the same.
+        let again = self.reread_at.is_some_and(|reread_at| slot.now >= reread_at);
+        let is_manual = slot.trigger == Trigger::Manual;
+        let is_final = |mark: &Mark| mark.final_answer.is_some();
+        // A person asks also what was answered for good.
+        let is_reopened = is_manual && self.marks.values().any(is_final);
+        if !again && !is_reopened {
+            return Cow::Borrowed(&self.marks);
+        }
+        let kept = self.marks.iter().filter(|(_, mark)| if is_final(mark) { !is_manual } else { !again });
+        Cow::Owned(kept.map(|(request, mark)| (*request, mark.clone())).collect())
+    }
 }
 
 /// A run up to its commit.
@@ -241,7 +260,8 @@ impl Runner {
         let (report, mut found) = judged.finish(watch, Outcome::Failed, Some(why.clone()));
         let finished_at = Timestamp::now();
         let was_refused = self.was_refused(slot.watch_id);
-        let gap = slots::left_behind(watch, slot, true, Some(&why), was_refused, finished_at);
+        let waited = Waited::default();
+        let gap = slots::left_behind(watch, slot, true, Some(&why), was_refused, &waited, finished_at);
         found.gap = gap.map(GapChange::Left);
         let commit = RunCommit {
             spec_hash: Some(watch.spec_hash()),
@@ -253,6 +273,8 @@ impl Runner {
             outcome: Outcome::Failed,
             error: Some(why),
             next_due: next_due(watch, slot, finished_at),
+            waited,
+            standings: Vec::new(),
             found: Some(Box::new(found)),
         };
         let stored = self.store.commit_run(commit).await;
@@ -326,19 +348,19 @@ impl Runner {
     ) -> anyhow::Result<Prepared<'_>> {
         let started = Instant::now();
         let needs = Needs { now: slot.now, bars: watch.bars() };
-        let memory = self.recall(roster, watch, slot.watch_id);
-        // A bar that was open when it was read is closed now, though the answer may be the same.
-        let again = memory.reread_at.is_some_and(|reread_at| slot.now >= reread_at);
-        let nothing = HashMap::new();
-        let marks = if again { &nothing } else { &*memory.marks };
-        let answers = ask(&roster.http, watch, slot.watch_id, &needs, marks).await;
+        let memory = self.recall(roster, watch, slot.watch_id).await?;
+        let marks = memory.marks_for(slot);
+        let answers = ask(&roster.http, watch, slot.watch_id, &needs, &marks).await;
+        let waited = waited(&answers);
+        let standings: Vec<Standing> = answers.iter().filter_map(|answer| answer.standing.clone()).collect();
         let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
         // A strategy that cannot judge is a failure too, but not one that the past can mend.
         let in_vain = answers.iter().any(|answer| answer.result.is_err());
         let finished_at = after(slot.now, started);
         let was_refused = self.was_refused(slot.watch_id);
         let commit = |outcome, error: Option<String>, mut found: Option<Box<Found>>| {
-            let gap = slots::left_behind(watch, slot, in_vain, error.as_deref(), was_refused, finished_at);
+            let why = error.as_deref();
+            let gap = slots::left_behind(watch, slot, in_vain, why, was_refused, &waited, finished_at);
             if let Some(gap) = gap {
                 found.get_or_insert_default().gap = Some(GapChange::Left(gap));
             }
@@ -352,6 +374,8 @@ impl Runner {
                 outcome,
                 error,
                 next_due: next_due(watch, slot, finished_at),
+                waited,
+                standings,
                 found,
             }
         };
@@ -404,11 +428,9 @@ impl Runner {
         // What could not be judged is read again: how it came to that is not stored. A mark of nothing,
         // since an older one would take the same answer as before for no news.
         let unjudged = judged.unjudged;
-        let mark = |mark| if unjudged { Mark::default() } else { mark };
-        let marks: Vec<(u64, Mark)> = answers
-            .into_iter()
-            .filter_map(|answer| Some((answer.key, mark(answer.result.ok()??.1))))
-            .collect();
+        let mark = |mark: Mark| if unjudged && mark.final_answer.is_none() { Mark::default() } else { mark };
+        let marks: Vec<(u64, Mark)> =
+            answers.iter().filter_map(|answer| Some((answer.key, mark(answer.mark()?)))).collect();
         let mut known: HashMap<u64, Mark> = HashMap::clone(&memory.marks);
         known.retain(|request, _| requests.contains(request));
         known.extend(marks.iter().cloned());
@@ -471,9 +493,19 @@ impl Runner {
         Ok(view)
     }
 
-    fn recall(&self, roster: &Roster, watch: &Watch, watch_id: i64) -> Memory {
+    async fn recall(&self, roster: &Roster, watch: &Watch, watch_id: i64) -> Result<Memory, sqlx::Error> {
+        if let Some(known) = self.remembered(roster, watch, watch_id) {
+            return Ok(known);
+        }
+        // Answers are looked at anew, but for those after which nothing is asked.
+        let marks = Arc::new(self.store.final_answers(watch_id).await?);
+        Ok(Memory { marks, ..Memory::default() })
+    }
+
+    /// What is kept of a watch, unless it may no longer hold.
+    fn remembered(&self, roster: &Roster, watch: &Watch, watch_id: i64) -> Option<Memory> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = memory.get(&watch_id).cloned().unwrap_or_default();
+        let mut known = memory.get(&watch_id).cloned()?;
         // Another table may ask for something else of the same answer. After a start there is none yet, and
         // what the store knows is known under the present one.
         // Another program may have read, and settled on, something else.
@@ -481,11 +513,11 @@ impl Runner {
             hash != watch.spec_hash() || known.foreign_writes != self.store.foreign_writes()
         });
         if is_other {
-            return Memory::default();
+            return None;
         }
         // Another roster may want something else told of it.
         known.settled &= known.generation == roster.generation;
-        known
+        Some(known)
     }
 
     fn remember(&self, roster: &Roster, watch: &Watch, watch_id: i64, learned: Learned) {

@@ -10,10 +10,10 @@ use tokio::sync::Semaphore;
 use super::series::{Bars, Series};
 use super::slots::{Passed, passed};
 use super::{Answer, Runner, Slot, after, ask_one};
-use crate::http::Request;
+use crate::http::{Request, Standing};
 use crate::model::{Interval, Observation, Outcome, Reading, ReadingKind, SlotOutcome};
 use crate::plugin::{FetchError, Needs, Span};
-use crate::store::{Found, Gap, GapChange, Later, NextDue, RunCommit, SeenSubject, Settled};
+use crate::store::{Found, Gap, GapChange, Later, NextDue, RunCommit, SeenSubject, Settled, Waited};
 use crate::watchlist::{Roster, Watch};
 
 /// The waits after a try that was in vain; after the last one there is none.
@@ -192,13 +192,14 @@ impl Runner {
                     _ => repaired,
                 }
             }
+            (None, _) if asked.is_final => in_vain_for_good(&gap, said(&asked.errors).unwrap_or_default()),
             (None, Ok(_)) => in_vain(&gap, done, &asked.errors, String::new()),
             (None, Err(why)) => in_vain(&gap, done, &asked.errors, why),
         };
         if asked.requests == 0 {
             return self.settle(settled, &gap).await.map(Some);
         }
-        self.commit_repair(watch, slot, started, series, asked.errors, settled).await.map(Some)
+        self.commit_repair(watch, slot, started, series, asked, settled).await.map(Some)
     }
 
     /// Stores that a repair broke, so that it is not tried for ever.
@@ -263,9 +264,10 @@ impl Runner {
         slot: &Slot,
         started: Instant,
         series: Series,
-        errors: Vec<FetchError>,
+        asked: Asked,
         settled: Settled,
     ) -> anyhow::Result<Repair> {
+        let Asked { errors, standings, .. } = asked;
         let blocked = errors.iter().any(|error| matches!(error, FetchError::Blocked { .. }));
         let outcome = match (errors.is_empty(), blocked) {
             (true, _) => Outcome::Ok,
@@ -287,6 +289,8 @@ impl Runner {
             outcome,
             error: said(&errors),
             next_due: NextDue::Keep,
+            waited: Waited::default(),
+            standings,
             found: Some(Box::new(Found {
                 counts: [series.candles.len(), 0, 0],
                 candles: series.candles,
@@ -307,6 +311,10 @@ struct Asked {
     errors: Vec<FetchError>,
     /// A host that wants to be left alone was not asked: this was no try.
     rests_until: Option<Timestamp>,
+    /// How hosts stand, where it has changed that.
+    standings: Vec<Standing>,
+    /// There will never be another answer.
+    is_final: bool,
     /// All was answered, and it was asked what else the service knows.
     looked_back: bool,
 }
@@ -325,12 +333,14 @@ impl Asked {
         slot: &Slot,
     ) -> Option<Vec<Observation>> {
         let needs = Needs { now: slot.now, bars: watch.bars() };
-        let Answer { result, rests_until, .. } =
+        let Answer { result, rest, final_answer, standing, .. } =
             ask_one(&roster.http, watch, slot.watch_id, request, &needs, &HashMap::new()).await;
-        if rests_until.is_some() {
-            self.rests_until = rests_until;
+        self.standings.extend(standing);
+        if let Some(rest) = rest {
+            self.rests_until = Some(rest.until);
             return None;
         }
+        self.is_final |= final_answer.is_some();
         self.requests = self.requests.saturating_add(1);
         match result {
             Ok(seen) => Some(seen.map(|(seen, _)| seen.observations).unwrap_or_default()),

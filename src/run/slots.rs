@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Slot;
 use crate::model::{Period, Trigger};
-use crate::store::NewGap;
+use crate::store::{NewGap, Waited};
 use crate::timetable::Timetable;
 use crate::watchlist::Watch;
 
@@ -20,13 +20,14 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(25);
 
 /// What a run that the schedule asked for leaves behind: the slots that passed before it was over, and its
 /// own where it was in vain and the service keeps a past to fill it from. `was_refused` says that the database
-/// did not take a run of the watch before this one.
+/// did not take a run of the watch before this one; `waited`, how long this run waited for a host.
 pub(super) fn left_behind(
     watch: &Watch,
     slot: &Slot,
     in_vain: bool,
     error: Option<&str>,
     was_refused: bool,
+    waited: &Waited,
     finished_at: Timestamp,
 ) -> Option<NewGap> {
     if !matches!(slot.trigger, Trigger::Schedule | Trigger::CatchUp) {
@@ -54,7 +55,12 @@ pub(super) fn left_behind(
         (Some(error), _) if own => error.to_owned(),
         (_, Some(passed)) if passed.first > slot.now => {
             let took = finished_at.duration_since(slot.now).unsigned_abs();
-            format!("the run before took {}", Period(took))
+            match waited.host.as_ref().filter(|_| waited.time.saturating_mul(2) >= took) {
+                Some(host) => {
+                    format!("the run before waited {} for its turn at {host}", Period(waited.time))
+                }
+                None => format!("the run before took {}", Period(took)),
+            }
         }
         _ if slot.trigger == Trigger::CatchUp => "the daemon was not running".into(),
         _ if was_refused => "the database took no writes".into(),

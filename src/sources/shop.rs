@@ -377,7 +377,7 @@ mod tests {
         for page in std::fs::read_dir(std::path::Path::new(&folder).join("shops")).unwrap() {
             let name = page.unwrap().file_name().into_string().unwrap();
             let body = fixture(&format!("shops/{name}")).unwrap();
-            for status in [200, 403] {
+            for status in [200, 503] {
                 let url = Url::parse("https://shop.example/p").unwrap();
                 let sign = crate::http::wall_sign(&Reply::captured(status, url, body.clone()));
                 assert_eq!(sign.is_some(), name.contains("robot"), "{name}: {sign:?}");

@@ -137,6 +137,7 @@ mod tests {
     use sqlx::{ConnectOptions as _, Connection as _};
 
     use super::*;
+    use crate::store::Waited;
     use crate::store::{NextDue, RunCommit};
     use crate::testing::at;
 
@@ -215,6 +216,8 @@ mod tests {
             outcome,
             error: None,
             next_due: NextDue::Keep,
+            waited: Waited::default(),
+            standings: Vec::new(),
             found: None,
         }
     }

@@ -6,6 +6,7 @@ mod backup;
 mod clock;
 mod gaps;
 mod health;
+mod hosts;
 mod memo;
 mod observations;
 mod one_run;
@@ -43,7 +44,7 @@ pub use outbox::{
 };
 pub use past::{SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
-pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject};
+pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 

@@ -1,10 +1,11 @@
 //! One run that is over: what is stored of it, what was settled on before it, and what it told.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Store, from_json, millis, time};
+use super::{Store, Waited, from_json, millis, time};
 use crate::model::{Alert, SignalState};
 
 /// A run as it is stored.
@@ -28,6 +29,8 @@ pub struct RunRow {
     pub counts: [i64; 3],
     /// Its verdicts as JSON; nothing where nothing was judged.
     pub verdicts: Option<String>,
+    /// How long it waited for its hosts' turns.
+    pub waited: Waited,
 }
 
 /// A delivery as it stands.
@@ -59,7 +62,8 @@ pub struct DeliveryRow {
     pub tries: Vec<(Timestamp, String, Option<String>)>,
 }
 
-type RunTuple = (i64, String, i64, i64, i64, String, Option<String>, i64, i64, i64, Option<String>);
+type RunTuple =
+    (i64, String, i64, i64, i64, String, Option<String>, i64, i64, i64, Option<String>, i64, Option<String>);
 type DeliveryTuple = (
     String,
     String,
@@ -93,7 +97,7 @@ impl Store {
         };
         let row: Option<RunTuple> = sqlx::query_as(
             r#"select id, "trigger", due_at, started_at, finished_at, outcome, error, observations,
-                      signals, alerts, verdicts
+                      signals, alerts, verdicts, waited_ms, waited_for
                from run where id = ?"#,
         )
         .bind::<Option<i64>>(id)
@@ -314,8 +318,23 @@ impl Store {
 }
 
 fn run_row(
-    (id, trigger, due_at, started_at, finished_at, outcome, error, seen, signals, alerts, verdicts): RunTuple,
+    (
+        id,
+        trigger,
+        due_at,
+        started_at,
+        finished_at,
+        outcome,
+        error,
+        seen,
+        signals,
+        alerts,
+        verdicts,
+        waited_ms,
+        host,
+    ): RunTuple,
 ) -> RunRow {
+    let waited = Waited { time: Duration::from_millis(waited_ms.unsigned_abs()), host };
     RunRow {
         id,
         trigger,
@@ -326,6 +345,7 @@ fn run_row(
         error,
         counts: [seen, signals, alerts],
         verdicts,
+        waited,
     }
 }
 

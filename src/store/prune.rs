@@ -40,6 +40,9 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+/// How long it is remembered of a host that it was left alone, after the end of that.
+const LET_BE: Period = Period::from_secs(86_400);
+
 /// How many rows one transaction takes.
 const STEP: i64 = 1_000;
 
@@ -51,7 +54,7 @@ const SPARE_PAGES: i64 = 256;
 
 /// Each deletes at most `?2` rows older than `?1`. The writer is held meanwhile, so none may look through a table
 /// for each row of another.
-const STATEMENTS: [&str; 9] = [
+const STATEMENTS: [&str; 10] = [
     "delete from observation where id in (select id from observation where last_seen_at < ?1
          and id not in (select observation_id from subject where observation_id is not null) limit ?2)",
     "delete from candle where (watch_id, subject, interval, open_time) in
@@ -74,6 +77,7 @@ const STATEMENTS: [&str; 9] = [
           where watch_id <> 0 and strategy <> 'run' and subject <> '' and not state ->> 'firing'
             and not exists (select 1 from subject known
                             where known.watch_id = s.watch_id and known.subject = s.subject) limit ?2)",
+    "delete from host where host in (select host from host where until < ?1 limit ?2)",
 ];
 
 impl Store {
@@ -84,7 +88,7 @@ impl Store {
     pub async fn prune(&self, keep: &Retention, now: Timestamp) -> Result<Pruned, WriteError> {
         let ages =
             [keep.observations, keep.candles, keep.runs, keep.alerts, keep.alerts, keep.alerts, keep.alerts];
-        let ages = ages.into_iter().chain([keep.observations, keep.observations]);
+        let ages = ages.into_iter().chain([keep.observations, keep.observations, LET_BE]);
         let before = |age: Period| now.checked_sub(age.0).map_or(i64::MIN, millis);
         let mut pruned = Pruned { rows: self.prune_runs(before(keep.runs), millis(now)).await?, bytes: 0 };
         for (statement, age) in STATEMENTS.into_iter().zip(ages) {

@@ -1,13 +1,14 @@
 //! Finished runs: all that one run leaves behind is committed at once.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{GapChange, NewDelivery, Store, WriteError, millis, observations};
-use crate::http::Mark;
+use super::{GapChange, NewDelivery, Store, WriteError, hosts, millis, observations};
+use crate::http::{Mark, Standing};
 use crate::model::{Alert, Candle, Interval, Observation, Outcome, SignalState, Trigger};
 
 /// All that one run leaves behind. Either the world knows all of it, or nothing happened.
@@ -32,8 +33,27 @@ pub struct RunCommit {
     pub error: Option<String>,
     /// When the watch is due next.
     pub next_due: NextDue,
+    /// How long it waited for its hosts' turns.
+    pub waited: Waited,
+    /// How hosts stand, where it has changed that; nothing as a rule.
+    pub standings: Vec<Standing>,
     /// What else it found; nothing for a run that found nothing new.
     pub found: Option<Box<Found>>,
+}
+
+/// How long a run waited for a host's turn, the longest of its requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// So long.
+    pub time: Duration,
+    /// For which host, where it was so long that somebody may ask.
+    pub host: Option<String>,
+}
+
+impl Waited {
+    pub(super) fn millis(&self) -> i64 {
+        i64::try_from(self.time.as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// When a watch is due after a run.
@@ -136,19 +156,35 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn marks(&self) -> Result<Marks, sqlx::Error> {
-        type Row = (i64, i64, Option<String>, Option<String>, Vec<u8>);
-        let rows: Vec<Row> =
-            sqlx::query_as("select watch_id, request, etag, last_modified, body_hash from http_cache")
-                .fetch_all(&self.read)
-                .await?;
+        type Row = (i64, i64, Option<String>, Option<String>, Vec<u8>, Option<String>);
+        let rows: Vec<Row> = sqlx::query_as(
+            "select watch_id, request, etag, last_modified, body_hash, final_answer from http_cache",
+        )
+        .fetch_all(&self.read)
+        .await?;
         let mut marks = Marks::new();
-        for (watch, request, etag, last_modified, hash) in rows {
+        for (watch, request, etag, last_modified, hash, final_answer) in rows {
             let Ok(hash) = <[u8; 16]>::try_from(hash) else { continue };
             let body_hash = u128::from_be_bytes(hash);
-            let mark = Mark { etag, last_modified, body_hash, final_answer: None };
+            let mark = Mark { etag, last_modified, body_hash, final_answer };
             marks.entry(watch).or_default().insert(request.cast_unsigned(), mark);
         }
         Ok(marks)
+    }
+
+    /// What is not asked again until the watch changes: what its answer is known by, by request.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn final_answers(&self, watch_id: i64) -> Result<HashMap<u64, Mark>, sqlx::Error> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "select request, final_answer from http_cache where watch_id = ? and final_answer is not null",
+        )
+        .bind(watch_id)
+        .fetch_all(&self.read)
+        .await?;
+        let mark = |why| Mark { final_answer: Some(why), ..Mark::default() };
+        Ok(rows.into_iter().map(|(request, why)| (request.cast_unsigned(), mark(why))).collect())
     }
 }
 
@@ -163,6 +199,7 @@ pub(super) async fn insert(
     for run in full {
         insert_full(connection, run).await?;
     }
+    hosts::note(connection, runs.iter().flat_map(|run| &run.standings)).await?;
     let (mut due, mut never) = (Vec::new(), Vec::new());
     for run in runs {
         match run.next_due {
@@ -216,14 +253,17 @@ async fn insert_brief(connection: &mut SqliteConnection, runs: &[&RunCommit]) ->
                 run.outcome.as_str(),
                 run.error.as_deref(),
                 passed,
+                run.waited.millis(),
+                run.waited.host.as_deref(),
             )
         })
         .collect();
     sqlx::query(
         r#"insert into run (watch_id, "trigger", due_at, started_at, finished_at, outcome, error,
-                            passed_from, passed_until, passed, passed_why)
+                            passed_from, passed_until, passed, passed_why, waited_ms, waited_for)
            select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,
-                  value ->> '$[7][0]', value ->> '$[7][1]', value ->> '$[7][2]', value ->> '$[7][3]'
+                  value ->> '$[7][0]', value ->> '$[7][1]', value ->> '$[7][2]', value ->> '$[7][3]',
+                  value ->> 8, value ->> 9
            from json_each(?)"#,
     )
     .bind(super::json(&rows)?)
@@ -247,8 +287,8 @@ async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Resu
     let [observations, signals, alerts] = found.counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
     let run_id: i64 = sqlx::query_scalar(
         r#"insert into run (watch_id, "trigger", due_at, started_at, finished_at, outcome, error,
-                            observations, signals, alerts, verdicts)
-           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id"#,
+                            observations, signals, alerts, verdicts, waited_ms, waited_for)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) returning id"#,
     )
     .bind(run.watch_id)
     .bind(run.trigger.as_str())
@@ -261,19 +301,23 @@ async fn insert_full(connection: &mut SqliteConnection, run: &RunCommit) -> Resu
     .bind(signals)
     .bind(alerts)
     .bind(&found.verdicts)
+    .bind(run.waited.millis())
+    .bind(&run.waited.host)
     .fetch_one(&mut *connection)
     .await?;
     observations::insert(connection, run.watch_id, millis(run.started_at), found).await?;
     for (request, mark) in &found.marks {
         sqlx::query(
-            "insert or replace into http_cache (watch_id, request, etag, last_modified, body_hash)
-             values (?, ?, ?, ?, ?)",
+            "insert or replace into http_cache
+                 (watch_id, request, etag, last_modified, body_hash, final_answer)
+             values (?, ?, ?, ?, ?, ?)",
         )
         .bind(run.watch_id)
         .bind(signed(*request))
         .bind(&mark.etag)
         .bind(&mark.last_modified)
         .bind(mark.body_hash.to_be_bytes().to_vec())
+        .bind(&mark.final_answer)
         .execute(&mut *connection)
         .await?;
     }

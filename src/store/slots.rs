@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Gap, Store, millis, time};
+use super::{Gap, Store, Waited, millis, time};
 use crate::model::{Period, SlotOutcome, Stretch};
 
 /// With so few runs they are all looked at.
@@ -16,8 +16,8 @@ const FEW_RUNS: i64 = 50_000;
 const OUT_OF_ORDER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Store {
-    /// What became of the slots of a watch between two moments, oldest first. A run that began more than
-    /// `late_after` after its slot was late. Slots are known once a run has ended after them.
+    /// What became of the slots of a watch between two moments, oldest first. A run that asked more than
+    /// `late_after` after its slot was late, whether it began then or waited for a host's turn. Slots are known once a run has ended after them.
     ///
     /// # Errors
     /// Any of SQLite's own.
@@ -31,8 +31,8 @@ impl Store {
         let gaps = self.gaps(watch_id, from, until).await?;
         let mut slots = Slots { gaps: gaps.into(), from, until, late_after, ..Slots::default() };
         // Of two runs for one slot the later counts.
-        let mut runs = sqlx::query_as::<_, (i64, i64, String, Option<String>, i64)>(
-            r#"select due_at, started_at, outcome, error, max(id) from run
+        let mut runs = sqlx::query_as::<_, (i64, i64, String, Option<String>, i64, Option<String>, i64)>(
+            r#"select due_at, started_at, outcome, error, waited_ms, waited_for, max(id) from run
                where id >= ? and watch_id = ? and due_at between ? and ?
                  and "trigger" in ('schedule', 'catch_up')
                group by due_at order by due_at"#,
@@ -42,8 +42,9 @@ impl Store {
         .bind(millis(from))
         .bind(millis(until))
         .fetch(&self.read);
-        while let Some((due_at, started_at, outcome, error, _)) = runs.try_next().await? {
-            slots.add(Run { due_at: time(due_at), started_at: time(started_at), outcome, error });
+        while let Some((due_at, started_at, outcome, error, waited_ms, host, _)) = runs.try_next().await? {
+            let waited = Waited { time: Duration::from_millis(waited_ms.unsigned_abs()), host };
+            slots.add(Run { due_at: time(due_at), started_at: time(started_at), outcome, error, waited });
         }
         Ok(slots.finish())
     }
@@ -97,6 +98,7 @@ struct Run {
     started_at: Timestamp,
     outcome: String,
     error: Option<String>,
+    waited: Waited,
 }
 
 /// Puts runs and gaps together.
@@ -110,8 +112,10 @@ struct Slots {
     stretches: Vec<Stretch>,
     /// Slots of the first gap that have a run of their own, which no longer counts.
     mended: u64,
-    /// How late the latest of the last stretch was.
+    /// How late the latest of the last stretch was that began late, and how long the longest waited of those
+    /// that waited for a host.
     latest: Duration,
+    longest: Duration,
 }
 
 impl Slots {
@@ -126,10 +130,11 @@ impl Slots {
             return;
         }
         let late = Duration::try_from(run.started_at.duration_since(run.due_at)).unwrap_or_default();
+        let late = late.saturating_add(run.waited.time);
         let (outcome, why) = match run.outcome.as_str() {
             "failed" => (SlotOutcome::Failed, run.error),
             "blocked" => (SlotOutcome::Blocked, run.error),
-            _ if late > self.late_after => (SlotOutcome::Late, Some(self.lateness(late))),
+            _ if late > self.late_after => (SlotOutcome::Late, Some(self.lateness(late, &run.waited))),
             _ => (SlotOutcome::Ok, None),
         };
         self.put(Stretch { from: run.due_at, until: run.due_at, slots: 1, outcome, why });
@@ -142,10 +147,22 @@ impl Slots {
         self.stretches
     }
 
-    fn lateness(&mut self, late: Duration) -> String {
-        let goes_on = self.stretches.last().is_some_and(|last| last.outcome == SlotOutcome::Late);
-        self.latest = if goes_on { late.max(self.latest) } else { late };
-        format!("{}{} after it was due", if goes_on { "up to " } else { "" }, Period(self.latest))
+    /// Why a run was late: because of its host's pace, where that was most of it.
+    fn lateness(&mut self, late: Duration, waited: &Waited) -> String {
+        if self.stretches.last().is_none_or(|last| last.outcome != SlotOutcome::Late) {
+            (self.latest, self.longest) = (Duration::ZERO, Duration::ZERO);
+        }
+        let polite = waited.host.as_ref().filter(|_| waited.time.saturating_mul(2) >= late);
+        let (most, this) = match polite {
+            Some(_) => (&mut self.longest, waited.time),
+            None => (&mut self.latest, late),
+        };
+        let up_to = if most.is_zero() { "" } else { "up to " };
+        *most = this.max(*most);
+        match polite {
+            Some(host) => format!("waited {up_to}{} for its turn at {host}", Period(self.longest)),
+            None => format!("{up_to}{} after it was due", Period(self.latest)),
+        }
     }
 
     fn close_gap(&mut self) {
@@ -205,7 +222,12 @@ mod tests {
     fn run(n: i64, late_secs: i64, outcome: &str) -> Run {
         let error = (outcome == "failed").then(|| format!("HTTP 50{n}"));
         let started_at = minute(n) + SignedDuration::from_secs(late_secs);
-        Run { due_at: minute(n), started_at, outcome: outcome.into(), error }
+        Run { due_at: minute(n), started_at, outcome: outcome.into(), error, waited: Waited::default() }
+    }
+
+    fn polite(run: Run, secs: u64) -> Run {
+        let host = Some("shop.example".into());
+        Run { waited: Waited { time: Duration::from_secs(secs), host }, ..run }
     }
 
     fn gap(first: i64, last: i64, slots: u64, outcome: SlotOutcome) -> Gap {
@@ -267,6 +289,29 @@ mod tests {
             ]
         );
         assert_eq!(Coverage::of(&stretches).slots, 11);
+    }
+
+    #[test]
+    fn a_run_that_waited_for_its_host_was_late_and_says_so() {
+        let runs = vec![
+            polite(run(0, 1, "ok"), 14),
+            polite(run(1, 1, "ok"), 15),
+            polite(run(2, 0, "ok"), 45),
+            polite(run(3, 0, "unchanged"), 30),
+            run(4, 0, "ok"),
+            polite(run(5, 50, "ok"), 20),
+            polite(run(6, 0, "failed"), 50),
+        ];
+        assert_eq!(
+            told(&slots((0, 9), runs, vec![])),
+            [
+                "0..0 1 ok: -",
+                "1..3 3 late: waited up to 45 s for its turn at shop.example",
+                "4..4 1 ok: -",
+                "5..5 1 late: 1 min 10 s after it was due",
+                "6..6 1 failed: HTTP 506",
+            ]
+        );
     }
 
     #[test]

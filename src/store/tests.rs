@@ -48,6 +48,36 @@ impl Stage {
     }
 }
 
+#[tokio::test]
+async fn a_run_that_found_nothing_new_brings_how_hosts_stand_and_how_long_it_waited() {
+    let (stage, id) = Stage::with_watch().await;
+    let host = || "shop.example".to_owned();
+    let standing = crate::http::Standing {
+        host: host(),
+        wait: Duration::from_secs(10),
+        since: at(NOW),
+        until: minutes(1),
+        why: "HTTP 429".into(),
+        refused: true,
+        changed_at: at(NOW),
+    };
+    let commit = RunCommit {
+        waited: Waited { time: Duration::from_secs(45), host: Some(host()) },
+        standings: vec![standing.clone()],
+        ..run(id, at(NOW), None)
+    };
+    stage.store.commit_run(commit).await.unwrap();
+    assert_eq!(stage.store.host_standings().await.unwrap(), [standing]);
+    let known = stage.store.run_at(id, None).await.unwrap().unwrap();
+    assert_eq!(known.waited, Waited { time: Duration::from_secs(45), host: Some(host()) });
+    let slots = stage.store.slots(id, at(NOW), at(NOW), Duration::from_secs(15)).await.unwrap();
+    let why = slots[0].why.as_deref();
+    assert_eq!(
+        (slots[0].outcome, why),
+        (SlotOutcome::Late, Some("waited 45 s for its turn at shop.example"))
+    );
+}
+
 /// The rule of who goes next is the outbox's; here the oldest that is due does.
 fn oldest_due(now: Timestamp) -> impl Fn(&Queue) -> Choice + Send + 'static {
     move |queue| match queue.waiting.iter().find(|row| row.next_at <= now) {
@@ -112,6 +142,8 @@ fn run(watch_id: i64, started_at: Timestamp, found: Option<Found>) -> RunCommit 
         outcome: Outcome::Ok,
         error: None,
         next_due: NextDue::Keep,
+        waited: Waited::default(),
+        standings: Vec::new(),
         found: found.map(Box::new),
     }
 }

@@ -43,6 +43,8 @@ pub struct Synced {
     pub removed: usize,
     /// Watches of which something that was settled on no longer holds.
     pub unsettled: Vec<i64>,
+    /// Watches whose last answers are read anew.
+    pub reread: Vec<i64>,
     /// How many messages tell of episodes that were closed by it.
     pub deliveries: usize,
 }
@@ -368,7 +370,6 @@ async fn synchronise(
     let mut synced = Synced { renamed: renamed.len(), ..Synced::default() };
     let mut rows: Vec<Value> = Vec::new();
     let mut due_at: HashMap<&str, i64> = HashMap::new();
-    let mut reread: Vec<i64> = Vec::new();
     let mut pulled: Vec<(i64, i64)> = Vec::new();
     for spec in specs {
         let hash = spec.spec_hash.cast_signed();
@@ -394,7 +395,7 @@ async fn synchronise(
                     synced.changed += 1;
                 }
                 if *stored_hash != hash {
-                    reread.push(*id);
+                    synced.reread.push(*id);
                 }
                 due.filter(|due| *due <= now).map(time).or(spec.next_due_at)
             }
@@ -437,9 +438,9 @@ async fn synchronise(
         .execute(&mut *connection)
         .await?;
     }
-    if !reread.is_empty() {
+    if !synced.reread.is_empty() {
         sqlx::query("delete from http_cache where watch_id in (select value from json_each(?))")
-            .bind(super::json(&reread)?)
+            .bind(super::json(&synced.reread)?)
             .execute(&mut *connection)
             .await?;
     }

@@ -22,6 +22,7 @@ mod newegg;
 mod order;
 mod outbox;
 mod pages;
+mod polite;
 mod quiet;
 mod refused;
 mod reload;

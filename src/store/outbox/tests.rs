@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::{Found, NextDue, RunCommit, WatchSpec};
+use super::super::{Found, NextDue, RunCommit, Waited, WatchSpec};
 use super::*;
 use crate::model::{Alert, AlertStatus, Outcome, Reason, Signal, SignalState, Trigger};
 use crate::testing::at;
@@ -59,6 +59,8 @@ impl Stage {
             outcome: Outcome::Ok,
             error: None,
             next_due: NextDue::Keep,
+            waited: Waited::default(),
+            standings: Vec::new(),
             found: Some(Box::new(found)),
         };
         self.store.commit_run(commit).await.unwrap();

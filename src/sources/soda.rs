@@ -1,6 +1,8 @@
 //! What the two sources on open data portals share: the address of a dataset's newest rows, and its
 //! answers. <https://dev.socrata.com/docs/queries/>
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -60,9 +62,9 @@ pub(super) fn values(
     if dated.is_empty() && !rows.is_empty() {
         return Err(missing(rows, date, column));
     }
-    let mut dated = dated;
-    dated.sort_by_key(|(day, _)| *day);
-    Ok(dated.into_iter().map(|(day, value)| as_observed(value, day)).collect())
+    // Of several rows with one date the last counts.
+    let by_day: BTreeMap<Timestamp, f64> = dated.into_iter().collect();
+    Ok(by_day.into_iter().map(|(day, value)| as_observed(value, day)).collect())
 }
 
 /// Says which column no row has.

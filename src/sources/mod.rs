@@ -39,3 +39,18 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::source::<socrata::Socrata>(),
     Kind::source::<yahoo::Yahoo>(),
 ];
+
+/// What a text is read as where shops write prices, for `fuzzing`.
+pub(crate) fn price_in(text: &str) -> Option<f64> {
+    price::parse(text)
+}
+
+/// What a value is read as where services write numbers, for `fuzzing`.
+pub(crate) fn number_in(value: &serde_json::Value) -> Option<f64> {
+    number::Number::of(value)
+}
+
+/// What a text is read as where services write dates, for `fuzzing`.
+pub(crate) fn moment_in(text: &str) -> Option<jiff::Timestamp> {
+    number::moment(text)
+}

@@ -6,6 +6,7 @@
 mod blocked;
 mod cli;
 mod closing;
+mod corpus;
 mod crash;
 mod explain;
 mod failing;

@@ -157,6 +157,12 @@ pub trait Strategy: Send + Sync {
     /// [`EvaluateError`] when what was seen cannot be judged at all.
     fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError>;
 
+    /// What it could not judge in this run though it was seen, and why, a sentence for each subject: the
+    /// run fails in part, and its other subjects count.
+    fn unjudged(&self, _view: &View<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How it came to its signal about one subject, step by step, in words with their numbers: what it
     /// looked at, what it computed, which limits it held that against.
     fn steps(&self, _view: &View<'_>, _subject: &str) -> Vec<String> {

@@ -77,6 +77,7 @@ pub(crate) fn quotes(subject: &str, until: &str, prices: &[f64]) -> Vec<Observat
             observed_at: Timestamp::from_second(last - 60 * (count - 1 - n)).unwrap(),
             url: None,
             reading: Reading::Quote(Quote { price: *price, ..Quote::default() }),
+            evidence: Vec::new(),
         })
         .collect()
 }
@@ -101,6 +102,7 @@ pub(crate) fn candles(subject: &str, closes: &[f64]) -> Observation {
         observed_at: at("2026-11-20T00:00:00Z"),
         url: None,
         reading: Reading::Candles { interval: Interval::from_minutes(30).unwrap(), candles },
+        evidence: Vec::new(),
     }
 }
 

@@ -7,7 +7,23 @@ use std::path::{Path, PathBuf};
 
 /// What the plug-ins of one room share: files beside them, and a macro.
 const SHARED: [(&str, &[&str]); 3] = [
-    ("sources", &["address", "bars", "html", "names", "number", "price", "schema_org", "soda", "stock"]),
+    (
+        "sources",
+        &[
+            "address",
+            "bars",
+            "buttons",
+            "evidence",
+            "figure",
+            "html",
+            "moment",
+            "names",
+            "number",
+            "schema_org",
+            "soda",
+            "stock",
+        ],
+    ),
     ("strategies", &["checked", "indicator", "reading", "words"]),
     ("notifiers", &["answer", "links"]),
 ];

@@ -148,6 +148,10 @@ fn describe(report: &Report) -> String {
     let _ = writeln!(text, "\n\n{}", count(report.observations.len(), "observation"));
     for observation in report.observations.iter().take(MOST_LINES) {
         let _ = writeln!(text, "  {}", line_of(observation));
+        if !observation.evidence.is_empty() {
+            let parts: Vec<String> = observation.evidence.iter().map(ToString::to_string).collect();
+            let _ = writeln!(text, "    says {}", parts.join("; "));
+        }
     }
     more(&mut text, report.observations.len());
     let _ = writeln!(text, "\n{}", count(report.signals.len(), "signal"));

@@ -65,13 +65,13 @@ fn assert_explained(why: &str, text: &str) {
 /// In characters; a mistake that lists every key there is needs about half of it.
 const LONGEST_SHOWN: usize = 1_000;
 
-/// A price as a shop writes it, or a number in JSON.
+/// A number as people write it, or as JSON does.
 fn numbers(bytes: &[u8]) {
     let text = &*text(bytes);
-    if let Some(price) = sources::price_in(text) {
-        assert!(price.is_finite() && price >= 0.0, "{text:?} is {price}");
-        let again = sources::price_in(&price.to_string());
-        assert!(again.is_none_or(|again| again == price), "{text:?} is {price}, and that is {again:?}");
+    if let Some(number) = sources::figure_in(text) {
+        assert!(number.is_finite(), "{text:?} is {number}");
+        let again = sources::figure_in(&number.to_string());
+        assert!(again.is_none_or(|again| again == number), "{text:?} is {number}, and that is {again:?}");
     }
     let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
     let number = sources::number_in(&value);
@@ -81,8 +81,11 @@ fn numbers(bytes: &[u8]) {
 /// A date as services write it.
 fn dates(bytes: &[u8]) {
     let text = &*text(bytes);
-    if let Some(moment) = sources::moment_in(text) {
-        let again = sources::moment_in(&moment.to_string());
-        assert_eq!(again, Some(moment), "{text:?}");
+    let [unknown, month_first] = sources::moments_in(text);
+    if let (Some(unknown), Some(month_first)) = (unknown, month_first) {
+        assert_eq!(unknown, month_first, "{text:?}");
+    }
+    for moment in [unknown, month_first].into_iter().flatten() {
+        assert_eq!(sources::moments_in(&moment.to_string()), [Some(moment); 2], "{text:?}");
     }
 }

@@ -5,6 +5,7 @@
 //! attempt for a notifier, whose address the owner configured.
 
 mod client;
+mod dates;
 mod error;
 mod exchange;
 mod gate;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use client::client;
+pub use dates::http_date;
 pub use error::HttpError;
 use exchange::exchange;
 use gate::Gates;

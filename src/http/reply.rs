@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::http_date;
+
 /// An answer of any status, decompressed.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -73,28 +75,57 @@ impl Reply {
         Err(ReadError(format!("HTTP {}{name}{said}", self.status)))
     }
 
-    /// How long the host asks to be left alone: `Retry-After` in seconds or as a date.
+    /// How long the host asks to be left alone: `Retry-After` in seconds or as a date, at most 30 days;
+    /// `None` where it says nothing that can be understood.
     #[must_use]
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let value = self.header("retry-after")?.trim();
-        if let Ok(seconds) = value.parse::<f64>() {
-            return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+        let is_number = value.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
+        if let Some(seconds) = value.parse::<f64>().ok().filter(|_| is_number) {
+            // Longer than any wait that makes sense, and short enough to be added to the time.
+            return Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST_WAIT_SECS)).ok();
         }
-        let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-        Duration::try_from(at.duration_since(now)).ok()
+        let wait = http_date(value)?.duration_since(now);
+        let longest = Duration::from_secs_f64(LONGEST_WAIT_SECS);
+        // A moment that is over asks for no wait.
+        Some(Duration::try_from(wait).unwrap_or_default().min(longest))
     }
 
-    /// The body as text: by its byte-order mark, its `charset`, its `<meta charset>`, else UTF-8;
-    /// what cannot be decoded becomes U+FFFD.
+    /// The body as text: by its byte-order mark, the `charset` of its header, that of its `<meta>`, else
+    /// UTF-8; what cannot be decoded becomes U+FFFD. A label that nobody knows counts as none.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
-        let labelled = self.header("content-type").and_then(|value| charset(value.as_bytes()));
+        self.encoding().decode(&self.body).0
+    }
+
+    /// The same of no more than the first so many bytes.
+    pub(super) fn head(&self, bytes: usize) -> Cow<'_, str> {
+        let mut head = self.body.get(..self.body.len().min(bytes)).unwrap_or_default();
+        // Without the part of a character at its end.
+        if let Err(error) = std::str::from_utf8(head)
+            && error.error_len().is_none()
+        {
+            head = head.get(..error.valid_up_to()).unwrap_or_default();
+        }
+        self.encoding().decode(head).0
+    }
+
+    fn encoding(&self) -> &'static encoding_rs::Encoding {
+        let of = |label: Vec<u8>| encoding_rs::Encoding::for_label(&label);
+        if let Some(labelled) =
+            self.header("content-type").and_then(|value| charset(value.as_bytes())).and_then(of)
+        {
+            return labelled;
+        }
         let head = self.body.get(..self.body.len().min(1_024)).unwrap_or_default();
-        let encoding = labelled
-            .or_else(|| charset(head))
-            .and_then(|label| encoding_rs::Encoding::for_label(&label))
-            .unwrap_or(encoding_rs::UTF_8);
-        encoding.decode(&self.body).0
+        match meta_charset(head).and_then(of) {
+            // A page whose `<meta>` can be read byte by byte is not in UTF-16, whatever it says.
+            Some(wide) if wide == encoding_rs::UTF_16LE || wide == encoding_rs::UTF_16BE => {
+                encoding_rs::UTF_8
+            }
+            Some(encoding) => encoding,
+            None => encoding_rs::UTF_8,
+        }
     }
 
     /// The body as JSON.
@@ -103,7 +134,14 @@ impl Reply {
     /// What came instead: nothing, a page, or JSON of another shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ReadError> {
         let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
-        serde_json::from_slice(body).map_err(|error| {
+        let read = match serde_json::from_slice(body) {
+            // In another encoding, or with bytes of one inside its texts. JSON itself breaks nowhere else.
+            Err(_) if std::str::from_utf8(body).is_err() || body.contains(&0) => {
+                serde_json::from_str(self.wide_or_labelled().trim_start_matches('\u{feff}'))
+            }
+            read => read,
+        };
+        read.map_err(|error| {
             let text = self.text();
             ReadError(if text.trim().is_empty() {
                 "the answer is empty where JSON was due".into()
@@ -118,16 +156,44 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The text of JSON that is not in UTF-8: where nothing says how, every second of its first bytes is
+    /// zero in UTF-16. <https://www.rfc-editor.org/rfc/rfc4627#section-3>
+    fn wide_or_labelled(&self) -> Cow<'_, str> {
+        let encoding = match self.body.get(..2) {
+            Some([0, low]) if *low != 0 => encoding_rs::UTF_16BE,
+            Some([high, 0]) if *high != 0 => encoding_rs::UTF_16LE,
+            _ => return self.text(),
+        };
+        encoding.decode(&self.body).0
+    }
+}
+
+/// What a host may ask for at most: 30 days.
+const LONGEST_WAIT_SECS: f64 = 30.0 * 86_400.0;
+
 fn looks_like_html(text: &str) -> bool {
     text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
 }
 
-/// The label after `charset=`, in a header or in the head of a page.
+/// The label in the first `<meta>` that has one: `<meta charset=…>`, or within the `content` of an
+/// `http-equiv`.
+fn meta_charset(head: &[u8]) -> Option<Vec<u8>> {
+    let lower = head.to_ascii_lowercase();
+    memchr::memmem::find_iter(&lower, b"<meta").find_map(|at| {
+        let tag = lower.get(at..)?;
+        charset(tag.get(..memchr::memchr(b'>', tag).unwrap_or(tag.len()))?)
+    })
+}
+
+/// The label after `charset=`, in a header or in a tag.
 fn charset(bytes: &[u8]) -> Option<Vec<u8>> {
     let lower = bytes.to_ascii_lowercase();
-    let at = memchr::memmem::find(&lower, b"charset=")? + b"charset=".len();
+    let at = memchr::memmem::find(&lower, b"charset")? + b"charset".len();
     let label: Vec<u8> = lower
         .get(at..)?
+        .trim_ascii_start()
+        .strip_prefix(b"=")?
         .iter()
         .copied()
         .skip_while(|byte| matches!(byte, b'"' | b'\'' | b' '))
@@ -136,22 +202,38 @@ fn charset(bytes: &[u8]) -> Option<Vec<u8>> {
     (!label.is_empty()).then_some(label)
 }
 
-/// The beginning of a text on one line, escaped, at most 120 characters.
+/// The beginning of a text on one line, at most 120 characters, without what nobody sees and what turns
+/// the direction of the text around it.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
-    let mut shown: String = text
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(121)
-        .collect();
+    let visible = |c: &char| !c.is_control() && !is_format(*c);
+    // White space and what nobody sees take no room, but a megabyte of it need not be looked through.
+    let near = text.get(..text.floor_char_boundary(4_096)).unwrap_or_default();
+    let seen: String =
+        near.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(visible).collect();
+    let mut shown: String = seen.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(121).collect();
     if shown.chars().count() > 120 {
         shown = shown.chars().take(119).collect();
         shown.push('…');
     }
     shown
+}
+
+/// Characters that are not seen: they join, turn around, tag or mark. The names are those of
+/// <https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters> and general category Cf.
+const fn is_format(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// A URL fit for a log: without user info and fragment, and with the values of its query hidden.
@@ -188,7 +270,21 @@ mod tests {
             let wait = reply(429, &[("retry-after", value)], b"").retry_after(now);
             assert_eq!(wait.map(|wait| wait.as_secs()), Some(seconds), "{value}");
         }
-        assert_eq!(reply(429, &[("retry-after", "soon")], b"").retry_after(now), None);
+        for value in ["soon", "NaN", "inf", "infinity", "", "1 minute", "Sat, 99 Nov 2026 10:01:30 GMT"] {
+            assert_eq!(reply(429, &[("retry-after", value)], b"").retry_after(now), None, "{value}");
+        }
+        for (value, seconds) in [
+            ("-5", 0),
+            ("Sat, 21 Nov 2026 09:00:00 GMT", 0),
+            ("Saturday, 21-Nov-26 10:01:30 GMT", 90),
+            ("Sat Nov 21 10:01:30 2026", 90),
+            ("1e300", 30 * 86_400),
+            ("99999999999999999999", 30 * 86_400),
+            ("Fri, 01 Jan 2100 00:00:00 GMT", 30 * 86_400),
+        ] {
+            let wait = reply(429, &[("retry-after", value)], b"").retry_after(now);
+            assert_eq!(wait.map(|wait| wait.as_secs()), Some(seconds), "{value}");
+        }
     }
 
     #[test]
@@ -212,6 +308,71 @@ mod tests {
             "<meta charset=\"iso-8859-1\">é"
         );
         assert_eq!(reply(200, &[], b"\xef\xbb\xbfa\xff").text(), "a\u{fffd}");
+        for (header, body, text) in [
+            // A byte-order mark outranks what the header says, and a header what the page says.
+            ("text/html; charset=iso-8859-1", &b"\xef\xbb\xbf\xc3\xa9"[..], "é"),
+            ("text/html", b"\xff\xfeh\x00i\x00", "hi"),
+            ("text/html", b"\xfe\xff\x00h\x00i", "hi"),
+            (
+                "text/html; charset=\"utf-8\"",
+                b"<meta charset=iso-8859-1>\xc3\xa9",
+                "<meta charset=iso-8859-1>é",
+            ),
+            // A label that nobody knows is none.
+            ("text/html; charset=klingon", b"<meta charset=iso-8859-1>\xe9", "<meta charset=iso-8859-1>é"),
+            ("text/html; charset=", b"\xc3\xa9", "é"),
+            (
+                "text/html",
+                b"<META HTTP-EQUIV=Content-Type CONTENT='text/html; charset = windows-1252'>\x80",
+                "<META HTTP-EQUIV=Content-Type CONTENT='text/html; charset = windows-1252'>€",
+            ),
+            // What says UTF-16 in single bytes is not, and a script's word is not the page's.
+            ("text/html", b"<meta charset=utf-16>\xc3\xa9", "<meta charset=utf-16>é"),
+            (
+                "text/html",
+                b"<script>s='charset=iso-8859-1'</script>\xc3\xa9",
+                "<script>s='charset=iso-8859-1'</script>é",
+            ),
+            (
+                "text/html",
+                b"<!doctype html><!DOCTYPE html><meta charset=koi8-r>\xc1",
+                "<!doctype html><!DOCTYPE html><meta charset=koi8-r>а",
+            ),
+        ] {
+            assert_eq!(reply(200, &[("content-type", header)], body).text(), text, "{header}");
+        }
+    }
+
+    #[test]
+    fn json_is_read_in_any_encoding_of_unicode() {
+        let wide = |big: bool, mark: &[u8]| -> &'static [u8] {
+            let units = "{\"a\": \"zł\"}".encode_utf16();
+            let bytes = units.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() });
+            Box::leak(mark.iter().copied().chain(bytes).collect::<Vec<u8>>().into_boxed_slice())
+        };
+        for body in [
+            "{\"a\": \"zł\"}".as_bytes(),
+            "\u{feff}{\"a\": \"zł\"}".as_bytes(),
+            wide(false, b"\xff\xfe"),
+            wide(true, b"\xfe\xff"),
+            wide(false, b""),
+            wide(true, b""),
+        ] {
+            let json: serde_json::Value = reply(200, &[], body).json().expect("JSON");
+            assert_eq!(json["a"], "zł", "{body:?}");
+        }
+        let latin =
+            reply(200, &[("content-type", "application/json; charset=iso-8859-2")], b"{\"a\": \"z\xb3\"}");
+        assert_eq!(latin.json::<serde_json::Value>().expect("JSON")["a"], "zł");
+        let broken = reply(200, &[], b"{\"a\": \"z\xb3\"}");
+        assert_eq!(broken.json::<serde_json::Value>().expect("JSON")["a"], "z\u{fffd}");
+    }
+
+    #[test]
+    fn an_excerpt_holds_nothing_that_is_not_seen() {
+        assert_eq!(excerpt("a\0b\u{202e}c\u{200b}d\n\t e\u{1b}[31m\u{2066}\u{feff}"), "abcd e[31m");
+        assert_eq!(excerpt(&"x ".repeat(1_000_000)).chars().count(), 120);
+        assert_eq!(excerpt(&" ".repeat(1_000_000)), "");
     }
 
     #[test]

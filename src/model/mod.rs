@@ -1,6 +1,7 @@
 //! The words of the program as plain data. Nothing here reads a clock, a file or the network.
 
 mod alert;
+mod evidence;
 mod nearest;
 mod number;
 mod observation;
@@ -12,6 +13,7 @@ mod silence;
 mod slot;
 
 pub use alert::{Alert, AlertStatus, Reason};
+pub use evidence::{Evidence, Witness};
 pub use nearest::{did_you_mean, nearest, or_known};
 pub use number::{money, plain, shown};
 pub use observation::{

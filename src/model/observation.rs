@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::Evidence;
+
 /// What one fetch saw of one subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
@@ -19,6 +21,10 @@ pub struct Observation {
     /// What was seen.
     #[serde(flatten)]
     pub reading: Reading,
+    /// What the parts of a shop's page said, where several were heard. It is known only in the run that
+    /// read the page: it is neither stored nor compared with what was seen before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
 }
 
 /// An observation of an earlier run, with how long it stayed so.
@@ -318,6 +324,7 @@ mod tests {
                 price_currency: Some("USD".into()),
                 availability: Availability::InStock,
             }),
+            evidence: Vec::new(),
         };
         let json = serde_json::to_value(&observation).expect("JSON");
         assert_eq!(

@@ -33,6 +33,8 @@ pub(super) struct Judged {
     pub(super) settled: bool,
     pub(super) current: Vec<Observation>,
     pub(super) error: Option<String>,
+    /// Whether something that was seen could not be judged, and so has to be read again.
+    pub(super) unjudged: bool,
     signals: Vec<NamedSignal>,
     verdicts: Vec<NamedVerdict>,
     found: Found,
@@ -62,12 +64,28 @@ pub(super) async fn judge(
     let evaluated = evaluate(watch, slot, &mut judged, earlier, view.absent).await;
     for (judge, result) in watch.judges.iter().zip(evaluated) {
         match result {
-            Ok(signals) => judged.decide_all(watch, slot, judge, &signals),
+            Ok((signals, unjudged)) => {
+                judged.decide_all(watch, slot, judge, &signals);
+                if !unjudged.is_empty() {
+                    judged.unjudged = true;
+                    judged.error = Some(format!("{}: {}", judge.name, some_of(&unjudged)));
+                }
+            }
             Err(why) => judged.error = Some(format!("{}: {why}", judge.name)),
         }
     }
     judged.close_what_is_no_longer_asked(watch, slot, &orphans);
     Ok(judged)
+}
+
+/// The first few of several sentences, and how many more there are.
+fn some_of(all: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut text = all.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if all.len() > SHOWN {
+        text.push_str(&format!("; and {} more", all.len() - SHOWN));
+    }
+    text
 }
 
 /// Subjects that stood in an answer that is no longer asked for, when everything that is asked was answered.
@@ -170,7 +188,7 @@ async fn evaluate(
     judged: &mut Judged,
     earlier: Vec<Past>,
     absent: Vec<Observation>,
-) -> Vec<Result<Vec<Signal>, String>> {
+) -> Vec<Result<(Vec<Signal>, Vec<String>), String>> {
     let shared = Arc::clone(watch);
     let now = slot.now;
     let (current, states) = (std::mem::take(&mut judged.current), std::mem::take(&mut judged.states));
@@ -189,7 +207,8 @@ async fn evaluate(
                     zone: &shared.zone,
                     source: &*shared.source,
                 };
-                judge.strategy.evaluate(&view).map_err(|error| error.to_string())
+                let signals = judge.strategy.evaluate(&view).map_err(|error| error.to_string())?;
+                Ok((signals, judge.strategy.unjudged(&view)))
             })
             .collect();
         (results, current, states)
@@ -237,6 +256,7 @@ impl Judged {
             settled: true,
             current: Vec::new(),
             error: None,
+            unjudged: false,
             signals: Vec::new(),
             verdicts: Vec::new(),
             found: Found::default(),

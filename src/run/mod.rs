@@ -401,8 +401,14 @@ impl Runner {
         // What failed in part works again even when the same answers come back.
         let settled = judged.settled && matches!(outcome, Outcome::Ok | Outcome::Unchanged);
         let requests: Vec<u64> = answers.iter().map(|answer| answer.key).collect();
-        let marks: Vec<(u64, Mark)> =
-            answers.into_iter().filter_map(|answer| Some((answer.key, answer.result.ok()??.1))).collect();
+        // What could not be judged is read again: how it came to that is not stored. A mark of nothing,
+        // since an older one would take the same answer as before for no news.
+        let unjudged = judged.unjudged;
+        let mark = |mark| if unjudged { Mark::default() } else { mark };
+        let marks: Vec<(u64, Mark)> = answers
+            .into_iter()
+            .filter_map(|answer| Some((answer.key, mark(answer.result.ok()??.1))))
+            .collect();
         let mut known: HashMap<u64, Mark> = HashMap::clone(&memory.marks);
         known.retain(|request, _| requests.contains(request));
         known.extend(marks.iter().cloned());

@@ -376,7 +376,7 @@ impl Track {
             let candles = self.bars.iter().skip(more).copied().collect();
             let reading = Reading::Candles { interval, candles };
             let (subject, url) = (self.subject.clone(), self.url.clone());
-            current.push(Observation { subject, observed_at: now, url, reading });
+            current.push(Observation { subject, observed_at: now, url, reading, evidence: Vec::new() });
             return;
         }
         let Some((newest, others)) = self.rows.iter().next_back().map(|newest| {

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 
-use super::number::{self, Number};
+use super::moment;
+use super::number::Number;
 use crate::model::{Candle, Interval, Observation, Reading};
 use crate::plugin::{Seen, Span};
 
@@ -30,7 +31,7 @@ pub(super) fn interval<'de, D: Deserializer<'de>>(
 pub(super) fn candle(opened: Number, prices: [Number; 4], volume: Number) -> Option<Candle> {
     let [open, high, low, close] = prices;
     Some(Candle {
-        open_time: number::seconds(opened.0?)?,
+        open_time: moment::seconds(opened.0?)?,
         open: open.0?,
         high: high.0?,
         low: low.0?,
@@ -79,6 +80,7 @@ pub(super) fn seen(
         observed_at: now,
         url,
         reading: Reading::Candles { interval, candles },
+        evidence: Vec::new(),
     }])
 }
 

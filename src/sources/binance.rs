@@ -9,8 +9,9 @@ use url::Url;
 
 use super::address::{escaped, join};
 use super::bars;
+use super::moment;
 use super::names::{Names, about};
-use super::number::{self, Number};
+use super::number::Number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
@@ -97,8 +98,9 @@ impl Source for Binance {
                 bid: ticker.bid_price.0,
                 ask: ticker.ask_price.0,
                 volume: ticker.volume.0,
-                quoted_at: ticker.close_time.0.and_then(|ms| number::seconds(ms / 1_000.0)),
+                quoted_at: ticker.close_time.0.and_then(|ms| moment::seconds(ms / 1_000.0)),
             }),
+            evidence: Vec::new(),
         }]))
     }
 

@@ -7,8 +7,9 @@ use url::Url;
 
 use super::address::join;
 use super::bars;
+use super::moment::{Moment, Order};
 use super::names::{Names, about};
-use super::number::{self, Number};
+use super::number::Number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
@@ -117,8 +118,9 @@ impl Source for Coinbase {
                 bid: ticker.bid.0,
                 ask: ticker.ask.0,
                 volume: ticker.volume.0,
-                quoted_at: ticker.time.as_deref().and_then(number::moment),
+                quoted_at: ticker.time.as_deref().and_then(|time| Moment::read(time, Order::Unknown).sure()),
             }),
+            evidence: Vec::new(),
         }]))
     }
 

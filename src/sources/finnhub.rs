@@ -6,8 +6,9 @@ use url::Url;
 
 use super::address::join;
 use super::bars;
+use super::moment;
 use super::names::{Names, about};
-use super::number::{self, Number};
+use super::number::Number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind, Secret};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
@@ -91,9 +92,10 @@ impl Source for Finnhub {
             url: None,
             reading: Reading::Quote(Quote {
                 price,
-                quoted_at: number::seconds(traded_at),
+                quoted_at: moment::seconds(traded_at),
                 ..Quote::default()
             }),
+            evidence: Vec::new(),
         }]))
     }
 

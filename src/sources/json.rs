@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::number::{self, Number};
+use super::figure::Figure;
+use super::moment::{Moment, Order};
+use super::number::Number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Observation, Reading, ReadingKind, Secret, nearest};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
@@ -144,21 +146,13 @@ impl Json {
         value: &Value,
         now: Timestamp,
     ) -> Result<Option<Observation>, String> {
-        let value = match Number::deserialize(value) {
-            Ok(Number(Some(value))) => value,
-            // Null, "NaN" and the like. Any other text is no number on any day.
-            Ok(Number(None)) if value.as_str().is_none_or(|text| text.trim().parse::<f64>().is_ok()) => {
-                return Ok(None);
-            }
-            _ => return Err(format!("{} is {}, not a number", self.pointer.bound(keys), kind_of(value))),
-        };
+        let is = |why: String| format!("{} is {why}", self.pointer.bound(keys));
+        let Some(value) = number(value).map_err(is)? else { return Ok(None) };
         let observed_at = match &self.date {
             None => now,
             Some(date) => {
                 let place = date.bound(keys);
-                let value = place.get(document)?;
-                moment(value)
-                    .ok_or_else(|| format!("{place} is {}, not a date or an epoch", kind_of(value)))?
+                moment(place.get(document)?).map_err(|why| format!("{place} is {why}"))?
             }
         };
         let subject = match &self.subject {
@@ -175,14 +169,36 @@ impl Json {
             None => keys.join("/"),
         };
         let reading = Reading::Value { value, unit: self.unit.clone() };
-        Ok(Some(Observation { subject, observed_at, url: None, reading }))
+        Ok(Some(Observation { subject, observed_at, url: None, reading, evidence: Vec::new() }))
     }
 }
 
-fn moment(value: &Value) -> Option<Timestamp> {
-    match value {
-        Value::String(text) => number::moment(text).or_else(|| number::epoch(text.trim().parse().ok()?)),
-        other => number::epoch(Number::of(other)?),
+/// The number that a value is, or says as programs or as people write it; `None` where it says that there
+/// is none today. Any other text is no number on any day.
+fn number(value: &Value) -> Result<Option<f64>, String> {
+    let known = Number::deserialize(value);
+    match (known, value.as_str()) {
+        (Ok(Number(Some(number))), _) => Ok(Some(number)),
+        (Ok(_), None) => Ok(None),
+        (Ok(_), Some(text)) if text.trim().parse::<f64>().is_ok() => Ok(None),
+        (Ok(_), Some(text)) => match Figure::read(text) {
+            Figure::Sure { number, .. } => Ok(Some(number)),
+            Figure::Unsure(why) => Err(format!("not sure to be a number: {}", excerpt(&why))),
+            Figure::None => Err(format!("{}, not a number", kind_of(value))),
+        },
+        (Err(_), _) => Err(format!("{}, not a number", kind_of(value))),
+    }
+}
+
+fn moment(value: &Value) -> Result<Timestamp, String> {
+    let moment = match value {
+        Value::String(text) => Moment::read(text, Order::Unknown),
+        other => Number::of(other).map_or(Moment::None, Moment::epoch),
+    };
+    match moment {
+        Moment::Sure(moment) => Ok(moment),
+        Moment::Unsure(why) => Err(format!("not sure to be a date: {}", excerpt(&why))),
+        Moment::None => Err(format!("{}, not a date or an epoch", kind_of(value))),
     }
 }
 

@@ -103,6 +103,7 @@ impl Source for Kraken {
                 observed_at: needs.now,
                 url: None,
                 reading: Reading::Quote(ticker.quote()?),
+                evidence: Vec::new(),
             })
         };
         let backfilled = request.url.path().ends_with("/OHLC").then(bars::minute);

@@ -15,10 +15,13 @@ mod yahoo;
 // What several of them share.
 mod address;
 mod bars;
+mod buttons;
+mod evidence;
+mod figure;
 mod html;
+mod moment;
 mod names;
 mod number;
-mod price;
 mod schema_org;
 mod soda;
 mod stock;
@@ -40,17 +43,21 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::source::<yahoo::Yahoo>(),
 ];
 
-/// What a text is read as where shops write prices, for `fuzzing`.
-pub(crate) fn price_in(text: &str) -> Option<f64> {
-    price::parse(text)
+/// The number that a text is sure to say, for `fuzzing`.
+pub(crate) fn figure_in(text: &str) -> Option<f64> {
+    match figure::Figure::read(text) {
+        figure::Figure::Sure { number, .. } => Some(number),
+        figure::Figure::Unsure(_) | figure::Figure::None => None,
+    }
 }
 
-/// What a value is read as where services write numbers, for `fuzzing`.
+/// The number that a value of JSON is or spells, for `fuzzing`.
 pub(crate) fn number_in(value: &serde_json::Value) -> Option<f64> {
     number::Number::of(value)
 }
 
-/// What a text is read as where services write dates, for `fuzzing`.
-pub(crate) fn moment_in(text: &str) -> Option<jiff::Timestamp> {
-    number::moment(text)
+/// The moment that a text is sure to mean, where nobody knows whether the month goes first, and where it does,
+/// for `fuzzing`.
+pub(crate) fn moments_in(text: &str) -> [Option<jiff::Timestamp>; 2] {
+    [moment::Order::Unknown, moment::Order::MonthFirst].map(|order| moment::Moment::read(text, order).sure())
 }

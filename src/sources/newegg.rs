@@ -10,10 +10,11 @@ use scraper::{ElementRef, Html, Selector};
 use serde::Deserialize;
 use url::Url;
 
+use super::figure::{Figure, Unit};
 use super::html::{self, Piece};
-use super::{price, schema_org, stock};
-use crate::http::{Reply, Request};
-use crate::model::{Availability, Listing, Observation, Reading, ReadingKind};
+use super::{evidence, schema_org, stock};
+use crate::http::{Reply, Request, browser_user_agent};
+use crate::model::{Availability, Evidence, Listing, Observation, Reading, ReadingKind, Witness};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
 /// A search page, a product page or a combo.
@@ -27,13 +28,6 @@ pub(super) struct Newegg {
     /// Leave out items whose name holds one of these words, and with `combo` the combos.
     #[serde(default)]
     exclude: Vec<String>,
-    #[serde(default = "browser")]
-    user_agent: String,
-}
-
-/// Newegg turns away whatever does not call itself a browser.
-fn browser() -> String {
-    "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0".into()
 }
 
 impl Plugin for Newegg {
@@ -48,8 +42,9 @@ impl Source for Newegg {
     }
 
     fn requests(&self, _: &Needs) -> Vec<Request> {
+        // Newegg turns away whatever does not call itself a browser.
         let request = Request::get(self.url.clone())
-            .header("user-agent", &self.user_agent)
+            .header("user-agent", browser_user_agent())
             .header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")
             .header("accept-language", "en-US,en;q=0.9");
         vec![request]
@@ -102,6 +97,7 @@ impl Newegg {
 struct Item {
     listing: Listing,
     url: Url,
+    evidence: Vec<Evidence>,
 }
 
 impl Item {
@@ -111,6 +107,7 @@ impl Item {
             observed_at: needs.now,
             url: Some(self.url.into()),
             reading: Reading::Listing(self.listing),
+            evidence: self.evidence,
         }
     }
 }
@@ -272,44 +269,89 @@ fn item(cell: &Html, page_url: &Url) -> Option<Item> {
     url.set_fragment(None);
     let said = |selector: &Selector| cell.select(selector).next().map(html::line);
     let (promo, button) = (said(&selectors.promo), said(&selectors.buttons));
-    let availability = availability(promo.as_deref(), button.as_deref());
-    let (price, price_currency) =
-        cell.select(&selectors.price).next().map(|at| shown_price(at, page_url)).unzip();
-    let listing = Listing {
-        name: Some(html::line(title)).filter(|name| !name.is_empty()).unwrap_or_else(|| sku.clone()),
-        sku,
-        price: price.flatten(),
-        price_currency: price_currency.or_else(|| Some(home_currency(page_url))),
-        availability,
-    };
-    Some(Item { listing, url })
+    let mut evidence = on_the_shelf(promo.as_deref(), button.as_deref());
+    if let Some(price) = cell.select(&selectors.price).next() {
+        shown_price(price, page_url).told_with(&mut evidence);
+    }
+    let name = Some(html::line(title)).filter(|name| !name.is_empty());
+    Some(Item::judged(sku, name, url, evidence, page_url))
 }
 
-/// What an item's promotion line and its button say together. "View Details" says nothing.
-fn availability(promo: Option<&str>, button: Option<&str>) -> Availability {
-    let said = [promo, button].map(|text| text.and_then(stock::told));
-    match (said, promo, button) {
-        ([Some(Availability::OutOfStock), _] | [_, Some(Availability::OutOfStock)], ..) => {
-            Availability::OutOfStock
+impl Item {
+    /// The item, as all that is said about it together has it.
+    fn judged(sku: String, name: Option<String>, url: Url, evidence: Vec<Evidence>, page_url: &Url) -> Self {
+        let verdict = evidence::weigh(&evidence);
+        let listing = Listing {
+            name: name.unwrap_or_else(|| sku.clone()),
+            sku,
+            price: verdict.price,
+            price_currency: verdict.currency.or_else(|| Some(home_currency(page_url))),
+            availability: verdict.availability,
+        };
+        Self { listing, url, evidence }
+    }
+}
+
+/// What an item's button and its promotion line say. "View Details" says nothing, and a promotion is
+/// about stock only where it says that there is none, or nothing else than how it is.
+fn on_the_shelf(promo: Option<&str>, button: Option<&str>) -> Vec<Evidence> {
+    let of = |from, said, text| evidence::of_words(from, said, text, false);
+    let on_button = button.and_then(|text| Some(of(Witness::Button, stock::told(text)?, text)));
+    let in_line = promo.and_then(|text| {
+        let said = stock::told(text).filter(|said| *said == Availability::OutOfStock);
+        Some(of(Witness::Phrase, said.or_else(|| stock::told_alone(text))?, text))
+    });
+    // An empty line where "OUT OF STOCK" would stand, and no button that could say otherwise.
+    let nothing_missing = (promo == Some("") && button.is_none())
+        .then(|| evidence::of_words(Witness::Phrase, Availability::InStock, "no \"OUT OF STOCK\"", true));
+    on_button.into_iter().chain(in_line).chain(nothing_missing).collect()
+}
+
+/// The price that people see.
+struct Shown {
+    figure: Figure,
+    currency: String,
+}
+
+impl Shown {
+    /// Adds it to what the button says, or what else is said to people.
+    fn told_with(self, evidence: &mut Vec<Evidence>) {
+        let (price, unsure) = match self.figure {
+            Figure::Sure { number, .. } if number > 0.0 => (Some(number), None),
+            Figure::Unsure(why) => (None, Some(why)),
+            _ => return,
+        };
+        let to_people = |one: &&mut Evidence| matches!(one.from, Witness::Button | Witness::Phrase);
+        if let Some(one) = evidence.iter_mut().find(to_people) {
+            one.price = price;
+            one.price_currency = Some(self.currency);
+            one.excerpt.extend(unsure.map(|why| format!("; {why}")));
+        } else {
+            evidence.push(Evidence {
+                from: Witness::Phrase,
+                availability: None,
+                price,
+                price_currency: Some(self.currency),
+                excerpt: unsure.unwrap_or_default(),
+                weak: false,
+            });
         }
-        ([_, Some(button)], ..) => button,
-        ([Some(promo), None], ..) => promo,
-        // An empty line where "OUT OF STOCK" would stand, and no button that could say otherwise.
-        ([None, None], Some(""), None) => Availability::InStock,
-        ([None, None], ..) => Availability::Unknown,
     }
 }
 
 /// The price in `$<strong>2,199</strong><sup>.99</sup>` and its currency.
-fn shown_price(element: ElementRef<'_>, page_url: &Url) -> (Option<f64>, String) {
-    let parts = element.select(&SELECTORS.price_parts);
-    let number: String = parts.flat_map(|part| part.text()).filter(|text| !text.trim().is_empty()).collect();
+fn shown_price(element: ElementRef<'_>, page_url: &Url) -> Shown {
+    let parts = element.select(&SELECTORS.price_parts).flat_map(|part| part.text());
+    let number: String = parts.flat_map(str::chars).filter(|c| !c.is_whitespace()).collect();
     let text = html::line(element);
-    let sign = text.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
+    let sign = text.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default().trim();
     // With its sign, a price without cents is still sure: `$1,400`.
-    let price = price::parse(&format!("{}{}", sign.trim(), html::collapse(&number)))
-        .or_else(|| price::parse(&number));
-    (price, price::currency(sign).map_or_else(|| home_currency(page_url), str::to_owned))
+    let figure = match Figure::read(&format!("{sign}{number}")) {
+        Figure::None => Figure::read(&number),
+        figure => figure,
+    };
+    let code = Unit::named(sign).and_then(|unit| unit.code);
+    Shown { figure, currency: code.map_or_else(|| home_currency(page_url), str::to_owned) }
 }
 
 /// `$` is the dollar of the country whose shop it is.
@@ -333,56 +375,57 @@ fn product(page: &str, url: &Url) -> Result<Item, FetchError> {
     let sku = own_number
         .or_else(|| canonical.and_then(item_number))
         .or_else(|| told_url.as_ref().and_then(item_number))
-        .or(told.sku)
+        .or(told.sku.clone())
         .or_else(|| last_segment(url))
         .ok_or_else(|| FetchError::failed("the product page has no item number"))?;
-    // First the button, then what stands beside it, last what is said to machines.
-    let said = |selector: &Selector| html.select(selector).find_map(|at| stock::told(&html::line(at)));
-    let not_offered = told.not_offered.then_some(Availability::OutOfStock);
-    let availability = said(&selectors.product_button)
-        .or_else(|| said(&selectors.product_stock))
-        .or(told.availability)
-        .or(not_offered)
-        .unwrap_or(Availability::Unknown);
-    let shown = html.select(&selectors.product_price).next().map(|at| shown_price(at, url));
-    let (shown, shown_currency) = shown.unzip();
-    let name = html.select(&selectors.product_title).map(html::line).find(|name| !name.is_empty());
-    let listing = Listing {
-        name: told.name.or(name).unwrap_or_else(|| sku.clone()),
-        sku,
-        price: told.price.or_else(|| shown.flatten()),
-        price_currency: told.currency.or(shown_currency).or_else(|| Some(home_currency(url))),
-        availability,
+    let said = |selector: &Selector, from: Witness| {
+        html.select(selector).find_map(|at| {
+            let text = html::line(at);
+            Some(evidence::of_words(from, stock::told(&text)?, &text, false))
+        })
     };
-    Ok(Item { listing, url: canonical.unwrap_or(url).clone() })
+    let mut evidence: Vec<Evidence> = said(&selectors.product_button, Witness::Button).into_iter().collect();
+    evidence.extend(said(&selectors.product_stock, Witness::Phrase));
+    if let Some(price) = html.select(&selectors.product_price).next() {
+        shown_price(price, url).told_with(&mut evidence);
+    }
+    // What is said to machines has the price to the cent, so it is heard first.
+    evidence.splice(0..0, evidence::of_metadata(Witness::JsonLd, &told));
+    if told.not_offered && told.availability.is_none() {
+        evidence.push(evidence::of_words(Witness::JsonLd, Availability::OutOfStock, "no offers", true));
+    }
+    let name = html.select(&selectors.product_title).map(html::line).find(|name| !name.is_empty());
+    Ok(Item::judged(sku, told.name.or(name), canonical.unwrap_or(url).clone(), evidence, url))
 }
 
-/// A combo's microdata says "in stock" whether it is or not; its button tells the truth.
+/// A combo's microdata says "in stock" whether it is or not, so it is no evidence; its button tells the
+/// truth.
 fn combo(page: &str, url: &Url) -> Result<Item, FetchError> {
     let html = html::parse(page)?;
     let selectors = &*SELECTORS;
     let metadata = schema_org::metadata(page);
     let canonical = metadata.canonical.as_deref().and_then(|link| url.join(link).ok());
-    let price_at = html.select(&selectors.combo_price).next();
-    let price = price_at.and_then(|at| {
+    let button = html.select(&selectors.combo_button).find_map(|at| {
         let text = html::line(at);
-        let said = at.attr("content").and_then(price::parse);
-        said.or_else(|| price::parse(text.rsplit(':').next().unwrap_or(&text)))
+        Some(evidence::of_words(Witness::Button, stock::told(&text)?, &text, false))
     });
-    let button = html.select(&selectors.combo_button).find_map(|at| stock::told(&html::line(at)));
+    let mut evidence: Vec<Evidence> = button.into_iter().collect();
+    if let Some(price) = html.select(&selectors.combo_price).next() {
+        let text = html::line(price);
+        let shown = || Figure::read(text.rsplit(':').next().unwrap_or(&text));
+        let figure = match price.attr("content").map_or(Figure::None, Figure::read) {
+            Figure::None => shown(),
+            figure => figure,
+        };
+        Shown { figure, currency: home_currency(url) }.told_with(&mut evidence);
+    }
     let name = html.select(&selectors.combo_title).map(html::line).find(|name| !name.is_empty());
     let sku = item_number(url)
         .or_else(|| canonical.as_ref().and_then(item_number))
         .or_else(|| last_segment(url))
         .ok_or_else(|| FetchError::failed("the combo page has no combo number"))?;
-    let listing = Listing {
-        name: name.or(metadata.open_graph.name).unwrap_or_else(|| sku.clone()),
-        sku,
-        price,
-        price_currency: Some(home_currency(url)),
-        availability: button.unwrap_or(Availability::Unknown),
-    };
-    Ok(Item { listing, url: canonical.unwrap_or_else(|| url.clone()) })
+    let url_shown = canonical.unwrap_or_else(|| url.clone());
+    Ok(Item::judged(sku, name.or(metadata.open_graph.name), url_shown, evidence, url))
 }
 
 /// The item number in a link: `Combo.4210760` of a combo, else what stands after `/p/`, else `Item=`.
@@ -479,6 +522,11 @@ mod tests {
             ("<div class=item-button-area>Back order</div><p class=item-promo></p>", BackOrder),
             ("<p class=item-promo>Free game</p><div class=item-button-area>View Details</div>", Unknown),
             ("<p class=item-promo></p><div class=item-button-area></div>", Unknown),
+            ("<p class=item-promo>OUT OF STOCK</p><div class=item-button-area>Add to cart</div>", Unknown),
+            (
+                "<p class=item-promo>Buy now, save later</p><div class=item-button-area>Sold out</div>",
+                OutOfStock,
+            ),
             ("<p class=item-promo></p>", InStock),
             ("", Unknown),
         ] {
@@ -559,7 +607,12 @@ mod tests {
     #[test]
     fn captured_listings_are_read_whole() {
         let Some(page) = fixture("newegg/listing_2020-12_rtx3080_mixed.html") else { return };
-        let found = listings(read(&watch("https://www.newegg.com/p/pl?d=rtx+3080"), 200, page, NOW).unwrap());
+        let seen = read(&watch("https://www.newegg.com/p/pl?d=rtx+3080"), 200, page, NOW).unwrap();
+        for one in &seen.observations {
+            assert!(one.evidence.iter().any(|evidence| evidence.availability.is_some()), "{one:?}");
+            assert!(!Evidence::is_contradictory(&one.evidence), "{one:?}");
+        }
+        let found = listings(seen);
         let count = |wanted| found.iter().filter(|listing| listing.availability == wanted).count();
         assert_eq!((found.len(), count(OutOfStock), count(InStock), count(BackOrder)), (47, 45, 1, 1));
         let in_stock = found.iter().find(|listing| listing.availability == InStock).unwrap();
@@ -622,6 +675,17 @@ mod tests {
             let Some(page) = fixture(&format!("newegg/{name}.html")) else { return };
             let seen = read(&watch("http://127.0.0.1:1/somewhere"), 200, page, NOW).unwrap();
             assert!(!seen.complete);
+            let evidence = seen.observations[0].evidence.clone();
+            let witnesses: Vec<_> = evidence.iter().map(|one| one.from).collect();
+            let combo = name.starts_with("combo");
+            let expected = match availability {
+                _ if combo => &[Witness::Button][..],
+                // Its JSON-LD speaks of no offers at all.
+                OutOfStock => &[Witness::Button, Witness::Phrase],
+                _ => &[Witness::JsonLd, Witness::Button, Witness::Phrase],
+            };
+            assert!(expected.iter().all(|one| witnesses.contains(one)), "{name}: {evidence:#?}");
+            assert!(!Evidence::is_contradictory(&evidence), "{name}: {evidence:#?}");
             let found = listings(seen);
             assert_eq!(found.len(), 1, "{name}");
             assert_eq!(

@@ -68,6 +68,7 @@ impl Source for Page {
             observed_at: needs.now,
             url: Some(self.url.to_string()),
             reading: Reading::Text { text },
+            evidence: Vec::new(),
         }]))
     }
 

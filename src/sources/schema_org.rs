@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 use scraper::{ElementRef, Html, Selector};
 use serde_json::{Map, Value};
 
+use super::figure::{Figure, Unit};
 use super::html::{self, Piece};
-use super::{price, stock};
+use super::stock;
 use crate::model::Availability;
 
 /// A product as far as one kind of metadata tells it.
@@ -19,29 +20,62 @@ pub(super) struct Product {
     pub price: Option<f64>,
     pub currency: Option<String>,
     pub availability: Option<Availability>,
+    /// The words of the availability as they were written.
+    pub said: Option<String>,
+    /// Why the price that it tells is not one that can be read in one way only.
+    pub unsure: Option<String>,
     /// It speaks of offers, and there is none.
     pub not_offered: bool,
+    /// Of its offers some can be had and others cannot: of its variants, mostly.
+    pub mixed: bool,
 }
 
 impl Product {
+    /// Whether it can be had or ordered, where it says.
+    fn can_be_had(&self) -> Option<bool> {
+        let absent = [Availability::OutOfStock, Availability::Discontinued];
+        self.availability.map(|availability| !absent.contains(&availability))
+    }
+
     /// Whether it says anything about buying.
     pub(super) const fn is_offer(&self) -> bool {
         self.price.is_some() || self.availability.is_some()
     }
 
-    /// What this leaves open, filled from another.
-    pub(super) fn or(self, other: Self) -> Self {
-        Self {
-            name: self.name.or(other.name),
-            sku: self.sku.or(other.sku),
-            url: self.url.or(other.url),
-            // A price and its currency belong together.
-            currency: if self.price.is_some() { self.currency.or(other.currency) } else { other.currency },
-            price: self.price.or(other.price),
-            availability: self.availability.or(other.availability),
-            not_offered: self.not_offered || other.not_offered,
+    /// Takes a price that was found as a text or a number, with the name of its currency.
+    fn priced(&mut self, amount: &Amount<'_>, currency: Option<&str>) {
+        let unit = currency.and_then(Unit::named);
+        let per_major = unit.map_or(1.0, |unit| unit.per_major);
+        let code = unit.and_then(|unit| unit.code.map(str::to_owned)).or_else(|| code(currency?));
+        match amount {
+            Amount::Number(number) => {
+                self.price = positive(number / per_major);
+                self.currency = code;
+            }
+            Amount::Text(text) => match Figure::read(text) {
+                Figure::Sure { number, currency } => {
+                    // A text with a currency of its own is not counted in the other.
+                    self.price = positive(if currency.is_some() { number } else { number / per_major });
+                    self.currency = currency.map(str::to_owned).or(code);
+                }
+                Figure::Unsure(why) => {
+                    // With the currency before it, one of the two ways may be left.
+                    match Figure::read(&format!("{} {text}", currency.unwrap_or_default())) {
+                        Figure::Sure { number, .. } => self.price = positive(number),
+                        _ => self.unsure = Some(why),
+                    }
+                    self.currency = code;
+                }
+                Figure::None => self.currency = code,
+            },
         }
     }
+}
+
+/// A price as metadata hold it.
+enum Amount<'a> {
+    Number(f64),
+    Text(&'a str),
 }
 
 /// What a page says without a tree being built.
@@ -61,6 +95,7 @@ pub(super) struct Metadata {
 pub(super) fn metadata(page: &str) -> Metadata {
     let mut found = Metadata::default();
     let mut raw = "";
+    let (mut amount, mut currency) = (None, None);
     for piece in html::scan(page) {
         match piece {
             Piece::Open(tag) if tag.is("meta") => {
@@ -76,11 +111,12 @@ pub(super) fn metadata(page: &str) -> Metadata {
                     "og:title" => graph.name = Some(html::collapse(&content)),
                     "og:url" => graph.url = Some(content.trim().to_owned()),
                     "product:retailer_item_id" => graph.sku = Some(content.trim().to_owned()),
-                    "product:availability" | "og:availability" => graph.availability = stock::named(&content),
-                    "product:price:amount" | "og:price:amount" => {
-                        graph.price = positive(price::parse(&content))
+                    "product:availability" | "og:availability" => {
+                        graph.availability = stock::named(&content);
+                        graph.said = Some(html::collapse(&content));
                     }
-                    "product:price:currency" | "og:price:currency" => graph.currency = code(&content),
+                    "product:price:amount" | "og:price:amount" => amount = Some(content.into_owned()),
+                    "product:price:currency" | "og:price:currency" => currency = Some(content.into_owned()),
                     _ => {}
                 }
             }
@@ -111,6 +147,9 @@ pub(super) fn metadata(page: &str) -> Metadata {
             }
             _ => {}
         }
+    }
+    if let Some(amount) = &amount {
+        found.open_graph.priced(&Amount::Text(amount), currency.as_deref());
     }
     found
 }
@@ -153,12 +192,18 @@ fn is_product_type(name: &str) -> bool {
 
 fn product(object: &Map<String, Value>) -> Product {
     let offers = object.get("offers");
-    let best = best(offers_in(offers));
+    let all = offers_in(offers);
+    let (there, absent) = (
+        all.iter().any(|one| one.can_be_had() == Some(true)),
+        all.iter().any(|one| one.can_be_had() == Some(false)),
+    );
+    let best = best(all);
     Product {
         name: string(object.get("name")).map(|name| html::collapse(&html::decode(&name))),
         sku: ["sku", "productID", "mpn"].into_iter().find_map(|key| string(object.get(key))),
         url: string(object.get("url")).or_else(|| each(offers).find_map(|offer| string(offer.get("url")))),
         not_offered: offers.is_some_and(|offers| each(Some(offers)).next().is_none()),
+        mixed: there && absent,
         ..best
     }
 }
@@ -188,16 +233,18 @@ fn offers_in(offers: Option<&Value>) -> Vec<Product> {
     for offer in each(offers) {
         let inner = offers_in(offer.get("offers"));
         let specification = || each(offer.get("priceSpecification")).next();
-        let own = Product {
-            price: amount(offer.get("price"))
-                .or_else(|| amount(offer.get("lowPrice")))
-                .or_else(|| amount(specification()?.get("price"))),
-            currency: string(offer.get("priceCurrency"))
-                .or_else(|| string(specification()?.get("priceCurrency")))
-                .and_then(|text| code(&text)),
-            availability: string(offer.get("availability")).and_then(|text| stock::named(&text)),
-            ..Product::default()
-        };
+        let said = string(offer.get("availability"));
+        let mut own =
+            Product { availability: said.as_deref().and_then(stock::named), said, ..Product::default() };
+        let currency =
+            string(offer.get("priceCurrency")).or_else(|| string(specification()?.get("priceCurrency")));
+        let amounts =
+            [offer.get("price"), offer.get("lowPrice"), specification().and_then(|one| one.get("price"))];
+        for amount in amounts.into_iter().filter_map(amount) {
+            if own.price.is_none() && own.unsure.is_none() {
+                own.priced(&amount, currency.as_deref());
+            }
+        }
         // An aggregate tells in sum what its own offers tell one by one.
         if own.availability.is_some() || !inner.iter().any(Product::is_offer) {
             found.push(own);
@@ -226,17 +273,17 @@ fn best(offers: Vec<Product>) -> Product {
         .unwrap_or_default()
 }
 
-fn amount(value: Option<&Value>) -> Option<f64> {
-    positive(match each(value).next()? {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => price::parse(text),
+fn amount(value: Option<&Value>) -> Option<Amount<'_>> {
+    match each(value).next()? {
+        Value::Number(number) => number.as_f64().map(Amount::Number),
+        Value::String(text) => Some(Amount::Text(text)),
         _ => None,
-    })
+    }
 }
 
 /// Shops write 0 where there is no price.
-fn positive(price: Option<f64>) -> Option<f64> {
-    price.filter(|price| *price > 0.0 && price.is_finite())
+fn positive(price: f64) -> Option<f64> {
+    Some(price).filter(|price| *price > 0.0 && price.is_finite())
 }
 
 fn code(text: &str) -> Option<String> {
@@ -244,28 +291,29 @@ fn code(text: &str) -> Option<String> {
     if text.len() == 3 && text.chars().all(|c| c.is_ascii_alphabetic()) {
         return Some(text.to_ascii_uppercase());
     }
-    price::currency(text).map(str::to_owned)
+    Unit::named(text)?.code.map(str::to_owned)
 }
 
 /// A page about more products than this is about none.
 const MAX_PRODUCTS: usize = 200;
 
-/// The first product, told in microdata (<https://html.spec.whatwg.org/multipage/microdata.html>), that
-/// says anything about buying.
-pub(super) fn microdata(html: &Html) -> Option<Product> {
+/// A page with more properties than this is no product page.
+const MAX_PROPERTIES: usize = 10_000;
+
+/// The products told in microdata (<https://html.spec.whatwg.org/multipage/microdata.html>) that say
+/// anything about buying, in the order of the page.
+pub(super) fn microdata(html: &Html) -> Vec<Product> {
     static PROPERTIES: LazyLock<Selector> =
         LazyLock::new(|| Selector::parse("[itemprop]").expect("a fixed selector"));
-    let mut products: Vec<(Option<ElementRef<'_>>, Product)> = Vec::new();
-    for element in html.select(&PROPERTIES) {
+    let mut products: Vec<Item<'_>> = Vec::new();
+    for element in html.select(&PROPERTIES).take(MAX_PROPERTIES) {
         let scopes = || {
             element.ancestors().filter_map(ElementRef::wrap).filter(|scope| scope.attr("itemscope").is_some())
         };
-        let is_a = |scope: &ElementRef<'_>| {
-            scope.attr("itemtype").unwrap_or_default().split_whitespace().any(is_product_type)
-        };
+        let is_a = |scope: &ElementRef<'_>| itemtype(scope).split_whitespace().any(is_product_type);
         let offer = scopes().next().filter(|scope| !is_a(scope));
         let is_offered = offer.is_some_and(|scope| {
-            let kind = scope.attr("itemtype").unwrap_or_default().to_ascii_lowercase();
+            let kind = itemtype(&scope).to_ascii_lowercase();
             kind.trim_end_matches('/').ends_with("offer")
         });
         if offer.is_some() && !is_offered {
@@ -280,33 +328,55 @@ pub(super) fn microdata(html: &Html) -> Option<Product> {
         if products.len() > MAX_PRODUCTS {
             break;
         }
-        let at = products.iter().position(|(known, _)| *known == owner).unwrap_or_else(|| {
-            products.push((owner, Product::default()));
+        let at = products.iter().position(|known| known.owner == owner).unwrap_or_else(|| {
+            products.push(Item { owner, ..Item::default() });
             products.len() - 1
         });
-        let Some((_, product)) = products.get_mut(at) else { continue };
+        let Some(Item { product, amount, currency, .. }) = products.get_mut(at) else { continue };
         for property in element.attr("itemprop").unwrap_or_default().split_whitespace() {
             match property.to_ascii_lowercase().as_str() {
                 "name" if !is_offered => _ = product.name.get_or_insert(value.clone()),
                 "sku" | "productid" => _ = product.sku.get_or_insert(value.clone()),
-                "price" | "lowprice" => {
-                    product.price = product.price.or_else(|| positive(price::parse(&value)))
-                }
-                "pricecurrency" => product.currency = product.currency.take().or_else(|| code(&value)),
-                "availability" => {
-                    product.availability = product.availability.or_else(|| stock::named(&value))
+                "price" | "lowprice" => _ = amount.get_or_insert(value.clone()),
+                "pricecurrency" => _ = currency.get_or_insert(value.clone()),
+                "availability" if product.availability.is_none() => {
+                    product.availability = stock::named(&value);
+                    product.said = Some(value.clone());
                 }
                 _ => {}
             }
         }
     }
-    products.into_iter().map(|(_, product)| product).find(Product::is_offer)
+    let told = |item: Item<'_>| {
+        let mut product = item.product;
+        match &item.amount {
+            Some(amount) => product.priced(&Amount::Text(amount), item.currency.as_deref()),
+            None => product.currency = item.currency.as_deref().and_then(code),
+        }
+        product
+    };
+    products.into_iter().map(told).filter(|product| product.is_offer() || product.unsure.is_some()).collect()
+}
+
+/// What kind of thing an element is about; of a list without end only the beginning counts.
+fn itemtype<'a>(scope: &ElementRef<'a>) -> &'a str {
+    let kinds = scope.attr("itemtype").unwrap_or_default();
+    kinds.get(..kinds.floor_char_boundary(400)).unwrap_or_default()
+}
+
+/// A product of microdata on the way.
+#[derive(Default)]
+struct Item<'a> {
+    owner: Option<ElementRef<'a>>,
+    product: Product,
+    amount: Option<String>,
+    currency: Option<String>,
 }
 
 /// The value of a property: said for machines if it is, else as shown; an empty one says nothing.
 fn value_of(element: ElementRef<'_>) -> Option<String> {
     let said = ["content", "href", "value"].into_iter().find_map(|name| element.attr(name));
-    Some(said.map_or_else(|| html::line(element), html::collapse)).filter(|value| !value.is_empty())
+    Some(said.map_or_else(|| html::short(element), html::collapse)).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -361,6 +431,23 @@ mod tests {
     }
 
     #[test]
+    fn a_price_is_read_with_the_currency_beside_it_and_reported_where_it_is_not_sure() {
+        for (offer, price, currency, unsure) in [
+            (r#""price": "1,400", "priceCurrency": "USD""#, Some(1_400.0), Some("USD"), false),
+            (r#""price": "1.400", "priceCurrency": "EUR""#, None, Some("EUR"), true),
+            (r#""price": 1.4, "priceCurrency": "EUR""#, Some(1.4), Some("EUR"), false),
+            (r#""price": 450, "priceCurrency": "GBp""#, Some(4.5), Some("GBP"), false),
+            (r#""price": "450", "priceCurrency": "GBX""#, Some(4.5), Some("GBP"), false),
+            (r#""price": "£4.50", "priceCurrency": "GBX""#, Some(4.5), Some("GBP"), false),
+            (r#""price": "1.400,00 €""#, Some(1_400.0), Some("EUR"), false),
+        ] {
+            let product = one(&format!(r#"{{"@type": "Product", "offers": {{{offer}}}}}"#));
+            let found = (product.price, product.currency.as_deref(), product.unsure.is_some());
+            assert_eq!(found, (price, currency, unsure), "{offer}");
+        }
+    }
+
+    #[test]
     fn products_are_found_wherever_they_stand_and_broken_blocks_are_passed_over() {
         let page = r#"
             <script type="application/ld+json">{"@type": "Product", "name": "broken", // no
@@ -401,7 +488,7 @@ mod tests {
             <div itemscope itemtype='https://schema.org/Product'><b itemprop=name>Other</b>
             <div itemprop=offers itemscope itemtype='https://schema.org/Offer'>
             <i itemprop=price>$5.00</i><link itemprop=availability href=SoldOut></div></div></div>";
-        let product = microdata(&html::parse(page).expect("a tree")).expect("a product");
+        let product = microdata(&html::parse(page).expect("a tree")).remove(0);
         assert_eq!(
             product,
             Product {
@@ -410,9 +497,10 @@ mod tests {
                 price: Some(499.99),
                 currency: Some("CAD".into()),
                 availability: Some(Availability::InStock),
+                said: Some("//schema.org/InStock".into()),
                 ..Product::default()
             }
         );
-        assert_eq!(microdata(&html::parse("<p itemprop=name>x").expect("a tree")), None);
+        assert_eq!(microdata(&html::parse("<p itemprop=name>x").expect("a tree")), []);
     }
 }

@@ -1,18 +1,16 @@
-//! Any shop's product page that says what it is in JSON-LD, microdata or Open Graph, and else by its buy
-//! button. <https://schema.org/Product>, <https://developers.google.com/search/docs/appearance/structured-data/product>
+//! Any shop's product page that says what it is in JSON-LD, microdata or Open Graph, or by its buy button.
+//! Each gives its evidence: agreement decides, and where they disagree nothing is known. <https://schema.org/Product>, <https://developers.google.com/search/docs/appearance/structured-data/product>
 
 use std::fmt;
-use std::sync::LazyLock;
 
-use scraper::{ElementRef, Html, Selector};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use url::Url;
 
 use super::schema_org::{self, Product};
-use super::{html, stock};
+use super::{buttons, evidence, html};
 use crate::http::{Reply, Request};
-use crate::model::{Availability, Listing, Observation, Reading, ReadingKind};
+use crate::model::{Availability, Evidence, Listing, Observation, Reading, ReadingKind, Witness};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
 /// One or several product pages.
@@ -43,21 +41,23 @@ impl Source for Shop {
         if page.trim().is_empty() {
             return Err(FetchError::failed("the page is empty"));
         }
-        let product = read_page(&page, &reply.url)?;
+        let (product, evidence) = read_page(&page, &reply.url)?;
+        let verdict = evidence::weigh(&evidence);
         let url = &request.url;
         let sku = product.sku.or_else(|| last_segment(url)).unwrap_or_else(|| url.to_string());
         let listing = Listing {
             name: product.name.unwrap_or_else(|| sku.clone()),
             sku: sku.clone(),
-            price_currency: product.price.and(product.currency),
-            price: product.price,
-            availability: product.availability.unwrap_or(Availability::Unknown),
+            price_currency: verdict.price.and(verdict.currency),
+            price: verdict.price,
+            availability: verdict.availability,
         };
         Ok(Seen::some(vec![Observation {
             subject: sku,
             observed_at: needs.now,
             url: Some(url.to_string()),
             reading: Reading::Listing(listing),
+            evidence,
         }]))
     }
 
@@ -66,9 +66,9 @@ impl Source for Shop {
     }
 }
 
-/// The page's product: what JSON-LD leaves open is looked for in Open Graph and microdata, and whether
-/// it can be had at last on the buttons.
-fn read_page(page: &str, url: &Url) -> Result<Product, FetchError> {
+/// The page's product, its name and number from wherever they are told first, and what each part of the
+/// page says about having it: JSON-LD, microdata, Open Graph, the buy button, the line about its stock.
+fn read_page(page: &str, url: &Url) -> Result<(Product, Vec<Evidence>), FetchError> {
     let metadata = schema_org::metadata(page);
     let page_urls: Vec<Url> =
         [Some(url.as_str()), metadata.canonical.as_deref(), metadata.open_graph.url.as_deref()]
@@ -78,28 +78,51 @@ fn read_page(page: &str, url: &Url) -> Result<Product, FetchError> {
             .collect();
     let told = chosen(metadata.products, url, &page_urls);
     let was_told = told.is_some();
+    let told = told.unwrap_or_default();
     let graph = metadata.open_graph;
-    let mut product = told.unwrap_or_default();
-    if product.availability.is_none() || product.price.is_none() {
-        let tree = html::parse(page)?;
-        product = product.or(schema_org::microdata(&tree).unwrap_or_default());
-        product.availability = product.availability.or(graph.availability);
-        let metadata_is_silent = product.availability.is_none();
-        if metadata_is_silent {
-            product.availability = button(&tree, product.sku.as_deref());
-        }
-        if product.not_offered {
-            product.availability = product.availability.or(Some(Availability::OutOfStock));
-        }
+    let mut evidence: Vec<Evidence> = evidence::of_metadata(Witness::JsonLd, &told).into_iter().collect();
+    // A page that is unfit for a tree can still say all that is needed to machines.
+    let tree = match html::parse(page) {
+        Ok(tree) => Some(tree),
+        Err(_) if told.availability.is_some() => None,
+        Err(error) => return Err(error),
+    };
+    let (marked, is_own) =
+        tree.as_ref().map(|tree| of_page(&told, schema_org::microdata(tree))).unwrap_or_default();
+    let mut others: Vec<Evidence> = Vec::new();
+    others.extend(
+        evidence::of_metadata(Witness::Microdata, &marked).map(|one| Evidence { weak: !is_own, ..one }),
+    );
+    others.extend(evidence::of_metadata(Witness::OpenGraph, &graph));
+    let sku = told.sku.clone().or(marked.sku).or(graph.sku);
+    others.extend(tree.iter().flat_map(|tree| buttons::seen(tree, sku.as_deref())));
+    // Where only some variants can be had, what else the page says is about one of them.
+    evidence.extend(others.into_iter().map(|one| Evidence { weak: one.weak || told.mixed, ..one }));
+    if told.not_offered && told.availability.is_none() {
+        evidence.push(evidence::of_words(Witness::JsonLd, Availability::OutOfStock, "no offers", true));
     }
-    product = product.or(Product { name: graph.name.or(metadata.title), ..graph });
-    if !was_told && !product.is_offer() {
+    if !was_told && evidence.is_empty() {
         return Err(FetchError::failed(
             "nothing on the page says what is sold and whether it can be had (no schema.org, no Open Graph, no \
              buy button)",
         ));
     }
-    Ok(product)
+    let name = told.name.or(marked.name).or(graph.name).or(metadata.title);
+    Ok((Product { name, sku, ..Product::default() }, evidence))
+}
+
+/// The product of microdata that the page is about, and whether that is sure: it is the only one, or has
+/// the number or the name that JSON-LD tells.
+fn of_page(told: &Product, marked: Vec<Product>) -> (Product, bool) {
+    let same = |one: &Product| {
+        (one.sku.is_some() && one.sku == told.sku) || (one.name.is_some() && one.name == told.name)
+    };
+    if let Some(found) = marked.iter().position(same) {
+        return (marked.into_iter().nth(found).unwrap_or_default(), true);
+    }
+    let is_another = |one: &Product| one.sku.is_some() && told.sku.is_some();
+    let is_only = marked.len() == 1;
+    marked.into_iter().find(|one| !is_another(one)).map_or_else(Default::default, |first| (first, is_only))
 }
 
 /// The one of several products that the page is about: the one of its address, else the first on offer.
@@ -113,45 +136,6 @@ fn chosen(products: Vec<Product>, base: &Url, page_urls: &[Url]) -> Option<Produ
     let of_page = || products.iter().filter(|product| product.is_offer()).find(is_this_page);
     let offered = || products.iter().find(|product| product.is_offer());
     of_page().or_else(offered).or_else(|| products.first()).cloned()
-}
-
-/// What the buy button says. One that names the item number counts before others, then the first behind
-/// the heading: buttons before it are the shop's own, those far behind it belong to other products.
-fn button(tree: &Html, sku: Option<&str>) -> Option<Availability> {
-    static BUTTONS: LazyLock<Selector> = LazyLock::new(|| {
-        Selector::parse("h1, button, input[type=submit], input[type=button], a[class], [role=button]")
-            .expect("a fixed selector")
-    });
-    let mut first = None;
-    let mut behind_heading = None;
-    let mut heading_seen = false;
-    for element in tree.select(&BUTTONS) {
-        if element.value().name() == "h1" {
-            heading_seen = true;
-            continue;
-        }
-        let text = element.attr("value").map_or_else(|| html::line(element), html::collapse);
-        let Some(said) = stock::told_alone(&text).filter(|said| is_evidence(element, *said)) else {
-            continue;
-        };
-        let names_item = |sku: &str| element.value().attrs().any(|(_, value)| value.contains(sku));
-        if sku.is_some_and(names_item) {
-            return Some(said);
-        }
-        first = first.or(Some(said));
-        if heading_seen {
-            behind_heading = behind_heading.or(Some(said));
-        }
-    }
-    behind_heading.or(first)
-}
-
-/// A button that nobody can see says nothing, and one that cannot be pressed does not say "in stock".
-fn is_evidence(element: ElementRef<'_>, said: Availability) -> bool {
-    let hidden = element.attr("hidden").is_some() || element.attr("aria-hidden") == Some("true");
-    let dead = element.attr("disabled").is_some() || element.attr("aria-disabled") == Some("true");
-    let promises_in_vain = dead && said == Availability::InStock;
-    !(hidden || promises_in_vain)
 }
 
 fn last_segment(url: &Url) -> Option<String> {
@@ -192,14 +176,19 @@ mod tests {
 
     const NOW: &str = "2026-11-21T10:00:00Z";
 
-    fn listing(page: impl Into<Vec<u8>>) -> Result<Listing, FetchError> {
+    fn seen(page: impl Into<Vec<u8>>) -> Result<(Listing, Vec<Evidence>), FetchError> {
         let shop: Shop = plugin("url = \"https://shop.example/p/lamp-7?ref=1\"");
         let seen = read(&shop, 200, page, NOW)?;
         assert!(!seen.complete);
-        match seen.observations.into_iter().next().unwrap().reading {
-            Reading::Listing(listing) => Ok(listing),
+        let Observation { reading, evidence, .. } = seen.observations.into_iter().next().unwrap();
+        match reading {
+            Reading::Listing(listing) => Ok((listing, evidence)),
             other => panic!("{other:?}"),
         }
+    }
+
+    fn listing(page: impl Into<Vec<u8>>) -> Result<Listing, FetchError> {
+        seen(page).map(|(listing, _)| listing)
     }
 
     fn json_ld(json: &str) -> String {
@@ -260,6 +249,66 @@ mod tests {
     }
 
     #[test]
+    fn where_the_parts_of_a_page_disagree_nothing_is_known_and_all_of_it_is_shown() {
+        let stock = |word: &str| {
+            json_ld(&format!(
+                r#"{{"name": "Lamp", "sku": "K7", "offers": {{"price": "5.00", "availability": "{word}"}}}}"#
+            ))
+        };
+        let button = |words: &str| format!("<body><h1>Lamp</h1><button>{words}</button>");
+        for (page, availability, count) in [
+            (stock("InStock"), InStock, 1),
+            (stock("InStock") + &button("Add to cart"), InStock, 2),
+            (stock("InStock") + &button("Sold out"), Unknown, 2),
+            (stock("OutOfStock") + &button("Add to cart"), Unknown, 2),
+            (stock("InStock") + &button("Pre-order"), PreOrder, 2),
+            (stock("OutOfStock") + &button("Back order"), BackOrder, 2),
+            (stock("InStock") + &button("Notify me"), InStock, 2),
+            (stock("InStock") + "<meta property=og:availability content=oos>", Unknown, 2),
+            (
+                stock("InStock")
+                    + "<div itemscope itemtype=//schema.org/Product><i itemprop=sku>K7</i>
+                       <link itemprop=availability href=SoldOut></div>",
+                Unknown,
+                2,
+            ),
+            (
+                stock("InStock")
+                    + "<div itemscope itemtype=//schema.org/Product><i itemprop=sku>Z9</i>
+                       <link itemprop=availability href=SoldOut></div>",
+                InStock,
+                1,
+            ),
+            (
+                json_ld(
+                    r#"{"name": "Lamp", "offers": [{"price": 5, "availability": "InStock"}, {"availability": "SoldOut"}]}"#,
+                ) + &button("Sold out"),
+                InStock,
+                2,
+            ),
+        ] {
+            let (found, evidence) = seen(page.clone()).unwrap();
+            assert_eq!((found.availability, evidence.len()), (availability, count), "{page} {evidence:#?}");
+            assert_eq!(Evidence::is_contradictory(&evidence), availability == Unknown, "{page}");
+            assert_eq!(found.price, Some(5.0));
+        }
+    }
+
+    #[test]
+    fn a_price_that_is_not_sure_is_shown_and_not_guessed() {
+        let page = json_ld(r#"{"name": "x", "offers": {"price": "1.400", "availability": "InStock"}}"#);
+        let (found, evidence) = seen(page).unwrap();
+        assert_eq!((found.price, found.availability), (None, InStock));
+        assert_eq!(evidence[0].excerpt, "InStock; `1.400` can be 1.400 or 1400");
+        let dearer =
+            "<meta property=og:price:amount content=9.00><meta property=og:price:currency content=GBX>";
+        let page =
+            json_ld(r#"{"name": "x", "offers": {"price": "7.00", "availability": "InStock"}}"#) + dearer;
+        let (found, evidence) = seen(page).unwrap();
+        assert_eq!((found.price, evidence[1].price), (Some(7.0), Some(0.09)));
+    }
+
+    #[test]
     fn of_several_products_the_page_s_own_is_taken() {
         let page = json_ld(
             r#"[{"@type": "Product", "name": "stub"},
@@ -286,16 +335,31 @@ mod tests {
 
     #[test]
     fn captured_shops_are_read() {
-        for (name, sku, price, currency, availability) in [
-            ("bestbuy_2020-12_in_stock", "6411488", 359.99, "USD", InStock),
-            ("bestbuy_2020-12_sold_out", "6439402", 399.99, "USD", OutOfStock),
-            ("microcenter_2020-12_in_stock", "951970", 249.99, "USD", InStock),
-            ("teslahunt_sold_out_jsonld_car", "5YJSA7E49JF269238", 83_900.0, "EUR", OutOfStock),
-            ("walmartca_2020-12_in_stock_microdata", "341937837", 499.99, "USD", InStock),
+        use Witness::*;
+        for (name, sku, price, currency, availability, heard) in [
+            ("bestbuy_2020-12_in_stock", "6411488", 359.99, "USD", InStock, &[JsonLd, Button][..]),
+            ("bestbuy_2020-12_sold_out", "6439402", 399.99, "USD", OutOfStock, &[JsonLd, Button]),
+            ("microcenter_2020-12_in_stock", "951970", 249.99, "USD", InStock, &[JsonLd, Button]),
+            ("teslahunt_sold_out_jsonld_car", "5YJSA7E49JF269238", 83_900.0, "EUR", OutOfStock, &[JsonLd]),
+            (
+                "walmartca_2020-12_in_stock_microdata",
+                "341937837",
+                499.99,
+                "USD",
+                InStock,
+                &[Microdata, Button],
+            ),
         ] {
             let Some(page) = fixture(&format!("shops/{name}.html")) else { return };
-            let found = listing(page).unwrap();
-            assert_eq!((found.sku.as_str(), found.availability), (sku, availability), "{name}");
+            let (found, evidence) = seen(page).unwrap();
+            assert_eq!(
+                (found.sku.as_str(), found.availability),
+                (sku, availability),
+                "{name}: {evidence:#?}"
+            );
+            assert!(!Evidence::is_contradictory(&evidence), "{name}: {evidence:#?}");
+            let witnesses: Vec<Witness> = evidence.iter().map(|one| one.from).collect();
+            assert_eq!(witnesses, heard, "{name}: {evidence:#?}");
             assert_eq!(
                 (found.price, found.price_currency.as_deref()),
                 (Some(price), Some(currency)),

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::address::join;
-use super::number::{self, Number};
+use super::moment::{Moment, Order};
+use super::number::Number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Observation, Reading, Secret, nearest};
 use crate::plugin::FetchError;
@@ -55,7 +56,8 @@ pub(super) fn values(
     let dated: Vec<(Timestamp, f64)> = rows
         .iter()
         .filter_map(|row| {
-            let day = row.get(date)?.as_str().and_then(number::moment)?;
+            // Portals that speak of dates in numbers are American.
+            let day = Moment::read(row.get(date)?.as_str()?, Order::MonthFirst).sure()?;
             Some((day, row.get(column).and_then(Number::of)?))
         })
         .collect();
@@ -90,5 +92,6 @@ pub(super) fn value(subject: &str, day: Timestamp, url: &str, value: f64, unit: 
         observed_at: day,
         url: Some(url.to_owned()),
         reading: Reading::Value { value, unit: unit.to_owned() },
+        evidence: Vec::new(),
     }
 }

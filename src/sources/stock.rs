@@ -30,6 +30,12 @@ pub(super) fn told_alone(text: &str) -> Option<Availability> {
     PHRASES.iter().find(|(phrase, _)| text == *phrase).map(|(_, availability)| *availability)
 }
 
+/// Whether a button with these words may be about something else than the product's stock: a letter to be
+/// had, or a page that is not finished.
+pub(super) fn is_vague(text: &str) -> bool {
+    matches!(words(text).as_str(), "notify me" | "coming soon" | "unavailable" | "not available")
+}
+
 /// Lower case, single spaces, without the arrows, dots and hyphens that decorate buttons.
 fn words(text: &str) -> String {
     let spaced: String =

@@ -1,5 +1,9 @@
 //! Candles from Yahoo Finance's chart. Unofficial and without documentation; the facts are those that
 //! <https://github.com/ranaroussi/yfinance> has collected.
+//!
+//! Prices are counted as the exchange counts them and as Yahoo's own pages show them: in London in pence
+//! (`GBp`), in Johannesburg and Tel Aviv in hundredths too. They name no currency, so that nobody takes
+//! pence for pounds, and a threshold is given in what the page shows.
 
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
@@ -12,7 +16,7 @@ use super::address::{escaped, join};
 use super::bars;
 use super::names::{Names, about};
 use super::number::Number;
-use crate::http::{Reply, Request, excerpt};
+use crate::http::{Reply, Request, browser_user_agent, excerpt};
 use crate::model::{Candle, Interval, ReadingKind};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
@@ -25,9 +29,6 @@ pub(super) struct Yahoo {
     interval: Interval,
     #[serde(default = "base_url")]
     base_url: Url,
-    /// Yahoo refuses programs that say what they are, and browsers of long ago.
-    #[serde(default = "user_agent")]
-    user_agent: String,
 }
 
 const INTERVALS: &[u32] = &[1, 2, 5, 15, 30, 60, 90, DAY, WEEK];
@@ -48,11 +49,6 @@ fn interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::E
 }
 fn base_url() -> Url {
     Url::parse("https://query1.finance.yahoo.com").expect("the address is written well")
-}
-fn user_agent() -> String {
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
-     Chrome/150.0.0.0 Safari/537.36"
-        .into()
 }
 
 impl Plugin for Yahoo {
@@ -116,8 +112,9 @@ impl Yahoo {
         let interval = if self.interval.minutes() == WEEK { "1wk".into() } else { self.interval.to_string() };
         let (bars, sessions) = ([("interval", &*interval)], [("includePrePost", "false")]);
         let query = [&bars, times, &sessions].concat();
+        // Yahoo refuses programs that say what they are, and browsers of long ago.
         Request::get(join(&self.base_url, &["v8", "finance", "chart", symbol], &query))
-            .header("user-agent", &self.user_agent)
+            .header("user-agent", browser_user_agent())
             .about(symbol)
     }
 }
@@ -202,7 +199,7 @@ fn by_date(rows: Vec<Candle>, meta: &Meta, interval: Interval, now: Timestamp) -
         let last = Timestamp::from_second(session.end).ok()?;
         Some((date(last), Timestamp::from_second(session.end()).ok()?))
     });
-    let traded_at = meta.regular_market_time.0.and_then(super::number::seconds);
+    let traded_at = meta.regular_market_time.0.and_then(super::moment::seconds);
     let day_is_over = |day: Date| match current {
         Some((session_day, end)) if session_day == day => {
             let settled = traded_at.is_none_or(|time| time >= end);
@@ -421,8 +418,7 @@ mod tests {
     #[test]
     fn each_symbol_is_asked_for_under_the_base_like_a_browser() {
         let source: Yahoo = plugin(
-            "symbols = ['^VIX', 'EURUSD=X']\ninterval = '1w'\nbase_url = 'http://127.0.0.1:9100/yahoo/'\n\
-             user_agent = 'Browser'",
+            "symbols = ['^VIX', 'EURUSD=X']\ninterval = '1w'\nbase_url = 'http://127.0.0.1:9100/yahoo/'",
         );
         let asked = source.requests(&Needs { now: at("2026-11-20T12:00:00Z"), bars: 14 });
         let urls: Vec<_> = asked.iter().map(|request| request.url.as_str()).collect();
@@ -432,7 +428,7 @@ mod tests {
                 "http://127.0.0.1:9100/yahoo/v8/finance/chart/{symbol}?interval=1wk&range=6mo&includePrePost=false"
             ))
         );
-        assert_eq!(asked[0].headers, [("user-agent".to_owned(), "Browser".to_owned())]);
+        assert_eq!(asked[0].headers, [("user-agent".to_owned(), browser_user_agent().to_owned())]);
         let refused =
             toml::from_str::<Yahoo>("symbols = ['A']\ninterval = '20m'").err().expect("no such bar");
         assert!(

@@ -214,7 +214,13 @@ impl Store {
             };
             let observed_at = time(observed_at);
             let last_seen = LastSeen {
-                observation: Observation { subject: subject.clone(), observed_at, url, reading },
+                observation: Observation {
+                    subject: subject.clone(),
+                    observed_at,
+                    url,
+                    reading,
+                    evidence: Vec::new(),
+                },
                 request: request.cast_unsigned(),
                 present,
                 hash: hash.cast_unsigned(),
@@ -391,6 +397,7 @@ impl Store {
                     observed_at: open_time,
                     url: None,
                     reading: Reading::Candles { interval, candles },
+                    evidence: Vec::new(),
                 },
                 last_seen_at: open_time,
             });
@@ -409,6 +416,7 @@ fn past(
             observed_at: time(observed_at),
             url,
             reading: from_json(&reading)?,
+            evidence: Vec::new(),
         },
         last_seen_at: time(last_seen_at),
         times_seen: u32::try_from(times_seen).unwrap_or(u32::MAX),

@@ -230,8 +230,13 @@ impl Store {
 fn seen_row(
     (subject, observed_at, last_seen_at, times_seen, url, reading, first_seen_at, gone_at, was_old): ObservationRow,
 ) -> Result<SeenRow, sqlx::Error> {
-    let observation =
-        Observation { subject, observed_at: time(observed_at), url, reading: from_json(&reading)? };
+    let observation = Observation {
+        subject,
+        observed_at: time(observed_at),
+        url,
+        reading: from_json(&reading)?,
+        evidence: Vec::new(),
+    };
     let times_seen = u32::try_from(times_seen).unwrap_or(u32::MAX);
     Ok(SeenRow {
         past: Past { observation, last_seen_at: time(last_seen_at), times_seen },

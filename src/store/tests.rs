@@ -123,6 +123,7 @@ fn value(subject: &str, observed_at: Timestamp, value: f64) -> SeenSubject {
             observed_at,
             url: None,
             reading: Reading::Value { value, unit: String::new() },
+            evidence: Vec::new(),
         },
         request: u64::MAX,
         hash: value.to_bits(),

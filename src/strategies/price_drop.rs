@@ -350,6 +350,7 @@ mod tests {
             observed_at: at(&format!("{date}T00:00:00Z")),
             url: None,
             reading: Reading::Value { value, unit: "USD per gallon".into() },
+            evidence: Vec::new(),
         }
     }
 
@@ -509,6 +510,7 @@ mod tests {
                 price_currency: Some("USD".into()),
                 availability: Availability::InStock,
             }),
+            evidence: Vec::new(),
         };
         let dear = product(500.0, "2026-11-11T09:00:00Z");
         let signal = judge("", &[product(449.99, NOW)], &[dear], None).unwrap();

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::checked;
 use super::words::{self, count};
 use crate::model::{
-    Availability, Listing, Observation, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState,
-    money,
+    Availability, Evidence, Listing, Observation, PolicyDefaults, Reading, ReadingKind, Reason, Signal,
+    SignalState, money,
 };
 use crate::plugin::{EvaluateError, News, Plugin, Story, Strategy, View, Words};
 
@@ -130,6 +130,16 @@ impl Strategy for Restock {
         Ok(signals)
     }
 
+    fn unjudged(&self, view: &View<'_>) -> Vec<String> {
+        let contradictory = view.current.iter().filter(|seen| {
+            matches!(&seen.reading, Reading::Listing(listing) if listing.availability == Availability::Unknown)
+                && Evidence::is_contradictory(&seen.evidence)
+        });
+        contradictory
+            .map(|seen| format!("{}: the page contradicts itself ({})", seen.subject, heard(seen)))
+            .collect()
+    }
+
     fn steps(&self, view: &View<'_>, subject: &str) -> Vec<String> {
         let of_one = |seen: &&Observation| seen.subject == subject;
         let listing = |seen: &'_ Observation| match &seen.reading {
@@ -139,6 +149,7 @@ impl Strategy for Restock {
         let says = |seen: &&Observation| self.signal(seen).is_some();
         let mut shown = view.current.iter().filter(of_one);
         let seen = shown.clone().find(says).or_else(|| shown.next());
+        let evidence = seen.map(|seen| seen.evidence.as_slice()).unwrap_or_default();
         let Some(listing) = seen.and_then(listing) else {
             return match view.absent.iter().find(of_one) {
                 Some(_) => vec![format!("the listing no longer shows it → {GONE}")],
@@ -148,7 +159,13 @@ impl Strategy for Restock {
         let price = listing.price.map(|price| money(price, listing.price_currency.as_deref()));
         let priced = price.as_deref().unwrap_or("no price");
         let mut steps = vec![format!("{}, {priced}", listing.availability)];
+        steps.extend(
+            evidence.iter().map(|one| format!("{}{one}", if one.weak { "for want of better, " } else { "" })),
+        );
         match self.is_wanted(listing.availability) {
+            None if Evidence::is_contradictory(evidence) => {
+                steps.push("the page contradicts itself: nothing is changed".into());
+            }
             None => steps.push("the page does not say whether it is there: missing is not changed".into()),
             Some(false) => steps.push(format!("not to be had → {}", word(listing.availability))),
             Some(true) => {
@@ -217,6 +234,12 @@ impl Strategy for Restock {
     }
 }
 
+/// What each part of a page says that counts.
+fn heard(seen: &Observation) -> String {
+    let counts = seen.evidence.iter().filter(|one| !one.weak && one.availability.is_some());
+    counts.map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 /// Whether nothing at all is left, as far as everything was seen.
 fn all_gone(story: &Story<'_>) -> bool {
     let unknown = |seen: &Observation| matches!(&seen.reading, Reading::Listing(listing) if listing.availability == Availability::Unknown);
@@ -273,6 +296,7 @@ mod tests {
                 price_currency: Some("USD".into()),
                 availability,
             }),
+            evidence: Vec::new(),
         }
     }
 
@@ -304,6 +328,45 @@ mod tests {
         for keys in ["max_price = 0", "max_price = nan", "also = [\"in_stock\"]", "max = 5"] {
             assert!(toml::from_str::<Restock>(keys).is_err(), "{keys}");
         }
+    }
+
+    #[test]
+    fn a_page_that_contradicts_itself_is_reported_with_its_evidence_and_changes_nothing() {
+        use crate::model::Witness;
+        let said = |from, availability, weak| Evidence {
+            from,
+            availability: Some(availability),
+            price: None,
+            price_currency: None,
+            excerpt: "its words".into(),
+            weak,
+        };
+        let mut seen = item("N1", 499.99, Availability::Unknown);
+        seen.evidence = vec![
+            said(Witness::JsonLd, Availability::InStock, false),
+            said(Witness::Button, Availability::OutOfStock, false),
+            said(Witness::Phrase, Availability::OutOfStock, true),
+        ];
+        let current =
+            [seen, item("N2", None, Availability::InStock), item("N3", None, Availability::Unknown)];
+        let restock: Restock = plugin("");
+        let (known, now, zone) = (HashMap::new(), at("2026-11-20T00:12:00Z"), &TimeZone::UTC);
+        let view = View {
+            current: &current,
+            earlier: &[],
+            absent: &[],
+            known: &known,
+            now,
+            zone,
+            source: &NoSource,
+        };
+        let why = "N1: the page contradicts itself (JSON-LD: in stock (its words); button: out of stock (its words))";
+        assert_eq!(restock.unjudged(&view), [why]);
+        let signals = restock.evaluate(&view).expect("signals");
+        assert_eq!(signals.iter().map(|signal| signal.subject.as_str()).collect::<Vec<_>>(), ["N2"]);
+        let steps = restock.steps(&view, "N1");
+        assert_eq!(steps[1], "JSON-LD: in stock (its words)");
+        assert_eq!(steps.last().map(String::as_str), Some("the page contradicts itself: nothing is changed"));
     }
 
     #[test]

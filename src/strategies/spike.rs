@@ -364,7 +364,13 @@ mod tests {
             let now = Timestamp::from_second(columns[0].parse().unwrap()).unwrap();
             let quote = Quote { price: number(2), volume: Some(number(7)), ..Quote::default() };
             let reading = Reading::Quote(quote);
-            let seen = Observation { subject: columns[1].into(), observed_at: now, url: None, reading };
+            let seen = Observation {
+                subject: columns[1].into(),
+                observed_at: now,
+                url: None,
+                reading,
+                evidence: Vec::new(),
+            };
             let past = earlier.entry(seen.subject.clone()).or_default();
             let found = evaluate_knowing(&spike, std::slice::from_ref(&seen), past, &HashMap::new());
             *spikes.entry(seen.subject.clone()).or_default() += u32::from(found.iter().any(|s| s.firing));

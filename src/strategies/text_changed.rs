@@ -240,6 +240,7 @@ mod tests {
             observed_at: at("2026-11-20T00:00:00Z"),
             url: Some("https://shop.example/terms".into()),
             reading: Reading::Text { text: text.into() },
+            evidence: Vec::new(),
         }
     }
 

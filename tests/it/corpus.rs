@@ -11,8 +11,8 @@ use fastrand::Rng;
 use stakeout::fuzzing;
 
 /// How many bytes of damaged copies are read for each seed of ours, and for each captured reply.
-const BYTES_OF_OURS: usize = 100_000;
-const BYTES_OF_CAPTURED: usize = 30_000;
+const BYTES_OF_OURS: usize = 60_000;
+const BYTES_OF_CAPTURED: usize = 20_000;
 /// How many copies of one seed at most.
 const COPIES: usize = 300;
 

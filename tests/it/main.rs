@@ -8,6 +8,7 @@ mod cli;
 mod closing;
 mod corpus;
 mod crash;
+mod evidence;
 mod explain;
 mod failing;
 mod faults;

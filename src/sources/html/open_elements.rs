@@ -14,8 +14,9 @@ const MAX_DEPTH: usize = 512;
 /// How many elements may come of `<b>`, `<font>` and their like that were left open and so begin again
 /// in every later paragraph.
 const MAX_REOPENED: usize = 100_000;
-/// A builder may look through all open elements at every tag; so often takes about a second.
-const MAX_STEPS: usize = 100_000_000;
+/// A builder, and the look before it, may go through all open elements at every tag. Eight megabytes of a
+/// page that a person wrote take half as many.
+const MAX_STEPS: usize = 30_000_000;
 
 #[derive(Default)]
 pub(super) struct OpenElements<'a> {

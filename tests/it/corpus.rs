@@ -14,7 +14,7 @@ use stakeout::fuzzing;
 const BYTES_OF_OURS: usize = 60_000;
 const BYTES_OF_CAPTURED: usize = 20_000;
 /// How many copies of one seed at most.
-const COPIES: usize = 300;
+const COPIES: usize = 200;
 
 macro_rules! targets {
     ($($target:ident)*) => {

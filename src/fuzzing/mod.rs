@@ -11,8 +11,11 @@ use jiff::Timestamp;
 
 use crate::sources;
 
+/// A name, and what reads the bytes.
+type Target = (&'static str, fn(&[u8]));
+
 /// The target of each parser that is not a source's own.
-const OTHERS: &[(&str, fn(&[u8]))] = &[
+const OTHERS: &[Target] = &[
     ("reply", replies::reply),
     ("numbers", numbers),
     ("dates", dates),

@@ -2,7 +2,7 @@
 //!
 //! A page has many buttons. Its own is one that people can see, that stands in no list of other products
 //! and in no header or footer of the shop, and that names the item number, or stands nearest to the
-//! heading with no other so near that says otherwise. Only such a one can contradict what the page says to
+//! heading, before the next section begins, with no other so near that says otherwise. Only such a one can contradict what the page says to
 //! machines; any other, a link, a mere "notify me" and a line of text are heard where nothing else speaks.
 
 use std::sync::LazyLock;
@@ -50,6 +50,8 @@ struct Said<'a> {
     /// How many elements around the heading have to be left to find one that holds this too.
     distance: usize,
     behind_heading: bool,
+    /// Whether another heading stands between, under which other products may be.
+    behind_section: bool,
     /// Whether it stands in an item of a list that the heading does not stand in.
     listed: bool,
 }
@@ -65,7 +67,10 @@ fn button(buttons: &[Said<'_>], sku: Option<&str>) -> Option<Evidence> {
     let near: Vec<_> = buttons
         .iter()
         .filter(|said| {
-            said.distance == distance && said.element.value().name() != "a" && !stock::is_vague(&said.text)
+            said.distance == distance
+                && !said.behind_section
+                && said.element.value().name() != "a"
+                && !stock::is_vague(&said.text)
         })
         .collect();
     let is_own = distance < usize::MAX
@@ -121,11 +126,12 @@ fn heading(tree: &Html) -> Vec<ElementRef<'_>> {
 /// The visible elements of the page's own that say something about stock, in its order.
 fn said<'a>(tree: &'a Html, which: &Selector, heading: &[ElementRef<'a>]) -> Vec<Said<'a>> {
     let mut found = Vec::new();
-    let mut behind_heading = false;
+    let (mut behind_heading, mut behind_section) = (false, false);
     let mut looked_at = 0;
     for node in tree.root_element().descendants() {
         let Some(element) = ElementRef::wrap(node) else { continue };
         behind_heading |= heading.last() == Some(&element);
+        behind_section |= behind_heading && matches!(element.value().name(), "h2" | "h3");
         if !which.matches(&element) {
             continue;
         }
@@ -145,7 +151,15 @@ fn said<'a>(tree: &'a Html, which: &Selector, heading: &[ElementRef<'a>]) -> Vec
         let listed = apart.clone().any(|outer| matches!(outer.value().name(), "li" | "article" | "tr"));
         let distance = if heading.is_empty() { usize::MAX } else { heading.len().saturating_sub(shared) };
         if !foreign {
-            found.push(Said { element, text, availability, distance, behind_heading, listed });
+            found.push(Said {
+                element,
+                text,
+                availability,
+                distance,
+                behind_heading,
+                behind_section,
+                listed,
+            });
         }
     }
     found
@@ -256,7 +270,12 @@ mod tests {
             ),
             (
                 "<h1>x</h1><button>Sold Out</button><h2>More</h2><button>Add to cart</button>",
-                Some((OutOfStock, weak)),
+                Some((OutOfStock, strong)),
+            ),
+            ("<h1>x</h1><button>Sold Out</button><button>Buy now</button>", Some((OutOfStock, weak))),
+            (
+                "<h1>x</h1><h2>Others bought</h2><div><button>Add to cart</button></div>",
+                Some((InStock, weak)),
             ),
             // A wish to be told, a link, and an item of a list say little.
             ("<h1>x</h1><button>Notify me</button>", Some((OutOfStock, weak))),

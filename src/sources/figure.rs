@@ -234,7 +234,6 @@ fn without_minus(before: &str) -> (bool, &str) {
 }
 
 /// The digits with a decimal point and without marks between groups, or the two ways to read them.
-#[expect(clippy::type_complexity, reason = "two ways are two texts")]
 fn digits(number: &str, comma_parts_thousands: bool) -> Option<Result<String, (String, String)>> {
     if !number.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | ' ' | '\'')) || number.len() > 32
     {

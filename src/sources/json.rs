@@ -8,9 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::figure::Figure;
 use super::moment::{Moment, Order};
-use super::number::Number;
+use super::number::{self, Number, kind_of};
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Observation, Reading, ReadingKind, Secret, nearest};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
@@ -147,7 +146,7 @@ impl Json {
         now: Timestamp,
     ) -> Result<Option<Observation>, String> {
         let is = |why: String| format!("{} is {why}", self.pointer.bound(keys));
-        let Some(value) = number(value).map_err(is)? else { return Ok(None) };
+        let Some(value) = number::read(value).map_err(is)? else { return Ok(None) };
         let observed_at = match &self.date {
             None => now,
             Some(date) => {
@@ -170,23 +169,6 @@ impl Json {
         };
         let reading = Reading::Value { value, unit: self.unit.clone() };
         Ok(Some(Observation { subject, observed_at, url: None, reading, evidence: Vec::new() }))
-    }
-}
-
-/// The number that a value is, or says as programs or as people write it; `None` where it says that there
-/// is none today. Any other text is no number on any day.
-fn number(value: &Value) -> Result<Option<f64>, String> {
-    let known = Number::deserialize(value);
-    match (known, value.as_str()) {
-        (Ok(Number(Some(number))), _) => Ok(Some(number)),
-        (Ok(_), None) => Ok(None),
-        (Ok(_), Some(text)) if text.trim().parse::<f64>().is_ok() => Ok(None),
-        (Ok(_), Some(text)) => match Figure::read(text) {
-            Figure::Sure { number, .. } => Ok(Some(number)),
-            Figure::Unsure(why) => Err(format!("not sure to be a number: {}", excerpt(&why))),
-            Figure::None => Err(format!("{}, not a number", kind_of(value))),
-        },
-        (Err(_), _) => Err(format!("{}, not a number", kind_of(value))),
     }
 }
 
@@ -331,17 +313,6 @@ fn lacks(reached: &Place, value: &Value, name: &str) -> String {
             format!("{reached} has no `{name}`, only {} elements", array.len())
         }
         other => format!("{reached} is {}, which has no `{name}`", kind_of(other)),
-    }
-}
-
-fn kind_of(value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::Bool(_) => "true or false".into(),
-        Value::Number(_) => "a number".into(),
-        Value::String(text) => format!("the text \"{}\"", excerpt(text)),
-        Value::Array(_) => "a list".into(),
-        Value::Object(_) => "an object".into(),
     }
 }
 

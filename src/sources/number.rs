@@ -4,6 +4,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+use super::figure::Figure;
+use crate::http::excerpt;
 
 /// A number, or a text that is one. `None` for null, for what is finite nowhere (`"Infinity"`, `"NaN"`)
 /// and for any other text: services write all of these where they have no number.
@@ -12,7 +16,7 @@ pub(super) struct Number(pub(super) Option<f64>);
 
 impl Number {
     /// The number that a JSON value is or spells.
-    pub(super) fn of(value: &serde_json::Value) -> Option<f64> {
+    pub(super) fn of(value: &Value) -> Option<f64> {
         Self::deserialize(value).ok().and_then(|number| number.0)
     }
 }
@@ -20,6 +24,36 @@ impl Number {
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+/// The number that a value is, or says as programs or as people write it; `None` where it says that there
+/// is none today (null, `"NaN"`). Any other text is no number on any day.
+///
+/// # Errors
+/// What it is instead, to stand behind "is".
+pub(super) fn read(value: &Value) -> Result<Option<f64>, String> {
+    let none = || format!("{}, not a number", kind_of(value));
+    let Number(number) = Number::deserialize(value).map_err(|_| none())?;
+    match value.as_str() {
+        Some(text) if number.is_none() && text.trim().parse::<f64>().is_err() => match Figure::read(text) {
+            Figure::Sure { number, .. } => Ok(Some(number)),
+            Figure::Unsure(why) => Err(format!("not sure to be a number: {}", excerpt(&why))),
+            Figure::None => Err(none()),
+        },
+        _ => Ok(number),
+    }
+}
+
+/// What a value is, in words.
+pub(super) fn kind_of(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(_) => "true or false".into(),
+        Value::Number(_) => "a number".into(),
+        Value::String(text) => format!("the text \"{}\"", excerpt(text)),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
     }
 }
 
@@ -72,6 +106,19 @@ mod tests {
             ("\"n/a\"", None),
         ] {
             assert_eq!(serde_json::from_str::<Number>(json).expect(json).0, number, "{json}");
+        }
+        for (json, number) in [
+            ("\"1185.660\"", Ok(Some(1_185.66))),
+            ("\"$1,400.00\"", Ok(Some(1_400.0))),
+            ("\"450p\"", Ok(Some(4.5))),
+            ("\"NaN\"", Ok(None)),
+            ("null", Ok(None)),
+            ("\"1,400\"", Err("not sure to be a number: `1,400` can be 1.400 or 1400")),
+            ("\"soon\"", Err("the text \"soon\", not a number")),
+            ("[]", Err("a list, not a number")),
+        ] {
+            let value = serde_json::from_str(json).expect(json);
+            assert_eq!(read(&value), number.map_err(str::to_owned), "{json}");
         }
         for json in ["true", "[1]", "{}"] {
             assert!(serde_json::from_str::<Number>(json).is_err(), "{json}");

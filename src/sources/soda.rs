@@ -10,7 +10,7 @@ use url::Url;
 
 use super::address::join;
 use super::moment::{Moment, Order};
-use super::number::Number;
+use super::number;
 use crate::http::{Reply, Request, excerpt};
 use crate::model::{Observation, Reading, Secret, nearest};
 use crate::plugin::FetchError;
@@ -53,20 +53,26 @@ pub(super) fn values(
     column: &str,
     as_observed: impl Fn(f64, Timestamp) -> Observation,
 ) -> Result<Vec<Observation>, FetchError> {
-    let dated: Vec<(Timestamp, f64)> = rows
-        .iter()
-        .filter_map(|row| {
-            // Portals that speak of dates in numbers are American.
-            let day = Moment::read(row.get(date)?.as_str()?, Order::MonthFirst).sure()?;
-            Some((day, row.get(column).and_then(Number::of)?))
-        })
-        .collect();
-    if dated.is_empty() && !rows.is_empty() {
-        return Err(missing(rows, date, column));
+    // Oldest first; of several rows with one date the last counts.
+    let mut dated: BTreeMap<Timestamp, f64> = BTreeMap::new();
+    let mut unsure = None;
+    for row in rows {
+        // Portals that speak of dates in numbers are American.
+        let day = row.get(date).and_then(Value::as_str).map(|text| Moment::read(text, Order::MonthFirst));
+        let Some(day) = day.and_then(Moment::sure) else { continue };
+        match row.get(column).map(number::read) {
+            Some(Ok(Some(number))) => _ = dated.insert(day, number),
+            Some(Err(why)) => _ = unsure.get_or_insert(why),
+            _ => {}
+        }
     }
-    // Of several rows with one date the last counts.
-    let by_day: BTreeMap<Timestamp, f64> = dated.into_iter().collect();
-    Ok(by_day.into_iter().map(|(day, value)| as_observed(value, day)).collect())
+    if dated.is_empty() && !rows.is_empty() {
+        return Err(unsure.map_or_else(
+            || missing(rows, date, column),
+            |why| FetchError::failed(format!("`{column}` is {why}")),
+        ));
+    }
+    Ok(dated.into_iter().map(|(day, value)| as_observed(value, day)).collect())
 }
 
 /// Says which column no row has.

@@ -258,7 +258,12 @@ fn there(signals: &[&Signal]) -> &'static str {
 fn line(signal: &Signal) -> String {
     let mut line = signal.summary.clone();
     if signal.firing && signal.fingerprint != word(Availability::InStock) {
-        line.push_str(&format!(" ({})", signal.state.replace('_', " ")));
+        let word = match signal.state.as_str() {
+            "pre_order" => "pre-order",
+            "back_order" => "back order",
+            other => other,
+        };
+        line.push_str(&format!(" ({word})"));
     }
     if let Some(url) = &signal.url {
         line.push_str(&format!(", {url}"));
@@ -470,6 +475,17 @@ mod tests {
                     Card A, was there for 12 min";
         assert_eq!(words.body, body);
         assert_eq!(words.url.as_deref(), Some("https://shop.example/p/B"));
+    }
+
+    #[test]
+    fn what_can_only_be_ordered_is_told_as_such() {
+        let restock: Restock = plugin("also = [\"pre_order\", \"back_order\"]");
+        let current = [item("A", None, Availability::PreOrder), item("B", None, Availability::BackOrder)];
+        let words = tell_all(&restock, &[], &evaluate(&restock, &current), &current);
+        assert_eq!(words.title, "watched: watching 2 items, 2 to order");
+        let body =
+            "Card A (pre-order), https://shop.example/p/A\nCard B (back order), https://shop.example/p/B";
+        assert_eq!(words.body, body);
     }
 
     #[test]

@@ -188,3 +188,23 @@ async fn json_stands_alone_on_standard_output_also_where_messages_are_printed() 
     let output = command(&stage, &["once", "number", "--json"]).await;
     assert_eq!(read(&output)["alerts"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn the_evidence_of_a_shop_s_page_is_listed() {
+    let shop = "[watch.lamp]\nsource = { kind = \"shop\", url = \"{origin}/lamp\" }\nevery = \"1m\"\n";
+    let stage = Stage::new(shop).await;
+    let page = "<html><head><script type='application/ld+json'>{\"@type\": \"Product\", \"name\": \"Lamp\", \
+        \"offers\": {\"price\": \"1.400\", \"availability\": \"InStock\"}}</script></head>\
+        <body><h1>Lamp</h1><form><button>Sold out</button></form></body></html>";
+    stage.site.show("/lamp", Page::html(page));
+    let json = read(&command(&stage, &["once", "lamp", "--dry-run", "--json"]).await);
+    assert_eq!(json["outcome"], "failed");
+    let seen = &json["observations"][0];
+    assert_eq!(seen["availability"], "unknown");
+    let heard: Vec<_> = seen["evidence"].as_array().unwrap().iter().map(|one| &one["from"]).collect();
+    assert_eq!(heard, ["json_ld", "button"]);
+    assert_eq!(seen["evidence"][0]["excerpt"], "InStock; `1.400` can be 1.400 or 1400");
+    let text = text(&command(&stage, &["once", "lamp", "--dry-run"]).await);
+    assert!(text.contains("says JSON-LD: in stock (InStock; "), "{text}");
+    assert!(text.contains("button: out of stock (Sold out)"), "{text}");
+}

@@ -8,7 +8,7 @@ fail_after = 1
 
 [watch.shop]
 source = { kind = "shop", url = ["{origin}/lamp", "{origin}/chair"] }
-strategy = { kind = "restock" }
+strategy = [{ kind = "restock" }]
 every = "1m"
 "##;
 

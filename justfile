@@ -32,6 +32,10 @@ demo:
 torture:
     cargo test --test it torture -- --ignored --nocapture
 
+# Bytes that break a parser, looked for so many seconds in each target: `just fuzz 600`, `just fuzz 600 newegg`
+fuzz seconds="60" *targets:
+    fuzz/run {{ seconds }} {{ targets }}
+
 # The hours of the exchanges against those of PyPI's exchange_calendars
 calendars:
     python3 -m venv target/calendars && target/calendars/bin/pip install --quiet exchange_calendars

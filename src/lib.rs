@@ -15,6 +15,8 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod heartbeat;
 pub mod http;
 pub mod model;

@@ -104,7 +104,8 @@ impl Mistakes {
             Some(file) => (file.path.clone(), span.map(|span| line_of(&file.text, span.start))),
             None => (PathBuf::new(), None),
         };
-        let mistake = Mistake { file: path, line, place: place.to_owned(), message };
+        let (place, message) = (shown(place, LONGEST_PLACE), shown(&message, LONGEST_MESSAGE));
+        let mistake = Mistake { file: path, line, place, message };
         if !self.found.contains(&mistake) {
             self.found.push(mistake);
         }
@@ -144,10 +145,40 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// In characters; a name has 200 bytes at most.
+const LONGEST_PLACE: usize = 250;
+/// In characters; the list of all keys of a watch fits.
+const LONGEST_MESSAGE: usize = 700;
+
+/// A text without what moves the cursor of a terminal, and not too long to be read.
+fn shown(text: &str, most: usize) -> String {
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut shown: String = text.chars().take(most).map(plain).collect();
+    if text.chars().nth(most).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 fn line_of(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let column = before.get(start..).unwrap_or_default().chars().count() + 1;
     (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_can_be_shown_whatever_stands_in_the_file() {
+        let mut mistakes = Mistakes::default();
+        mistakes.add(0, None, "watch `\u{1b}[2J`", &format!("`\u{7}{}` is no time", "x".repeat(9_999)));
+        let found = mistakes.found.first().unwrap();
+        assert_eq!(found.place, "watch `\u{fffd}[2J`");
+        assert!(found.message.starts_with("`\u{fffd}xxx") && found.message.ends_with("x…"));
+        assert_eq!(found.message.chars().count(), LONGEST_MESSAGE + 1);
+    }
 }

@@ -19,7 +19,7 @@ use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
 pub use keys::{
     Alerting, BackoffKeys, BackupKeys, Budget, Daemon, Fetch, LogFormat, NotifyKeys, Pace, Proxy, Reminder,
-    RequestKeys, Retention, Retry, Stale, WatchKeys, Web,
+    RequestKeys, Retention, Retry, Size, Stale, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
 

@@ -236,18 +236,21 @@ const fn is_format(c: char) -> bool {
     )
 }
 
-/// A URL fit for a log: without user info, and with the values of its query hidden.
+/// A URL fit for a log: without user info and fragment, and with the values of its query hidden.
 #[must_use]
 pub fn redacted(url: &Url) -> String {
     let mut shown = url.clone();
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
-    if url.query().is_some() {
-        let names: Vec<String> = url.query_pairs().map(|(name, _)| format!("{name}=…")).collect();
-        shown.set_query(None);
-        return format!("{shown}?{}", names.join("&"));
-    }
-    shown.into()
+    shown.set_query(None);
+    shown.set_fragment(None);
+    let Some(query) = url.query() else { return shown.into() };
+    // Names as they stand, since decoding could bring line ends; a value may stand without a name.
+    let hidden = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) => format!("{name}=…"),
+        None => "…".into(),
+    });
+    format!("{shown}?{}", hidden.collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]
@@ -376,5 +379,7 @@ mod tests {
     fn a_shown_url_keeps_no_secret() {
         let url = Url::parse("https://me:pw@a.example/p?token=abc&q=1").expect("a URL");
         assert_eq!(redacted(&url), "https://a.example/p?token=…&q=…");
+        let url = Url::parse("https://a.example/p?s3cret&a%0Ab=1#s3cret").expect("a URL");
+        assert_eq!(redacted(&url), "https://a.example/p?…&a%0Ab=…");
     }
 }

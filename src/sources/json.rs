@@ -1,6 +1,6 @@
 //! Numbers out of any JSON, found by a pointer. <https://www.rfc-editor.org/rfc/rfc6901>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -122,6 +122,11 @@ impl Source for Json {
         if let (true, Some(why)) = (observations.is_empty(), wrong) {
             return Err(FetchError::failed(why));
         }
+        // Of several with one name and date the last counts.
+        let mut known = HashSet::new();
+        observations.reverse();
+        observations.retain(|seen| known.insert((seen.subject.clone(), seen.observed_at)));
+        observations.reverse();
         observations.sort_by_key(|seen| seen.observed_at);
         Ok(Seen::some(observations))
     }
@@ -348,6 +353,14 @@ mod tests {
         }
         assert_eq!(values("pointer = ''", "4.5"), Ok(vec![("api.example".into(), 4.5)]));
         assert_eq!(values("pointer = '/*'", "[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn of_two_values_with_one_name_and_date_the_last_counts() {
+        let body = r#"[{"n": "a", "d": "2026-11-20", "v": 1}, {"n": "b", "d": "2026-11-20", "v": 2},
+            {"n": "a", "d": "2026-11-20T00:00:00Z", "v": 3}]"#;
+        let keys = "pointer = '/*/v'\ndate = '/*/d'\nsubject = '/*/n'";
+        assert_eq!(values(keys, body), Ok(vec![("b".into(), 2.0), ("a".into(), 3.0)]));
     }
 
     #[test]

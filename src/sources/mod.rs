@@ -42,3 +42,22 @@ pub const KINDS: &[Kind<dyn Source>] = &[
     Kind::source::<socrata::Socrata>(),
     Kind::source::<yahoo::Yahoo>(),
 ];
+
+/// The number that a text is sure to say, for `fuzzing`.
+pub(crate) fn figure_in(text: &str) -> Option<f64> {
+    match figure::Figure::read(text) {
+        figure::Figure::Sure { number, .. } => Some(number),
+        figure::Figure::Unsure(_) | figure::Figure::None => None,
+    }
+}
+
+/// The number that a value of JSON is or spells, for `fuzzing`.
+pub(crate) fn number_in(value: &serde_json::Value) -> Option<f64> {
+    number::Number::of(value)
+}
+
+/// The moment that a text is sure to mean, where nobody knows whether the month goes first, and where it does,
+/// for `fuzzing`.
+pub(crate) fn moments_in(text: &str) -> [Option<jiff::Timestamp>; 2] {
+    [moment::Order::Unknown, moment::Order::MonthFirst].map(|order| moment::Moment::read(text, order).sure())
+}

@@ -4,6 +4,7 @@
 //! A page is known by what it holds, not by its address. Items go by their item number, never by their
 //! name. A page on which nothing is recognised is a failure, never "no items".
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use scraper::{ElementRef, Html, Selector};
@@ -67,8 +68,11 @@ impl Source for Newegg {
             return Ok(Seen::some(observe(vec![product(&page, &reply.url)?])));
         }
         let mut items = Vec::new();
+        // What is advertised stands on the page once more: the first place counts.
+        let mut known = HashSet::new();
         for cell in &cut.cells {
-            items.extend(item(&html::parse(cell)?, &reply.url));
+            let item = item(&html::parse(cell)?, &reply.url);
+            items.extend(item.filter(|item| known.insert(item.listing.sku.clone())));
         }
         if items.is_empty() && !cut.says_nothing_found && !says_nothing_found(&page) {
             if !schema_org::metadata(&page).products.is_empty() {
@@ -535,6 +539,14 @@ mod tests {
             let found = listings(seen);
             assert_eq!((found[0].sku.as_str(), found[0].availability), ("5-0", availability), "{parts}");
         }
+    }
+
+    #[test]
+    fn an_item_that_stands_on_the_page_twice_is_one() {
+        let once = cell("<a class=item-title href=/p/1>Card</a>", "");
+        let watch: Newegg = plugin("url = 'https://www.newegg.com/p/pl'");
+        let seen = read(&watch, 200, once.repeat(2), NOW).unwrap();
+        assert_eq!(seen.observations.len(), 1);
     }
 
     #[test]

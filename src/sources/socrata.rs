@@ -130,8 +130,10 @@ mod tests {
         let body = r#"[{"date":"2026-11-09T00:00:00.000","price":"3.10"},
             {"date":"2026-11-16T00:00:00.000","price":"3.05","other":"1"},
             {"date":"2026-11-02T00:00:00.000","price":3.2},
+            {"date":"2026-11-16","price":3.04},
             {"date":"2026-10-26T00:00:00.000"}]"#;
-        let values = [("2026-11-02", 3.2), ("2026-11-09", 3.1), ("2026-11-16", 3.05)];
+        // Of two rows with one date the last counts.
+        let values = [("2026-11-02", 3.2), ("2026-11-09", 3.1), ("2026-11-16", 3.04)];
         let values: Vec<_> = values.map(|(day, v)| (format!("{day}T00:00:00Z"), v)).into();
         assert_eq!(read_values(body), Ok(values));
         assert_eq!(read_values("[]"), Ok(vec![]));

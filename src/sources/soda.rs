@@ -1,6 +1,8 @@
 //! What the two sources on open data portals share: the address of a dataset's newest rows, and its
 //! answers. <https://dev.socrata.com/docs/queries/>
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -51,14 +53,15 @@ pub(super) fn values(
     column: &str,
     as_observed: impl Fn(f64, Timestamp) -> Observation,
 ) -> Result<Vec<Observation>, FetchError> {
-    let mut dated: Vec<(Timestamp, f64)> = Vec::with_capacity(rows.len());
+    // Oldest first; of several rows with one date the last counts.
+    let mut dated: BTreeMap<Timestamp, f64> = BTreeMap::new();
     let mut unsure = None;
     for row in rows {
         // Portals that speak of dates in numbers are American.
         let day = row.get(date).and_then(Value::as_str).map(|text| Moment::read(text, Order::MonthFirst));
         let Some(day) = day.and_then(Moment::sure) else { continue };
         match row.get(column).map(number::read) {
-            Some(Ok(Some(number))) => dated.push((day, number)),
+            Some(Ok(Some(number))) => _ = dated.insert(day, number),
             Some(Err(why)) => _ = unsure.get_or_insert(why),
             _ => {}
         }
@@ -69,7 +72,6 @@ pub(super) fn values(
             |why| FetchError::failed(format!("`{column}` is {why}")),
         ));
     }
-    dated.sort_by_key(|(day, _)| *day);
     Ok(dated.into_iter().map(|(day, value)| as_observed(value, day)).collect())
 }
 

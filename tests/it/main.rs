@@ -7,6 +7,7 @@ mod blocked;
 mod caps;
 mod cli;
 mod closing;
+mod corpus;
 mod crash;
 mod evidence;
 mod explain;

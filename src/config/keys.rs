@@ -243,7 +243,7 @@ pub struct RequestKeys {
     /// For a whole answer.
     pub timeout: Option<Period>,
     /// Whether a redirect may lead from `https` to `http`.
-    pub allow_downgrade: bool,
+    pub allow_downgrade: Option<bool>,
 }
 
 /// An optional address, empty for none.

@@ -40,6 +40,8 @@ pub struct Mistakes {
     found: Vec<Mistake>,
     /// Values that came from outside the files and must not be shown.
     hidden: Vec<String>,
+    /// Secrets that stand in the files.
+    written_out: Vec<String>,
     /// Places whose value could not be had; what else is wrong there follows from that.
     without_value: Vec<Place>,
 }
@@ -97,7 +99,7 @@ impl Mistakes {
             return;
         }
         let mut message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        for value in &self.hidden {
+        for value in self.hidden.iter().chain(&self.written_out) {
             message = message.replace(value, "[secret]");
         }
         let (path, line) = match self.files.get(file) {
@@ -120,6 +122,13 @@ impl Mistakes {
     #[must_use]
     pub fn secrets(&self) -> &[String] {
         &self.hidden
+    }
+
+    /// Keeps a secret that is written out in the files out of every message.
+    pub(super) fn hide_written(&mut self, value: &str) {
+        if value.len() >= 6 && !self.written_out.iter().any(|hidden| hidden == value) {
+            self.written_out.push(value.to_owned());
+        }
     }
 
     /// Keeps a value out of every message.

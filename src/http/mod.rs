@@ -31,7 +31,7 @@ pub use guard::is_public;
 pub use paces::known as known_paces;
 pub use reply::{ReadError, Reply, excerpt, redacted};
 use request::authority;
-pub use request::{Manner, Request, Route};
+pub use request::{Manner, Request, Route, check_header, check_header_value, is_token};
 pub use standing::{Backoff, Standing};
 pub use wall::sign as wall_sign;
 

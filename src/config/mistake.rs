@@ -34,7 +34,7 @@ impl fmt::Display for Mistake {
 }
 
 /// All mistakes of a configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Mistakes {
     files: Vec<File>,
     found: Vec<Mistake>,
@@ -136,6 +136,12 @@ impl Mistakes {
         if value.len() >= 4 && !self.hidden.iter().any(|hidden| hidden == value) {
             self.hidden.push(value.to_owned());
         }
+    }
+}
+
+impl fmt::Debug for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.found).finish()
     }
 }
 

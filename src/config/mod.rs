@@ -9,6 +9,7 @@ mod mistake;
 mod secrets;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ pub use secrets::{Secrets, fingerprint};
 use secrets::{secrets_in, written};
 
 /// One file of the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct File {
     /// Where it was read from.
     pub path: PathBuf,
@@ -39,7 +40,7 @@ pub struct File {
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// The configuration, checked table by table; the plug-ins' own tables are still as they stand.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Config<'i> {
     /// `[daemon]`
     pub daemon: Daemon,
@@ -65,7 +66,7 @@ pub struct Config<'i> {
 }
 
 /// A named table.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Entry<'i> {
     /// Its name.
     pub name: String,
@@ -78,6 +79,21 @@ pub struct Entry<'i> {
     pub secrets: Vec<String>,
     /// Where its name stands.
     pub place: Place,
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("name", &self.name)
+            .field("written", &self.written)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A place in one of the files.

@@ -1,6 +1,7 @@
 //! Builds the watchlist, table by table, and tells every mistake on the way.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -22,6 +23,8 @@ use crate::{notifiers, sources, strategies};
 
 pub(super) struct Builder<'c, 'i> {
     pub(super) config: &'c Config<'i>,
+    /// Where the configuration lies.
+    pub(super) folder: &'c Path,
     pub(super) mistakes: Mistakes,
     /// Timetables by line and zone: a parsed line is large, and many watches share one.
     pub(super) crons: HashMap<(String, String), Timetable>,
@@ -55,6 +58,7 @@ impl Builder<'_, '_> {
         }
         self.check_web();
         self.check_numbers();
+        self.check_fetch(&http);
         for (name, (days, place)) in &config.hours {
             if let Err(why) = days.check(name) {
                 self.mistakes.at(place, &format!("hours `{name}`"), &why);
@@ -113,6 +117,7 @@ impl Builder<'_, '_> {
             burst: pace.burst.unwrap_or(usual.burst).max(1),
         };
         let per_host = rules(&fetch.per_host, usual);
+        let ca_file = fetch.ca_file.as_ref().filter(|path| !path.as_os_str().is_empty());
         let mut hosts = http::known_paces();
         for (host, pace) in &fetch.host {
             let usual = hosts.get(host).copied().unwrap_or(per_host);
@@ -124,7 +129,7 @@ impl Builder<'_, '_> {
             max_body: fetch.max_body.0,
             allow_private_networks: fetch.allow_private_networks,
             allow_networks: fetch.allow_networks.clone(),
-            ca_file: fetch.ca_file.clone(),
+            ca_file: ca_file.map(|path| self.folder.join(path)),
             backoff: http::Backoff { first: fetch.backoff.first.0, longest: fetch.backoff.longest.0 },
             proxy: fetch.proxy.0.clone(),
             max_concurrent: self.config.daemon.max_concurrent_runs,

@@ -295,6 +295,7 @@ impl Watchlist {
             config.hours.iter().map(|(name, (days, _))| (name.clone(), days.clone())).collect();
         let built = Builder {
             config: &config,
+            folder: files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new("")),
             mistakes,
             crons: HashMap::new(),
             ad_hoc,

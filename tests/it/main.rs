@@ -23,6 +23,7 @@ mod pages;
 mod quiet;
 mod reload;
 mod replay;
+mod rogue;
 mod schedule;
 mod secrets;
 mod shutdown;

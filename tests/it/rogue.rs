@@ -29,7 +29,7 @@ impl Five {
         let mut toml = format!(
             r#"
 [fetch]
-timeout = "300ms"
+timeout = "5s"
 max_body = "1MiB"
 allow_private_networks = true
 per_host = {{ min_interval = "0s", max_concurrent = 32 }}
@@ -37,7 +37,7 @@ backoff = {{ first = "0s", longest = "0s" }}
 [alerting]
 fail_after = 2
 [watch.ill]
-source = {{ kind = "json", url = "{}/number", pointer = "/n" }}
+source = {{ kind = "json", url = "{}/number", pointer = "/n", timeout = "300ms" }}
 strategy = [{{ kind = "threshold", above = 10 }}]
 every = "1m"
 "#,

@@ -238,7 +238,7 @@ to = ["b@b.example"]
 source = {{ kind = "finnhub", symbols = ["AAPL"] }}
 every = "150ms"
 [watch.rows]
-source = {{ kind = "socrata", dataset = "abcd-1234", value = "v", date = "d", subject = "s" }}
+source = {{ kind = "socrata", dataset = "abcd-1234", value = "v", date = "d" }}
 strategy = [{{ kind = "threshold", above = 1 }}]
 every = "150ms"
 [watch.asked]
@@ -322,13 +322,11 @@ every = "150ms"
     let environment = [("PATH_KEY", planted("path-key")), ("RUST_LOG", "trace")];
     let mut process = Process::run(&stage, &environment);
     until("every watch has run three times", async || {
-        let ready = stage.data_dir().join("stakeout.db").exists();
+        assert!(!process.log().contains("mistake"), "{}", process.log());
+        reqwest::get(format!("http://{web}/healthz")).await.ok()?;
         let counted =
             "select min(n) from (select count(run.id) as n from watch left join run on watch_id = watch.id
                        where watch.origin = 'file' group by watch.id)";
-        if !ready {
-            return None;
-        }
         (stage.count(counted).await >= 3).then_some(())
     })
     .await;
@@ -348,8 +346,8 @@ every = "150ms"
         "what was repeated is left out: {errors:#?}"
     );
     let backup = stage.folder.path().join("copy.db");
-    let copied = command(&stage, &["backup", backup.to_str().unwrap()]).await;
-    assert!(copied.status.success());
+    let copied = command_in(&stage, &["backup", backup.to_str().unwrap()], &environment[..1]).await;
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
 
     let mut places: Vec<(String, Vec<u8>)> = vec![("the copy".into(), std::fs::read(&backup).unwrap())];
     for arguments in [

@@ -94,6 +94,10 @@ impl Rogue {
 
     /// Misbehaves from now on.
     pub(crate) fn fall_ill(&self, fault: Fault) {
+        // Packing takes a while, which is nobody's run.
+        if fault == Fault::GzipBomb {
+            LazyLock::force(&BOMB);
+        }
         self.scene.lock().unwrap().fault = Some(fault);
     }
 
@@ -168,7 +172,6 @@ impl Rogue {
                 stream.write_all(&whole).await?;
             }
             Fault::GzipBomb => {
-                static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| packed(&vec![0; 64 << 20]));
                 stream.write_all(&answer("text/html", "content-encoding: gzip\r\n", &BOMB)).await?;
             }
             Fault::Huge => {
@@ -216,6 +219,8 @@ impl Rogue {
         Ok(())
     }
 }
+
+static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| packed(&vec![0; 64 << 20]));
 
 fn answer(content_type: &str, more: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::discreet::Discreet;
 use super::manner::{Asking, address_fault};
 use super::{Judge, Told, Watch, Watchlist};
 use crate::alerting::{Policy, QuietHours};
@@ -188,6 +189,8 @@ impl Builder<'_, '_> {
                 let name = entry.name.clone();
                 let table = format!("{:?}", entry.table.get_ref());
                 let hash = xxh3_64(table.as_bytes());
+                let secrets = Secrets::new(self.mistakes.secrets(), &entry.secrets);
+                let notifier = Box::new(Discreet { notifier, secrets });
                 built.insert(name.clone(), told(name, kind.name, notifier, hash, keys));
             }
         }

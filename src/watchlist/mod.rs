@@ -3,6 +3,7 @@
 
 mod build;
 mod checks;
+mod discreet;
 mod manner;
 
 use std::collections::{BTreeMap, HashMap};

@@ -267,7 +267,7 @@ every = "150ms"
         shared = planted("shared"),
         discord = planted("discord"),
         hook_url = planted("hook-url"),
-        sign = "hook-sign-44ee55ff66",
+        sign = planted("hook-sign-44"),
         sign_before = planted("hook-sign-before"),
         hook_bearer = planted("hook-bearer"),
         smtp = planted("smtp"),
@@ -285,7 +285,6 @@ every = "150ms"
         page_cookie = planted("page-cookie"),
     );
     stage.write(&toml);
-    let all = PLANTED.join(" ");
     let json_error =
         |secret: &str| Page::new(format!("{{\"error\": \"no such key: {secret}\"}}")).status(401);
     stage.site.show("/quote", json_error(planted("finnhub")));
@@ -314,8 +313,12 @@ every = "150ms"
     let away = format!("http://127.0.0.1:1/{}?token={}", planted("redirect"), planted("redirect"));
     stage.site.show("/away", Page::new("").status(302).header("location", &away));
     stage.site.show("/echo", Page::new(format!("you sent session={}", planted("page-cookie"))));
-    for hook in ["discord", "hook"] {
-        let said = format!("{{\"message\": \"cannot POST {all}\"}}");
+    for (hook, beginnings) in [
+        ("discord", &["discord"][..]),
+        ("hook", &["hook-url", "hook-bearer", "hook-sign-44", "hook-sign-before"]),
+    ] {
+        let own: Vec<&str> = beginnings.iter().map(|beginning| planted(beginning)).collect();
+        let said = format!("{{\"message\": \"cannot POST {}\"}}", own.join(" "));
         stage.site.answer_always(hook, Answer::status(500).body(&said));
     }
 
@@ -418,6 +421,7 @@ async fn said(stage: &Stage, arguments: &[&str], environment: &[(&str, &str)]) -
 fn forms(secret: &str) -> Vec<String> {
     let escaped = serde_json::Value::from(secret).to_string();
     let mut forms = vec![secret.to_owned(), escaped.trim_matches('"').to_owned(), secret.replace('"', "%22")];
+    forms.dedup();
     if secret.starts_with("smtp") {
         forms.push(base64::engine::general_purpose::STANDARD.encode(format!("\0me\0{secret}")));
         forms.push(base64::engine::general_purpose::STANDARD.encode(secret));

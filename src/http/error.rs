@@ -1,9 +1,13 @@
 //! Why there is no answer.
 
-use std::error::Error as _;
+use std::error::Error;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use super::excerpt;
+use super::guard::Refusal;
 
 /// Why there is no answer. Never holds a URL, a header or a body.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -20,6 +24,9 @@ pub enum HttpError {
     /// More than the cap.
     #[error("the answer is larger than {0} bytes (`max_body` in `[fetch]`)")]
     TooLarge(usize),
+    /// An answer that is not taken: endless redirects, a bomb.
+    #[error("{0}")]
+    Unfit(String),
     /// Not asked at all: the address is of no public use, or the URL cannot be asked.
     #[error("{0}")]
     Refused(String),
@@ -48,26 +55,58 @@ impl HttpError {
     }
 }
 
+/// What is wrong with an answer whose headers are a bomb.
+pub(super) const HEADERS: &str = "the answer has more headers, or larger ones, than are taken";
+
 pub(super) fn explain(error: &reqwest::Error) -> HttpError {
+    let mut chain = std::iter::successors(error.source(), |&error| error.source());
+    if let Some(refusal) = chain.find_map(|error| error.downcast_ref::<Refusal>()) {
+        return HttpError::Refused(refusal.0.clone());
+    }
     let why = reasons(error);
     if error.is_connect() {
-        HttpError::Connect(why)
-    } else if error.is_redirect() || error.is_builder() {
+        HttpError::Connect(if error.is_timeout() { "no answer in time".into() } else { why })
+    } else if error.is_builder() {
         HttpError::Refused(why)
+    } else if why == HEADERS {
+        HttpError::Unfit(why)
     } else {
         HttpError::Broken(why)
     }
 }
 
-/// The innermost reasons, without the URL, which may be a secret.
+/// The innermost reason in plain words, without the URL, which may be a secret.
 pub(super) fn reasons(error: &reqwest::Error) -> String {
-    let mut source = error.source();
-    let mut last = None;
-    while let Some(error) = source {
-        last = Some(error.to_string());
-        source = error.source();
+    let chain = || std::iter::successors(error.source(), |&error| error.source());
+    let kind = chain().filter_map(|error| error.downcast_ref::<std::io::Error>()).last();
+    match kind.map(std::io::Error::kind) {
+        Some(ErrorKind::ConnectionRefused) => return "nobody listens there (connection refused)".into(),
+        Some(ErrorKind::ConnectionReset) => return "the connection was reset".into(),
+        _ => {}
     }
-    last.unwrap_or_else(
-        || if error.is_decode() { "cannot be decoded".into() } else { "no reason given".into() },
-    )
+    let Some(last) = chain().last().map(ToString::to_string) else {
+        return if error.is_decode() { "cannot be decoded".into() } else { "no reason given".into() };
+    };
+    // `hyper` has no other way to tell these apart for those who do not use it themselves.
+    let plain = PLAIN.iter().find(|(said, _)| last.contains(said));
+    plain.map_or_else(|| excerpt(&last), |(_, plain)| (*plain).to_owned())
 }
+
+const PLAIN: &[(&str, &str)] = &[
+    ("message head is too large", HEADERS),
+    ("unspecific protocol error", "it breaks the rules of HTTP/2, or its headers are too large"),
+    ("connection closed before message completed", "it ended in the middle"),
+    ("end of file before message length reached", "it ended in the middle"),
+    ("unexpected EOF during chunk", "it ended in the middle"),
+    ("nvalid chunk", "its parts are not as HTTP wants them (chunks)"),
+    ("chunk size", "its parts are not as HTTP wants them (chunks)"),
+    ("invalid HTTP", "it is not HTTP"),
+    ("invalid content-length parsed", "it does not say how long it is (content-length)"),
+    ("failed to lookup address information", "its name is not known (DNS)"),
+    (
+        "UnknownIssuer",
+        "its certificate comes from nobody trusted here (`ca_file` in `[fetch]` trusts others)",
+    ),
+    ("certificate expired", "its certificate has expired"),
+    ("certificate not valid for name", "its certificate is for another name"),
+];

@@ -1,96 +1,111 @@
 //! One request and its answer, within the caps.
 
-use bytes::{Bytes, BytesMut};
 use reqwest::header::{
-    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
 };
-use xxhash_rust::xxh3::Xxh3Default;
+use reqwest::{Client, Method, Response, StatusCode};
 
+use super::body::Body;
 use super::error::explain;
-use super::{Fetched, HttpError, Mark, Reply, Request, Settings};
+use super::redirect::Hop;
+use super::{Fetched, HttpError, Mark, Reply, Settings};
 
-/// Sends one request and takes its answer.
+/// The most headers of an answer, and the most bytes in them: about ten times what pages have.
+const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADER_BYTES: u32 = 64 << 10;
+
+/// What came of one request of a chain.
+#[expect(clippy::large_enum_variant, reason = "one for each request, taken apart at once")]
+pub(super) enum Answer {
+    /// Look elsewhere.
+    Redirect {
+        status: u16,
+        location: HeaderValue,
+    },
+    Done(Fetched),
+}
+
+/// Sends one request of a chain and takes its answer.
 pub(super) async fn exchange(
-    client: &reqwest::Client,
-    request: &Request,
+    client: &Client,
+    hop: &Hop<'_>,
+    known: Option<&Mark>,
+    settings: &Settings,
+) -> Result<Answer, HttpError> {
+    let response = ask(client, hop, known).await?;
+    if matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+        && let Some(location) = response.headers().get(LOCATION)
+    {
+        return Ok(Answer::Redirect { status: response.status().as_u16(), location: location.clone() });
+    }
+    take(response, hop, known, settings).await.map(Answer::Done)
+}
+
+/// Sends one request; what comes back is not read yet.
+pub(super) async fn ask(client: &Client, hop: &Hop<'_>, known: Option<&Mark>) -> Result<Response, HttpError> {
+    let method = Method::from_bytes(hop.method().as_bytes())
+        .map_err(|_| HttpError::Refused(format!("`{}` is not an HTTP method", hop.method())))?;
+    let mut building = client.request(method, hop.url().clone()).headers(headers(hop, known)?);
+    if !hop.body().is_empty() {
+        building = building.body(hop.body().to_vec());
+    }
+    let response = building.send().await.map_err(|error| explain(&error))?;
+    let headers = response.headers();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers.len() > MAX_HEADERS || bytes > MAX_HEADER_BYTES as usize {
+        return Err(HttpError::Unfit(super::error::HEADERS.into()));
+    }
+    Ok(response)
+}
+
+/// Takes an answer.
+pub(super) async fn take(
+    mut response: Response,
+    hop: &Hop<'_>,
     known: Option<&Mark>,
     settings: &Settings,
 ) -> Result<Fetched, HttpError> {
-    let method = reqwest::Method::from_bytes(request.method.as_bytes())
-        .map_err(|_| HttpError::Refused(format!("`{}` is not an HTTP method", request.method)))?;
-    let mut building = client.request(method, request.url.clone()).headers(headers(request, known)?);
-    if !request.body.is_empty() {
-        building = building.body(request.body.clone());
-    }
-    let mut response = building.send().await.map_err(|error| explain(&error))?;
-    if response.status() == reqwest::StatusCode::NOT_MODIFIED && known.is_some() {
+    if response.status() == StatusCode::NOT_MODIFIED && known.is_some() && hop.is_first() {
         return Ok(Fetched::Unchanged);
     }
-    let max_body = settings.max_body;
-    let expected = response.content_length().map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
-    if expected > max_body {
-        return Err(HttpError::TooLarge(max_body));
-    }
-    // Most bodies are the same as last time, so their parts are put together only when they are not.
-    let mut hasher = Xxh3Default::new();
-    let (mut parts, mut length) = (Vec::new(), 0_usize);
-    while let Some(part) = response.chunk().await.map_err(|error| explain(&error))? {
-        length = length.saturating_add(part.len());
-        if length > max_body {
-            return Err(HttpError::TooLarge(max_body));
-        }
-        hasher.update(&part);
-        parts.push(part);
-    }
-    let body_hash = hasher.digest128();
-    let status = response.status().as_u16();
-    if (200..300).contains(&status) && known.is_some_and(|mark| mark.body_hash == body_hash) {
+    let body = Body::take(&mut response, settings.max_body).await?;
+    let body_hash = body.hash;
+    if response.status().is_success() && known.is_some_and(|mark| mark.body_hash == body_hash) {
         return Ok(Fetched::Unchanged);
     }
     let text_of = |name: HeaderName| {
         response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };
     // The validators of a redirected answer belong to another URL than the one asked next time.
-    let own = *response.url() == request.url;
     let mark = Mark {
-        etag: text_of(ETAG).filter(|_| own),
-        last_modified: text_of(LAST_MODIFIED).filter(|_| own),
+        etag: text_of(ETAG).filter(|_| hop.is_first()),
+        last_modified: text_of(LAST_MODIFIED).filter(|_| hop.is_first()),
         body_hash,
         final_answer: None,
     };
     let reply = Reply {
-        status,
+        status: response.status().as_u16(),
         url: response.url().clone(),
         headers: response
             .headers()
             .iter()
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
             .collect(),
-        body: together(parts, length),
+        body: body.together(),
     };
     Ok(Fetched::New(reply, mark))
 }
 
-fn together(mut parts: Vec<Bytes>, length: usize) -> Bytes {
-    if parts.len() == 1 {
-        return parts.remove(0);
-    }
-    let mut body = BytesMut::with_capacity(length);
-    for part in parts {
-        body.extend_from_slice(&part);
-    }
-    body.freeze()
-}
-
-fn headers(request: &Request, known: Option<&Mark>) -> Result<HeaderMap, HttpError> {
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
-    for (name, value) in &request.headers {
+fn headers(hop: &Hop<'_>, known: Option<&Mark>) -> Result<HeaderMap, HttpError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in hop.headers() {
         let parsed = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
         let (key, mut value) = parsed
             .ok_or_else(|| HttpError::Refused(format!("header `{name}` cannot be sent as it is written")))?;
         value.set_sensitive(true);
         headers.insert(key, value);
     }
+    let known = known.filter(|_| hop.is_first());
     let validators =
         known.map(|mark| [(IF_NONE_MATCH, &mark.etag), (IF_MODIFIED_SINCE, &mark.last_modified)]);
     for (name, value) in validators.into_iter().flatten() {

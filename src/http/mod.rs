@@ -4,39 +4,51 @@
 //! [`Http::fetch`] asks other people's servers politely and safely; [`Http::send`] makes one plain
 //! attempt for a notifier, whose address the owner configured.
 
+mod body;
 mod client;
 mod error;
 mod exchange;
 mod gate;
 mod guard;
+mod line;
 mod paces;
+mod redirect;
 mod reply;
 mod request;
+mod resolve;
 mod standing;
 mod wall;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
+use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::time::Instant;
 use url::Url;
 
-use client::client;
+use client::Ways;
+pub use client::check_certificates;
 pub use error::HttpError;
-use exchange::exchange;
+use exchange::{Answer, exchange};
 use gate::Gates;
 pub use gate::HostRules;
-pub use guard::is_public;
+use guard::Guard;
+pub use guard::{is_public, refusal};
 pub use paces::known as known_paces;
+use redirect::Hop;
 pub use reply::{ReadError, Reply, excerpt, redacted};
 use request::authority;
 pub use request::{Manner, Request, Route, check_header, check_header_value, is_token};
+use resolve::Lookup;
 pub use standing::{Backoff, Standing};
 pub use wall::sign as wall_sign;
 
 /// What the client holds to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
     /// From the first byte out to the last byte in, over all redirects; waiting for a turn does not count.
     pub timeout: Duration,
@@ -77,6 +89,24 @@ impl Default for Settings {
             per_host: HostRules::default(),
             hosts: HashMap::new(),
         }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("timeout", &self.timeout)
+            .field("user_agent", &self.user_agent)
+            .field("max_body", &self.max_body)
+            .field("allow_private_networks", &self.allow_private_networks)
+            .field("allow_networks", &self.allow_networks)
+            .field("ca_file", &self.ca_file)
+            .field("proxy", &self.proxy.as_ref().and_then(Url::host_str))
+            .field("backoff", &self.backoff)
+            .field("max_concurrent", &self.max_concurrent)
+            .field("per_host", &self.per_host)
+            .field("hosts", &self.hosts)
+            .finish()
     }
 }
 
@@ -123,8 +153,8 @@ pub struct Http {
 
 struct Inner {
     settings: Settings,
-    fetcher: reqwest::Client,
-    sender: OnceLock<reqwest::Client>,
+    guard: Arc<Guard>,
+    ways: Ways,
     gates: Gates,
 }
 
@@ -150,17 +180,28 @@ impl Http {
     /// Builds the client.
     ///
     /// # Errors
-    /// A sentence, when the system has no certificates to check others by, or the proxy cannot be used.
+    /// A sentence, when the system has no certificates to check others by, or `ca_file` or the proxy cannot be
+    /// used.
     pub fn new(settings: Settings) -> Result<Self, String> {
-        let fetcher = client(&settings, true)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                fetcher,
-                sender: OnceLock::new(),
-                gates: Gates::new(&settings),
-                settings,
-            }),
-        })
+        Self::built(settings, Lookup::System)
+    }
+
+    /// Like [`new`](Self::new), with names looked up by something else than the system.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn with_lookup(
+        settings: Settings,
+        lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
+        Self::built(settings, Lookup::Given(Arc::new(lookup)))
+    }
+
+    fn built(settings: Settings, lookup: Lookup) -> Result<Self, String> {
+        let guard = Arc::new(Guard::of(&settings));
+        let ways = Ways::new(&settings, &guard, lookup)?;
+        let gates = Gates::new(&settings);
+        Ok(Self { inner: Arc::new(Inner { settings, guard, ways, gates }) })
     }
 
     /// Asks a server that is not ours: waits for its host's turn, keeps the caps, compares the answer
@@ -175,19 +216,49 @@ impl Http {
         &self,
         request: &Request,
         known: Option<&Mark>,
-        asker: Asker,
+        mut asker: Asker,
         waited: &mut Duration,
     ) -> Result<Fetched, HttpError> {
         let inner = &*self.inner;
-        if !inner.settings.allow_private_networks {
-            guard::check(&request.url).map_err(HttpError::Refused)?;
-        }
+        let way = inner.ways.of(&request.route)?;
         let timeout = request.route.timeout.unwrap_or(inner.settings.timeout);
-        let turn = inner.gates.turn(authority(&request.url), asker).await?;
-        *waited = waited.saturating_add(turn.waited);
-        let answered = exchange(&inner.fetcher, request, known, &inner.settings);
-        let answered = tokio::time::timeout(timeout, answered).await;
-        turn.judge(answered.unwrap_or(Err(HttpError::Timeout(timeout))))
+        let (mut hop, mut left) = (Hop::first(request), timeout);
+        loop {
+            let started = Instant::now();
+            inner.guard.check(hop.url()).map_err(|refusal| refused(&hop, &refusal.0))?;
+            // One turn at a time: two hosts that redirect to each other cannot wait for each other.
+            let turn = inner.gates.turn(authority(hop.url()), asker).await?;
+            *waited = waited.saturating_add(turn.waited);
+            let begun = Instant::now();
+            let answered = tokio::time::timeout(left, async {
+                way.check(hop.url()).await?;
+                exchange(&way.client, &hop, known, &inner.settings).await
+            });
+            let answered = answered.await.unwrap_or(Err(HttpError::Timeout(timeout)));
+            left = left.saturating_sub(begun.elapsed());
+            let (status, location) = match answered {
+                Ok(Answer::Done(fetched)) => return turn.judge(Ok(fetched)),
+                Err(HttpError::Refused(why)) => return turn.judge(Err(refused(&hop, &why))),
+                Err(error) => return turn.judge(Err(error)),
+                Ok(Answer::Redirect { status, location }) => (status, location),
+            };
+            let target = hop.target(location.as_bytes());
+            // A wall on another host is a wall of the host that sent us there, and needs no second request.
+            if let Ok(target) = &target {
+                let reply = Reply::captured(status, target.clone(), Bytes::new());
+                if wall_sign(&reply).is_some() {
+                    return turn.judge(Ok(Fetched::New(reply, Mark::default())));
+                }
+            }
+            // A host is judged by the last of its answers.
+            if target.as_ref().is_ok_and(|target| authority(target) == authority(hop.url())) {
+                drop(turn);
+            } else {
+                turn.well();
+            }
+            hop = hop.follow(status, target?)?;
+            asker.now = asker.now.checked_add(started.elapsed()).unwrap_or(asker.now);
+        }
     }
 
     /// Leaves a host alone, for as long as it asks where it says so, because its answer refused us in the
@@ -220,18 +291,20 @@ impl Http {
     /// [`HttpError`] when there is no complete answer.
     pub async fn send(&self, request: &Request) -> Result<Reply, HttpError> {
         let inner = &*self.inner;
-        let sender = match inner.sender.get() {
-            Some(sender) => sender,
-            None => {
-                let built = client(&inner.settings, false).map_err(HttpError::Refused)?;
-                inner.sender.get_or_init(|| built)
-            }
-        };
+        let (sender, hop) = (inner.ways.sender()?, Hop::first(request));
         let timeout = inner.settings.timeout;
-        let answered = tokio::time::timeout(timeout, exchange(sender, request, None, &inner.settings)).await;
-        match answered.map_err(|_| HttpError::Timeout(timeout))?? {
+        let answered = tokio::time::timeout(timeout, async {
+            let response = exchange::ask(sender, &hop, None).await?;
+            exchange::take(response, &hop, None, &inner.settings).await
+        });
+        match answered.await.map_err(|_| HttpError::Timeout(timeout))?? {
             Fetched::New(reply, _) => Ok(reply),
             Fetched::Unchanged => Err(HttpError::Broken("304 to an unconditional request".into())),
         }
     }
+}
+
+/// A refusal says whether it is the watch's own address that is refused.
+fn refused(hop: &Hop<'_>, why: &str) -> HttpError {
+    HttpError::Refused(if hop.is_first() { why.to_owned() } else { format!("redirected: {why}") })
 }

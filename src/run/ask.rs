@@ -65,6 +65,7 @@ pub(super) async fn ask_one(
         Err(HttpError::Resting { until, .. }) => Some(*until),
         _ => None,
     };
+    let was_answered = fetched.is_ok();
     let mut result = match fetched {
         Ok(Fetched::Unchanged) => Ok(None),
         Ok(Fetched::New(reply, mark)) => {
@@ -80,8 +81,10 @@ pub(super) async fn ask_one(
         })),
     };
     conceal(watch, &mut result);
-    if let Err(FetchError::Blocked { retry_after: wait @ Some(_), why }) = &result {
-        http.refused(request.authority(), asker, *wait, why);
+    if let Err(FetchError::Blocked { retry_after, why }) = &result
+        && was_answered
+    {
+        http.refused(request.authority(), asker, *retry_after, why);
     }
     Answer { request, key, result, unreachable, rests_until, waited }
 }

@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::discreet::Discreet;
-use super::manner::{Asking, address_fault};
+use super::manner::Asking;
 use super::{Judge, Told, Watch, Watchlist};
 use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, NotifyKeys, Secrets, WatchKeys};
@@ -220,7 +220,7 @@ impl Builder<'_, '_> {
         &mut self,
         entry: &Entry<'_>,
         notifiers: &BTreeMap<String, Arc<Told>>,
-        http: &http::Settings,
+        settings: &http::Settings,
     ) -> Option<Arc<Watch>> {
         let place = format!("watch `{}`", entry.name);
         let (file, within) = (entry.place.file, entry.place.span.clone());
@@ -238,7 +238,7 @@ impl Builder<'_, '_> {
         // Where a key is unknown, what seems to be missing may only be misspelt.
         let is_complete = self.mistakes.count() == before;
         let source = match source {
-            Some(source) => self.source(source, file, &place, http),
+            Some(source) => self.source(source, file, &place, settings),
             None => {
                 self.mistakes.add(file, Some(within.clone()), &place, "`source` is missing");
                 None
@@ -326,7 +326,7 @@ impl Builder<'_, '_> {
         source: Spanned<DeValue<'_>>,
         file: usize,
         place: &str,
-        http: &http::Settings,
+        settings: &http::Settings,
     ) -> Option<(&'static str, Box<dyn Source>, http::Manner)> {
         let place = format!("{place}: source");
         let span = source.span();
@@ -358,7 +358,7 @@ impl Builder<'_, '_> {
         self.usual.insert(kind.name.to_owned(), usual);
         let needs = Needs { now: Timestamp::now(), bars: 0 };
         let requests = source.requests(&needs);
-        if let Some(why) = requests.iter().find_map(|request| address_fault(&request.url, http)) {
+        if let Some(why) = requests.iter().find_map(|request| http::refusal(&request.url, settings)) {
             let span = addresses.first().cloned().unwrap_or(span);
             self.mistakes.add(file, Some(span), &place, &why);
         }

@@ -74,10 +74,8 @@ impl Builder<'_, '_> {
             let why = format!("`first` ({first}) is longer than `longest` ({longest})");
             wrong.push(("backoff".into(), why));
         }
-        if let Some(path) = &settings.ca_file
-            && let Err(error) = std::fs::File::open(path)
-        {
-            wrong.push(("ca_file".into(), format!("{} cannot be read: {error}", path.display())));
+        if let Some(why) = settings.ca_file.as_ref().and_then(|path| http::check_certificates(path).err()) {
+            wrong.push(("ca_file".into(), why.trim_start_matches("`ca_file`: ").to_owned()));
         }
         wrong.extend(pace_faults(&fetch.per_host).map(|why| ("per_host".to_owned(), why)));
         for (host, pace) in &fetch.host {

@@ -2,13 +2,11 @@
 //! `[source.KIND]`.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use url::Url;
 
 use super::build::Builder;
 use crate::config::{self, Proxy, RequestKeys};
@@ -172,29 +170,4 @@ fn manner(own: &RequestKeys, usual: &RequestKeys) -> Manner {
 
 fn is_json(body: &str) -> bool {
     body.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok()
-}
-
-/// What keeps an address from ever being fetched, as far as it can be seen without asking anyone.
-pub(super) fn address_fault(url: &Url, settings: &http::Settings) -> Option<String> {
-    if !matches!(url.scheme(), "http" | "https") {
-        return Some(format!("`{}:` addresses are never fetched, only http and https", url.scheme()));
-    }
-    if settings.allow_private_networks {
-        return None;
-    }
-    let address: IpAddr = match url.host()? {
-        url::Host::Ipv4(v4) => v4.into(),
-        url::Host::Ipv6(v6) => v6.into(),
-        url::Host::Domain(_) => return None,
-    };
-    let address = address.to_canonical();
-    let allowed =
-        http::is_public(address) || settings.allow_networks.iter().any(|network| network.contains(&address));
-    (!allowed).then(|| {
-        format!(
-            "{address} is in a private network and would be refused; to allow it, write in [fetch] \
-             allow_networks = [\"{}\"], or allow_private_networks = true",
-            ipnet::IpNet::from(address)
-        )
-    })
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod blocked;
+mod caps;
 mod cli;
 mod closing;
 mod crash;
@@ -21,6 +22,7 @@ mod order;
 mod outbox;
 mod pages;
 mod quiet;
+mod refused;
 mod reload;
 mod replay;
 mod rogue;

@@ -245,7 +245,7 @@ every = "150ms"
 source = {{ kind = "json", url = "http://me:{user}@{host}/asked?q=lamp&api_key={query}", pointer = "/n", headers = {{ x-key = "{header}", authorization = "Bearer {bearer}" }}, cookies = {{ session = "{cookie}", cut = "{cut}" }}, body = "{{\"secret\": \"{body}\", \"long\": true}}" }}
 every = "150ms"
 [watch.around]
-source = {{ kind = "json", url = "http://nowhere.example/", pointer = "/n", proxy = "http://me:{proxy_pass}@127.0.0.1:{proxy}" }}
+source = {{ kind = "json", url = "http://192.0.2.1/", pointer = "/n", proxy = "http://me:{proxy_pass}@127.0.0.1:{proxy}" }}
 every = "150ms"
 [watch.path]
 source = {{ kind = "page", url = "{{origin}}/page/${{PATH_KEY}}", headers = {{ x-escaped = '{escaped}' }} }}

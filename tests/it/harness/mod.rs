@@ -5,6 +5,7 @@ mod process;
 mod replies;
 mod rogue;
 mod site;
+mod wire;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -24,6 +25,7 @@ pub(crate) use replies::{
 };
 pub(crate) use rogue::{Fault, Rogue};
 pub(crate) use site::{Answer, Page, Post, Site};
+pub(crate) use wire::{Wire, page};
 
 /// Nothing here takes so long, not even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

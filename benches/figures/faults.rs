@@ -190,7 +190,7 @@ async fn one(bench: &Bench, fault: &str, more: &str) -> Result<Seen> {
     let outcomes: Vec<String> =
         outcomes.iter().map(|(outcome, count)| format!("{count} {outcome}")).collect();
     let posts = sink.get("posts").and_then(Value::as_array).cloned().unwrap_or_default();
-    let message = posts.iter().filter_map(|post| post.get("text")?.as_str()).last().unwrap_or("no message");
+    let message = posts.iter().rev().find_map(|post| post.get("text")?.as_str()).unwrap_or("no message");
     Ok(Seen {
         lateness: milliseconds(p99),
         peak: memory.peak,
@@ -205,7 +205,7 @@ async fn one(bench: &Bench, fault: &str, more: &str) -> Result<Seen> {
 /// What is known of the watch that falls ill: its subjects, what was seen of them, how its signals stand.
 async fn stored(database: &SqlitePool) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = sqlx::query_as(
-        "select json_array('subject', subject.name, subject.present) from subject
+        "select json_array('subject', subject.subject, present, hash) from subject
              join watch on watch.id = subject.watch_id where watch.name = ?1
          union all
          select json_array('state', strategy, subject, state) from signal_state

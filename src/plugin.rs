@@ -43,6 +43,12 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Whether the address is the owner's own, so that `method` and `body` may be his, too. Where a source says
+    /// what a service is asked, they would only break it.
+    fn asks_own_address(&self) -> bool {
+        false
+    }
+
     /// What to call a subject in a sentence: `gasoline in new_york_state`.
     fn describe(&self, subject: &str) -> String {
         subject.to_owned()

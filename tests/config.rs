@@ -224,6 +224,108 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
             "config.toml:2:1: hours `LSE`:",
             &["did you mean `early_close`?"],
         ),
+        (
+            "a header that cannot be sent",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'shop', url = 'https://a.example/', headers = { 'x y' = '1' } }",
+            "config.toml:3:75: watch `a`: source: headers.x y:",
+            &["`x y` is no name of a header"],
+        ),
+        (
+            "a header with a line break",
+            "[source.shop]\nheaders = { x-key = \"a\\nb\" }",
+            "config.toml:2:21: source `shop`: headers.x-key:",
+            &["the value holds '\\n', which cannot be sent"],
+        ),
+        (
+            "a header that is ours",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbols = 'A', headers = { Host = 'b' } }",
+            "config.toml:3:",
+            &["headers.Host: `Host` is set by the program itself"],
+        ),
+        (
+            "a cookie in both places",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbols = 'A', headers = { cookie = 'a=1' }, cookies = { b = '1' } }",
+            "config.toml:3:",
+            &["headers.cookie: there is `cookies` too"],
+        ),
+        (
+            "two cookies in one",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbols = 'A', cookies = { a = '1; b=2' } }",
+            "config.toml:3:",
+            &["cookies.a: the value holds a `;`"],
+        ),
+        (
+            "no method",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'page', url = 'https://a.example/', method = 'post' }",
+            "config.toml:3:",
+            &["source: method: `post` is no method", "did you mean `POST`?"],
+        ),
+        (
+            "a method where the source knows better",
+            "[source.yahoo]\nbody = 'x'\n[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbols = 'A' }",
+            "config.toml:2:8: watch `a`: source: body:",
+            &["`yahoo` says itself what is asked"],
+        ),
+        (
+            "a proxy that is none",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbols = 'A', proxy = 'ftp://p.example' }",
+            "config.toml:3:",
+            &["source: proxy: `ftp:` is no proxy", "socks5://127.0.0.1:1080"],
+        ),
+        (
+            "a source in no time",
+            "[source.page]\ntimeout = '0s'",
+            "config.toml:2:11: source `page`: timeout:",
+            &["no answer comes in no time"],
+        ),
+        (
+            "an address that is never fetched",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'page', url = 'file:///etc/passwd' }",
+            "config.toml:3:33: watch `a`: source:",
+            &["`file:` addresses are not fetched, only http and https"],
+        ),
+        (
+            "an address in the house",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'page', url = 'http://192.168.1.9/' }",
+            "config.toml:3:33: watch `a`: source:",
+            &["192.168.1.9 is a private address", "allow_networks = [\"192.168.1.9/32\"]"],
+        ),
+        (
+            "no time for an answer",
+            "[fetch]\ntimeout = '0s'",
+            "config.toml:2:1: [fetch]: timeout:",
+            &["no time"],
+        ),
+        (
+            "a first wait longer than the longest",
+            "[fetch]\nbackoff = { first = '2h', longest = '1h' }",
+            "config.toml:2:1: [fetch]: backoff:",
+            &["`first` (2 h) is longer than `longest` (1 h)"],
+        ),
+        (
+            "a pace that never asks",
+            "[fetch]\nper_host = { max_concurrent = 0, burst = 0 }",
+            "config.toml:2:1: [fetch]: per_host:",
+            &["`burst = 0` would never ask"],
+        ),
+        (
+            "a host with its scheme",
+            "[fetch]\nhost.'https://www.newegg.com/p' = { burst = 2 }",
+            "config.toml:2:6: [fetch]: host.https://www.newegg.com/p:",
+            &["write the host alone: \"www.newegg.com\""],
+        ),
+        (
+            "a proxy for everything that is none",
+            "[fetch]\nproxy = 'socks4://p.example'",
+            "config.toml:2:1: [fetch]: proxy:",
+            &["`socks4:` is no proxy"],
+        ),
+        (
+            "certificates that are not there",
+            "[fetch]\nca_file = 'nowhere.pem'",
+            "config.toml:2:1: [fetch]: ca_file:",
+            &["cannot read nowhere.pem"],
+        ),
         ("open to the world", "[web]\nlisten = '0.0.0.0:8787'", "[web]: listen:", &["a `token` is required"]),
         (
             "quiet hours",
@@ -300,6 +402,64 @@ fn a_watch_keeps_to_its_own_hours_and_a_source_s_take_no_slot_away() {
     assert_eq!(hours("any"), None);
 }
 
+/// A watch of a page with these keys, and what all pages share.
+fn page(keys: &str, shared: &str) -> std::sync::Arc<stakeout::watchlist::Watch> {
+    let text = format!(
+        "{shared}\n[watch.a]\nevery = '1m'\nsource = {{ kind = 'page', url = 'https://a.example/', {keys} }}"
+    );
+    let file = File { path: "config.toml".into(), text };
+    let environment = |name: &str| (name == "TOKEN").then(|| TOKEN.to_owned());
+    let watchlist = Watchlist::build(&[file], &environment).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    std::sync::Arc::clone(watchlist.watch("a").unwrap())
+}
+
+#[test]
+fn a_watch_is_asked_in_its_own_manner_over_that_of_its_kind() {
+    let shared = "[source.page]\nheaders = { X-One = 'shared', x-two = 'shared' }\ncookies = { a = '1', b = '2' }\n\
+                  proxy = 'socks5://127.0.0.1:1080'\ntimeout = '3s'\nallow_downgrade = true\nuser_agent = 'me'";
+    let manner =
+        &page("headers = { x-one = 'own' }, cookies = { b = '3' }, body = '{\"q\": 1}'", shared).manner;
+    let header = |name: &str| {
+        let found: Vec<&str> =
+            manner.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| &**value).collect();
+        found.join(", ")
+    };
+    assert_eq!((header("x-one"), header("x-two")), ("own".into(), "shared".into()));
+    assert_eq!(header("cookie"), "a=1; b=3");
+    assert_eq!((header("user-agent"), header("content-type")), ("me".into(), "application/json".into()));
+    assert_eq!((manner.method.as_deref(), manner.body.as_deref()), (Some("POST"), Some("{\"q\": 1}")));
+    let proxy = manner.route.proxy.clone().flatten().map(|url| url.to_string());
+    assert_eq!(proxy.as_deref(), Some("socks5://127.0.0.1:1080"));
+    assert_eq!(manner.route.timeout, Some(std::time::Duration::from_secs(3)));
+    assert!(manner.route.allow_downgrade);
+    let own = &page("proxy = '', allow_downgrade = false, timeout = '1s'", shared).manner;
+    assert_eq!(own.route.proxy, Some(None), "none at all");
+    assert!(!own.route.allow_downgrade && own.method.is_none());
+}
+
+#[test]
+fn a_changed_secret_is_a_change_of_the_watch_and_stands_nowhere_in_its_table() {
+    for (keys, other) in [
+        ("headers = { x-key = 'k3y-one' }", "headers = { x-key = 'k3y-two' }"),
+        ("cookies = { session = 'k3y-one' }", "cookies = { session = 'k3y-two' }"),
+        ("body = 'k3y-one'", "body = 'k3y-two'"),
+        ("proxy = 'http://me:k3y-one@p.example'", "proxy = 'http://me:k3y-two@p.example'"),
+        ("headers = { x-key = '${TOKEN}' }", "headers = { x-key = 'k3y-two' }"),
+    ] {
+        let (one, two) = (page(keys, ""), page(other, ""));
+        assert_ne!(one.spec_hash(), two.spec_hash(), "{keys}");
+        assert_eq!(one.spec, two.spec, "{keys}");
+        assert!(!one.spec.contains("k3y") && !one.spec.contains(TOKEN), "{}", one.spec);
+        assert_eq!(two.concealed("no k3y-two here"), "no [secret] here", "{other}");
+        let shown = format!("{:?}", one.manner);
+        assert!(!shown.contains("k3y") && !shown.contains(TOKEN), "{shown}");
+    }
+    let shared = |key: &str| format!("[source.page]\nheaders = {{ x-key = '{key}' }}");
+    let (one, two) = (page("", &shared("k3y-one")), page("", &shared("k3y-two")));
+    assert_ne!(one.spec_hash(), two.spec_hash(), "also one that is shared");
+    assert_eq!(one.concealed("no k3y-one"), "no [secret]");
+}
+
 #[test]
 fn a_secret_in_the_wrong_place_is_not_printed() {
     for text in [
@@ -312,6 +472,15 @@ fn a_secret_in_the_wrong_place_is_not_printed() {
         "[notify.a]\nkind = '${TOKEN}'",
         "[notify.a]\nkind = 'discord'\nurl = '${TOKEN}'",
         "[notify.a]\nkind = 'email'\nserver = 'a.example'\nfrom = '${TOKEN}'\nto = ['${TOKEN}']",
+        "[fetch]\nproxy = 'ftp://me:${TOKEN}@p.example'",
+        "[fetch]\nca_file = '${TOKEN}'",
+        "[source.page]\nheaders = '${TOKEN}'",
+        "[source.page]\nheaders = 't0ken-that-nobody-may-see'",
+        "[source.page]\nheaders = { 'a b' = '${TOKEN}' }",
+        "[source.page]\ncookies = { a = '${TOKEN};' }",
+        "[source.page]\nmethod = '${TOKEN}'",
+        "[source.page]\nproxy = 'ftp://me:t0ken-that-nobody-may-see@p.example'",
+        "[source.page]\nbody = ['t0ken-that-nobody-may-see']",
         "[watch.a]\nevery = '${TOKEN}'\nsource = { kind = 'yahoo', symbols = 'A' }",
         "[watch.a]\ncron = '${TOKEN}'\nsource = { kind = 'yahoo', symbols = 'A' }",
         "[watch.a]\nevery = '1m'\nnotify = ['${TOKEN}']\nsource = { kind = 'yahoo', symbols = 'A' }",

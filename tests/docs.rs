@@ -151,6 +151,7 @@ fn the_example_shows_every_key() {
         ("web", "[web]\n?"),
         ("fetch", "[fetch]\n?"),
         ("fetch.per_host", "[fetch]\nper_host = { ? }"),
+        ("fetch.backoff", "[fetch]\nbackoff = { ? }"),
         ("fetch.host", "[fetch]\nhost.\"a.example\" = { ? }"),
         ("alerting", "[alerting]\n?"),
         ("hours", "[hours.NYSE]\n?"),
@@ -162,6 +163,15 @@ fn the_example_shows_every_key() {
         for key in keys_of(table) {
             assert!(shown.contains(&key), "config.example.toml does not show `{key}` of [{path}]");
         }
+    }
+    let sources = ["page", "json", "yahoo"].map(|kind| format!("kind = \"{kind}\""));
+    let text = everything_on();
+    assert!(sources.iter().all(|kind| text.contains(kind)));
+    for key in ["headers", "cookies", "method", "body", "user_agent", "proxy", "timeout", "allow_downgrade"] {
+        let shown =
+            text.lines().any(|line| line.starts_with("source = ") && line.contains(&format!("{key} = ")));
+        let shared = example["source"]["yahoo"].get(key).is_some();
+        assert!(shown || shared, "config.example.toml does not show `{key}` of a source");
     }
     for key in ["bundle", "budget"] {
         assert!(example["notify"]["console"].get(key).is_some(), "config.example.toml does not show `{key}`");
@@ -214,7 +224,18 @@ fn kinds_page() -> String {
          Written from the program's own tables; `stakeout kinds` prints the same. To bring this page up to \
          date:\n`UPDATE_DOCS=1 cargo test --test docs`.\n\n\
          ## Sources\n\nWhere a watch looks. A key that all watches of a source share may stand in \
-         `[source.KIND]`.\n",
+         `[source.KIND]`.\n\n\
+         Every kind understands, beside its own keys, how it is asked:\n\n\
+         | key | |\n|---|---|\n\
+         | `headers` | a table; sent beside the source's own, or in their place |\n\
+         | `cookies` | a table |\n\
+         | `user_agent` | what it calls itself |\n\
+         | `proxy` | `http://`, `https://`, `socks5://` or `socks5h://`; empty for none |\n\
+         | `timeout` | for a whole answer, all redirects together |\n\
+         | `allow_downgrade` | `true`: a redirect may lead from `https` to `http` |\n\
+         | `method`, `body` | only of `page`, `json` and `shop`; with a `body` alone the method is `POST` |\n\n\
+         The watch's own goes before that of `[source.KIND]`, and that before `[fetch]`; `headers` and \
+         `cookies` are put\ntogether name by name. They go to the host that is asked and to no other.\n",
     );
     for kind in sources::KINDS {
         let source = build(sources::KINDS, example(kind)).map_err(|error| error.message).unwrap().1;

@@ -177,6 +177,10 @@ fn step(watch: &Watch, row: Option<&StoredWatch>, was: Option<&str>) -> Option<S
         let (old, new) = (keys_of(&row.spec), keys_of(&watch.spec));
         let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         step.keys = keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).cloned().collect();
+        // A secret, or what all sources of its kind share: neither stands in its table.
+        if step.keys.is_empty() {
+            step.keys.push("source".into());
+        }
         let meaning = meaning(&row.spec, watch);
         step.restarted = meaning.changed;
         if !step.restarted.is_empty() || !meaning.dropped.is_empty() {

@@ -164,7 +164,8 @@ pub struct Fetch {
     pub allow_private_networks: bool,
     /// Private networks that may be fetched all the same, such as `192.168.1.0/24`.
     pub allow_networks: Vec<ipnet::IpNet>,
-    /// A file of certificates, in PEM, that are trusted beside those of the system.
+    /// A file of certificates, in PEM, that are trusted beside those of the system; relative to the
+    /// configuration file, empty for none.
     pub ca_file: Option<PathBuf>,
     /// How long a host is left alone that refused or did not answer.
     pub backoff: BackoffKeys,
@@ -243,12 +244,19 @@ pub struct RequestKeys {
     /// For a whole answer.
     pub timeout: Option<Period>,
     /// Whether a redirect may lead from `https` to `http`.
-    pub allow_downgrade: bool,
+    pub allow_downgrade: Option<bool>,
 }
 
 /// An optional address, empty for none.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Proxy(pub Option<Url>);
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its address may hold a password.
+        f.debug_tuple("Proxy").field(&self.0.as_ref().and_then(Url::host_str)).finish()
+    }
+}
 
 impl<'de> Deserialize<'de> for Proxy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

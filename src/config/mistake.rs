@@ -34,12 +34,14 @@ impl fmt::Display for Mistake {
 }
 
 /// All mistakes of a configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Mistakes {
     files: Vec<File>,
     found: Vec<Mistake>,
     /// Values that came from outside the files and must not be shown.
     hidden: Vec<String>,
+    /// Secrets that stand in the files.
+    written_out: Vec<String>,
     /// Places whose value could not be had; what else is wrong there follows from that.
     without_value: Vec<Place>,
 }
@@ -97,7 +99,7 @@ impl Mistakes {
             return;
         }
         let mut message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        for value in &self.hidden {
+        for value in self.hidden.iter().chain(&self.written_out) {
             message = message.replace(value, "[secret]");
         }
         let (path, line) = match self.files.get(file) {
@@ -123,11 +125,24 @@ impl Mistakes {
         &self.hidden
     }
 
+    /// Keeps a secret that is written out in the files out of every message.
+    pub(super) fn hide_written(&mut self, value: &str) {
+        if value.len() >= 6 && !self.written_out.iter().any(|hidden| hidden == value) {
+            self.written_out.push(value.to_owned());
+        }
+    }
+
     /// Keeps a value out of every message.
     pub(super) fn hide(&mut self, value: &str) {
         if value.len() >= 4 && !self.hidden.iter().any(|hidden| hidden == value) {
             self.hidden.push(value.to_owned());
         }
+    }
+}
+
+impl fmt::Debug for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.found).finish()
     }
 }
 

@@ -6,8 +6,10 @@
 
 mod keys;
 mod mistake;
+mod secrets;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -22,9 +24,11 @@ pub use keys::{
     RequestKeys, Retention, Retry, Size, Stale, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
+pub use secrets::{Secrets, fingerprint};
+use secrets::{secrets_in, written};
 
 /// One file of the configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct File {
     /// Where it was read from.
     pub path: PathBuf,
@@ -36,7 +40,7 @@ pub struct File {
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// The configuration, checked table by table; the plug-ins' own tables are still as they stand.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Config<'i> {
     /// `[daemon]`
     pub daemon: Daemon,
@@ -54,19 +58,42 @@ pub struct Config<'i> {
     pub notifiers: BTreeMap<String, Entry<'i>>,
     /// `[watch.NAME]`, in the order of the files.
     pub watches: Vec<Entry<'i>>,
+    /// Where the keys of `[daemon]`, `[web]`, `[fetch]` and `[alerting]` stand, as `fetch.timeout`; of
+    /// `fetch.host` each host.
+    pub places: HashMap<String, Place>,
+    /// Secrets that are written out in these tables.
+    pub secrets: Vec<String>,
 }
 
 /// A named table.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Entry<'i> {
     /// Its name.
     pub name: String,
     /// Its keys, expanded.
     pub table: Spanned<DeTable<'i>>,
-    /// Its keys as JSON, as they are written: nothing expanded.
+    /// Its keys as JSON, as they are written: nothing expanded, and nothing secret.
     pub written: String,
+    /// The values in it that are shown nowhere: those that came from outside the files, and secrets that are
+    /// written out.
+    pub secrets: Vec<String>,
     /// Where its name stands.
     pub place: Place,
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("name", &self.name)
+            .field("written", &self.written)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A place in one of the files.
@@ -142,7 +169,10 @@ pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut
             mistakes.add(index, error.span(), "", error.message());
         }
         if errors.is_empty() {
-            Reader { file: index, environment, mistakes }.read(table.into_inner(), &mut config);
+            let mut reader =
+                Reader { file: index, environment, mistakes, expanded: Vec::new(), of_all: Vec::new() };
+            reader.read(table.into_inner(), &mut config);
+            config.secrets.append(&mut reader.of_all);
         }
     }
     config.watches.sort_by_key(|watch| (watch.place.file, watch.place.span.start));
@@ -163,6 +193,10 @@ struct Reader<'r, 'e> {
     file: usize,
     environment: Environment<'e>,
     mistakes: &'r mut Mistakes,
+    /// What came from outside the files into the present table.
+    expanded: Vec<String>,
+    /// Secrets that are written out in a table of the daemon's own.
+    of_all: Vec<String>,
 }
 
 impl Reader<'_, '_> {
@@ -170,6 +204,9 @@ impl Reader<'_, '_> {
         for (key, value) in root {
             let name = key.get_ref().to_string();
             let span = value.span();
+            if let DeValue::Table(table) = value.get_ref() {
+                note_places(&name, table, self.file, &mut config.places);
+            }
             match (name.as_str(), value.into_inner()) {
                 ("include", _) => {}
                 ("hours", DeValue::Table(table)) => {
@@ -218,6 +255,10 @@ impl Reader<'_, '_> {
         let mut table = Spanned::new(span, DeValue::Table(table));
         let place = format!("[{name}]");
         self.expand(&mut table, &place);
+        for secret in secrets_in(table.get_ref()) {
+            self.mistakes.hide_written(&secret);
+            self.of_all.push(secret);
+        }
         let span = table.span();
         if let DeValue::Table(table) = table.into_inner()
             && let Some(read) = deserialize(Spanned::new(span, table), self.file, &place, self.mistakes)
@@ -235,13 +276,20 @@ impl Reader<'_, '_> {
                 self.mistakes.add(self.file, Some(key.span()), &place, "this is no usable name");
             }
             let written = written(value.get_ref());
+            self.expanded.clear();
             self.expand(&mut value, &place);
+            let mut secrets = secrets_in(value.get_ref());
+            for secret in &secrets {
+                self.mistakes.hide_written(secret);
+            }
+            secrets.append(&mut self.expanded);
             let span = value.span();
             match value.into_inner() {
                 DeValue::Table(table) => entries.push(Entry {
                     name,
                     table: Spanned::new(span, table),
                     written: written.to_string(),
+                    secrets,
                     place: Place { file: self.file, span: key.span() },
                 }),
                 _ => self.mistakes.add(self.file, Some(key.span()), &place, "must be a table"),
@@ -253,6 +301,7 @@ impl Reader<'_, '_> {
     /// Puts the values of `${NAME}`, `{ file = … }` and `{ credential = … }` in their places.
     fn expand(&mut self, value: &mut Spanned<DeValue<'_>>, place: &str) {
         let span = value.span();
+        let is_file = matches!(value.get_ref(), DeValue::Table(_));
         let expanded = match value.get_mut() {
             DeValue::String(text) if text.contains("${") => {
                 let text = text.to_string();
@@ -282,6 +331,9 @@ impl Reader<'_, '_> {
         match expanded {
             Some(Ok(text)) => {
                 self.mistakes.hide(&text);
+                if is_file {
+                    self.expanded.push(text.clone());
+                }
                 *value.get_mut() = DeValue::String(DeString::Owned(text));
             }
             Some(Err(message)) => self.mistakes.no_value(self.file, span, place, &message),
@@ -301,12 +353,27 @@ impl Reader<'_, '_> {
                 )
             })?;
             self.mistakes.hide(&value);
+            self.expanded.push(value.clone());
             expanded.push_str(before);
             expanded.push_str(&value);
             rest = after;
         }
         expanded.push_str(rest);
         Ok(expanded)
+    }
+}
+
+/// Where the keys of a table of the daemon's own stand.
+fn note_places(name: &str, table: &DeTable<'_>, file: usize, places: &mut HashMap<String, Place>) {
+    if !["daemon", "web", "fetch", "alerting", "fetch.host"].contains(&name) {
+        return;
+    }
+    for (key, value) in table {
+        let name = format!("{name}.{}", key.get_ref());
+        if let DeValue::Table(inner) = value.get_ref() {
+            note_places(&name, inner, file, places);
+        }
+        places.insert(name, Place { file, span: key.span() });
     }
 }
 
@@ -433,29 +500,4 @@ pub fn with_hint(message: &str) -> String {
     let Some(name) = unknown_field(message) else { return message.to_owned() };
     let known = message.split_once("expected").map_or("", |(_, known)| known);
     format!("{message}{}", did_you_mean(name, known.split('`').skip(1).step_by(2)))
-}
-
-/// Keys whose values are secrets even where they are written out.
-const SECRET_KEYS: [&str; 7] =
-    ["token", "app_token", "password", "secret", "secrets", "headers", "authorization"];
-
-/// A value as JSON, as it is written, but for secrets that are written out.
-fn written(value: &DeValue<'_>) -> serde_json::Value {
-    match value {
-        DeValue::String(text) => text.as_ref().into(),
-        DeValue::Integer(number) => number.to_string().into(),
-        DeValue::Float(number) => number.to_string().into(),
-        DeValue::Boolean(yes) => (*yes).into(),
-        DeValue::Datetime(time) => time.to_string().into(),
-        DeValue::Array(items) => items.iter().map(|item| written(item.get_ref())).collect(),
-        DeValue::Table(table) => table
-            .iter()
-            .map(|(key, value)| {
-                let is_secret = SECRET_KEYS.contains(&key.get_ref().as_ref());
-                let value = if is_secret { "[secret]".into() } else { written(value.get_ref()) };
-                (key.get_ref().to_string(), value)
-            })
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-    }
 }

@@ -121,6 +121,14 @@ impl Plan {
     }
 }
 
+/// Whether a file holds certificates that can be trusted beside those of the system.
+///
+/// # Errors
+/// A sentence.
+pub fn check_certificates(path: &Path) -> Result<(), String> {
+    certificates(path).map(drop)
+}
+
 /// The certificates of a file of PEM.
 fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
     let shown = path.display();

@@ -14,6 +14,12 @@ pub fn is_public(address: IpAddr) -> bool {
     objection(address).is_none()
 }
 
+/// Why a URL would never be asked under these settings, as far as it can be told without looking its host up.
+#[must_use]
+pub fn refusal(url: &Url, settings: &Settings) -> Option<String> {
+    Guard::of(settings).check(url).err().map(|refusal| refusal.0)
+}
+
 /// An address that is not asked, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

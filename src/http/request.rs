@@ -86,6 +86,58 @@ pub(super) fn authority(url: &Url) -> &str {
     &url[url::Position::BeforeHost..url::Position::AfterPort]
 }
 
+/// What keeps a header from being sent, where anything does. The value is not repeated.
+///
+/// # Errors
+/// A sentence.
+pub fn check_header(name: &str, value: &str) -> Result<(), String> {
+    if !is_token(name) {
+        return Err(format!("`{}` is no name of a header", super::excerpt(name)));
+    }
+    if OURS.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(format!("`{name}` is set by the program itself"));
+    }
+    check_header_value(value)
+}
+
+/// What keeps a text from being the value of a header. It is not repeated.
+///
+/// # Errors
+/// A sentence.
+pub fn check_header_value(value: &str) -> Result<(), String> {
+    match value.chars().find(|c| !matches!(c, ' '..='~' | '\t')) {
+        Some(c) => Err(format!("the value holds {c:?}, which cannot be sent: only plain ASCII can")),
+        None if value.trim() != value => Err("the value begins or ends with a blank".into()),
+        None => Ok(()),
+    }
+}
+
+/// What HTTP calls a token: the names of headers and cookies. <https://www.rfc-editor.org/rfc/rfc9110#name-tokens>
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(fits)
+}
+
+/// Headers that the program sets by itself, by what it sends and what it knows.
+const OURS: [&str; 15] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();

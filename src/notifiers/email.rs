@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -67,7 +69,7 @@ impl Notifier for Email {
         let sent = sent.map_err(|_| {
             NotifyError::transient(format!("no complete answer within {} s", TIMEOUT.as_secs()))
         })?;
-        let response = sent.map_err(|error| explain(&error))?;
+        let response = sent.map_err(|error| self.concealed(explain(&error)))?;
         let words: Vec<&str> = response.message().collect();
         Ok(Receipt { answer: excerpt(&format!("{} {}", response.code(), words.join(" "))), pause: None })
     }
@@ -113,6 +115,39 @@ impl Email {
             _ => return Err(NotifyError::refused("`username` and `password` only go together")),
         }
         Ok(builder.build())
+    }
+}
+
+impl Email {
+    /// Servers like to repeat what they do not accept, as it came: in base64.
+    fn concealed(&self, error: NotifyError) -> NotifyError {
+        let Some(password) = self.password.as_ref().filter(|password| !password.is_empty()) else {
+            return error;
+        };
+        let (name, password) = (self.username.as_deref().unwrap_or_default(), password.expose());
+        let forms = [
+            STANDARD.encode(format!("\0{name}\0{password}")),
+            STANDARD.encode(password),
+            password.to_owned(),
+        ];
+        let hide = |why: String| {
+            // What is cut off may end in a part of one.
+            let words = why.split(' ').map(|word| {
+                let beginning = word.trim_end_matches('…');
+                let is_part = word != beginning && beginning.len() >= 6;
+                match is_part && forms.iter().any(|form| form.starts_with(beginning)) {
+                    true => "…",
+                    false => word,
+                }
+            });
+            forms.iter().fold(words.collect::<Vec<_>>().join(" "), |why, form| why.replace(form, "…"))
+        };
+        match error {
+            NotifyError::Transient { why, retry_after, parts_done } => {
+                NotifyError::Transient { why: hide(why), retry_after, parts_done }
+            }
+            NotifyError::Refused { why } => NotifyError::Refused { why: hide(why) },
+        }
     }
 }
 

@@ -138,7 +138,7 @@ async fn lane_of(
             }
             continue;
         };
-        if last.as_ref().is_some_and(|last| last.spec != told.spec)
+        if last.as_ref().is_some_and(|last| last.table_hash != told.table_hash)
             && let Err(error) = store.hurry_deliveries(&name).await
         {
             tracing::debug!(notifier = %name, %error, "The outbox cannot use the database");
@@ -170,7 +170,7 @@ async fn lane_of(
                             () = &mut over => break,
                         }
                         let now = roster.borrow_and_update().watchlist.notifiers.get(&name).map(Arc::clone);
-                        if now.is_none_or(|now| now.spec != told.spec) {
+                        if now.is_none_or(|now| now.table_hash != told.table_hash) {
                             break;
                         }
                     }

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::reading::READERS;
 use crate::http::{Asked, Asker, Fetched, Http, HttpError, Mark, Reply, Request, Standing};
-use crate::model::Outcome;
+use crate::model::{Outcome, Reading};
 use crate::plugin::{FetchError, Needs, Seen};
 use crate::store::Waited;
 use crate::watchlist::Watch;
@@ -73,7 +73,7 @@ pub(super) async fn ask_one(
     marks: &HashMap<u64, Mark>,
 ) -> Answer {
     let request = watch.manner.apply(request);
-    let key = key_of(&request);
+    let key = key_of(watch, &request);
     let known = marks.get(&key);
     if let Some(why) = known.and_then(|mark| mark.final_answer.as_ref()) {
         return Answer::without_asking(request, key, why);
@@ -184,6 +184,14 @@ fn conceal(watch: &Watch, result: &mut Result<Option<(Seen, Mark)>, FetchError>)
         Ok(Some((seen, _))) => {
             for observation in &mut seen.observations {
                 observation.url.take_if(|url| watch.reveals(url));
+                // An address may have given the name, and a page may repeat what it was asked with.
+                let texts = match &mut observation.reading {
+                    Reading::Text { text } => [Some(&mut observation.subject), Some(text)],
+                    _ => [Some(&mut observation.subject), None],
+                };
+                for text in texts.into_iter().flatten().filter(|text| watch.reveals(text)) {
+                    *text = watch.concealed(text);
+                }
             }
         }
         Ok(None) => {}
@@ -206,10 +214,13 @@ async fn read(
     READERS.read(move || watch.source.read(&request, &reply, &needs)).await
 }
 
-/// What an answer is known by: what was asked, without the headers, which may be secrets.
-pub(super) fn key_of(request: &Request) -> u64 {
+/// What an answer is known by: what was asked, without what may be secret. This is stored, and from a hash
+/// of it a weak secret could be guessed.
+pub(super) fn key_of(watch: &Watch, request: &Request) -> u64 {
     let mut bytes = Vec::with_capacity(256);
-    for part in [request.method.as_bytes(), request.url.as_str().as_bytes(), &request.body] {
+    let url = watch.concealed(request.url.as_str());
+    let body = if watch.manner.body.is_some() { &[][..] } else { &*request.body };
+    for part in [request.method.as_bytes(), url.as_bytes(), body] {
         bytes.extend_from_slice(part);
         bytes.push(0);
     }

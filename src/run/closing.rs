@@ -17,6 +17,10 @@ use crate::model::{Alert, AlertStatus, OnFirst, Reason, Signal, SignalState};
 use crate::store::{Affected, Closing, DAEMON, Fate, NewDelivery, Store};
 use crate::watchlist::{Roster, Watch, Watchlist, usual_policy};
 
+/// Keys that say how a source is asked. Another of these is no other place to look at.
+const MANNERS: [&str; 8] =
+    ["headers", "cookies", "user_agent", "proxy", "timeout", "allow_downgrade", "token", "app_token"];
+
 /// Lines of a note about many episodes.
 const MOST_LINES: usize = 20;
 
@@ -104,7 +108,8 @@ fn compare_sources(old: Option<&Value>, new: Option<&Value>) -> Option<BTreeSet<
     let (old, new) =
         (old.and_then(Value::as_object).unwrap_or(&none), new.and_then(Value::as_object).unwrap_or(&none));
     let mut dropped = BTreeSet::new();
-    for key in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
+    let keys = old.keys().chain(new.keys()).filter(|key| !MANNERS.contains(&key.as_str()));
+    for key in keys.collect::<BTreeSet<_>>() {
         match (old.get(key), new.get(key)) {
             (Some(old), Some(new)) if same(old, new) => {}
             (Some(old), Some(new)) if old.is_array() || new.is_array() => {

@@ -445,7 +445,8 @@ async fn tracks(
     judged: &HashSet<&str>,
 ) -> Result<Vec<Track>, sqlx::Error> {
     let requests = watch.source.requests(&Needs { now, bars: watch.bars() });
-    let keys: Vec<u64> = requests.iter().map(key_of).collect();
+    let requests: Vec<_> = requests.into_iter().map(|request| watch.manner.apply(request)).collect();
+    let keys: Vec<u64> = requests.iter().map(|request| key_of(watch, request)).collect();
     let mut seen: Vec<_> = store.last_seen(watch_id).await?.into_values().collect();
     let named: HashSet<&str> = requests.iter().map(|request| request.subject.as_str()).collect();
     seen.retain(|last| {

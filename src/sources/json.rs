@@ -1,6 +1,6 @@
 //! Numbers out of any JSON, found by a pointer. <https://www.rfc-editor.org/rfc/rfc6901>
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use url::Url;
 use super::moment::{Moment, Order};
 use super::number::{self, Number, kind_of};
 use crate::http::{Reply, Request, excerpt};
-use crate::model::{Observation, Reading, ReadingKind, Secret, nearest};
+use crate::model::{Observation, Reading, ReadingKind, nearest};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
 /// Where, and what in it.
@@ -19,7 +19,6 @@ use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 #[serde(try_from = "Keys")]
 pub(super) struct Json {
     url: Url,
-    headers: BTreeMap<String, Secret>,
     pointer: Pointer,
     date: Option<Pointer>,
     subject: Option<Subject>,
@@ -36,8 +35,6 @@ enum Subject {
 #[serde(deny_unknown_fields)]
 struct Keys {
     url: Url,
-    #[serde(default)]
-    headers: BTreeMap<String, Secret>,
     /// `*` as a segment walks every element or key, and names the subject. In `date` and `subject` it
     /// stands for the same one.
     pointer: Pointer,
@@ -64,8 +61,8 @@ impl TryFrom<Keys> for Json {
         if pointers.into_iter().flatten().any(|pointer| pointer.stars() > keys.pointer.stars()) {
             return Err("`date` and `subject` cannot have more `*` than `pointer`".into());
         }
-        let Keys { url, headers, pointer, date, unit, .. } = keys;
-        Ok(Self { url, headers, pointer, date, subject, unit })
+        let Keys { url, pointer, date, unit, .. } = keys;
+        Ok(Self { url, pointer, date, subject, unit })
     }
 }
 
@@ -91,8 +88,7 @@ impl Source for Json {
     }
 
     fn requests(&self, _: &Needs) -> Vec<Request> {
-        let request = Request::get(self.url.clone());
-        vec![self.headers.iter().fold(request, |request, (name, value)| request.header(name, value.expose()))]
+        vec![Request::get(self.url.clone())]
     }
 
     fn read(&self, _: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError> {
@@ -129,6 +125,10 @@ impl Source for Json {
         observations.reverse();
         observations.sort_by_key(|seen| seen.observed_at);
         Ok(Seen::some(observations))
+    }
+
+    fn asks_own_address(&self) -> bool {
+        true
     }
 
     fn usual_strategies(&self) -> &'static str {
@@ -410,13 +410,8 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_sent_and_an_error_page_is_an_error() {
-        let source = json("pointer = '/v'\nheaders = { authorization = 'Bearer hush' }");
-        let needs = Needs { now: crate::testing::at(NOW), bars: 0 };
-        assert_eq!(
-            source.requests(&needs)[0].headers,
-            [("authorization".to_owned(), "Bearer hush".to_owned())]
-        );
+    fn an_error_page_is_an_error() {
+        let source = json("pointer = '/v'");
         let error = read(&source, 500, "{\"v\": 1}", NOW).expect_err("an error");
         assert_eq!(error.to_string(), "HTTP 500 Internal Server Error: {\"v\": 1}");
     }

@@ -1,7 +1,6 @@
 //! The text of any web page, or of the elements that a CSS selector names
 //! (<https://developer.mozilla.org/docs/Web/CSS/CSS_selectors>).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use scraper::{ElementRef, Html};
@@ -10,7 +9,7 @@ use url::Url;
 
 use super::html;
 use crate::http::{Reply, Request};
-use crate::model::{Observation, Reading, ReadingKind, Secret};
+use crate::model::{Observation, Reading, ReadingKind};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
 /// A page and what of it counts.
@@ -20,9 +19,6 @@ pub(super) struct Page {
     url: Url,
     /// Only the text of these elements; all of the page otherwise.
     select: Option<Select>,
-    /// Extra headers, such as a cookie.
-    #[serde(default)]
-    headers: BTreeMap<String, Secret>,
     /// What to call it; its host and path otherwise.
     subject: Option<String>,
 }
@@ -30,7 +26,8 @@ pub(super) struct Page {
 impl Plugin for Page {
     const KIND: &'static str = "page";
     const ABOUT: &'static str = "The text of any web page, or of a part of it";
-    const EXAMPLE: &'static str = "url = \"https://example.com/news\"\nselect = \"main article\"\nheaders = { accept-language = \"en\" }\nsubject = \"the news\"";
+    const EXAMPLE: &'static str =
+        "url = \"https://example.com/news\"\nselect = \"main article\"\nsubject = \"the news\"";
 }
 
 impl Source for Page {
@@ -39,8 +36,7 @@ impl Source for Page {
     }
 
     fn requests(&self, _: &Needs) -> Vec<Request> {
-        let request = Request::get(self.url.clone());
-        vec![self.headers.iter().fold(request, |request, (name, value)| request.header(name, value.expose()))]
+        vec![Request::get(self.url.clone())]
     }
 
     fn read(&self, _: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError> {
@@ -70,6 +66,10 @@ impl Source for Page {
             reading: Reading::Text { text },
             evidence: Vec::new(),
         }]))
+    }
+
+    fn asks_own_address(&self) -> bool {
+        true
     }
 
     fn usual_strategies(&self) -> &'static str {
@@ -198,11 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_sent_and_never_shown_and_a_bad_selector_is_named() {
-        let page: Page = plugin("url = 'https://a.example/'\nheaders = { cookie = 'session=hush' }");
-        let request = page.requests(&Needs { now: at(NOW), bars: 0 }).remove(0);
-        assert_eq!(request.headers, [("cookie".to_owned(), "session=hush".to_owned())]);
-        assert!(!format!("{page:?}").contains("hush"));
+    fn a_bad_selector_is_named() {
         let error = toml::from_str::<Page>("url = 'https://a.example/'\nselect = 'p['").unwrap_err();
         assert!(error.to_string().contains("`p[` is not a CSS selector"), "{error}");
     }

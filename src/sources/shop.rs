@@ -62,6 +62,10 @@ impl Source for Shop {
         }]))
     }
 
+    fn asks_own_address(&self) -> bool {
+        true
+    }
+
     fn usual_strategies(&self) -> &'static str {
         "[{ kind = \"restock\" }]"
     }

@@ -1,31 +1,40 @@
 //! Builds the watchlist, table by table, and tells every mistake on the way.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::discreet::Discreet;
+use super::manner::Asking;
 use super::{Judge, Told, Watch, Watchlist};
 use crate::alerting::{Policy, QuietHours};
-use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, NotifyKeys, WatchKeys};
+use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, NotifyKeys, Secrets, WatchKeys};
 use crate::http::{self, HostRules};
 use crate::model::{OnFirst, Period, ReadingKind, did_you_mean, or_known};
-use crate::plugin::{self, Kind, Lookback, Notifier, Source, Strategy};
+use crate::plugin::{self, Kind, Lookback, Needs, Notifier, Source, Strategy};
 use crate::sessions::{AdHoc, Hours};
 use crate::timetable::Timetable;
 use crate::{notifiers, sources, strategies};
 
 pub(super) struct Builder<'c, 'i> {
     pub(super) config: &'c Config<'i>,
+    /// Where the configuration lies.
+    pub(super) folder: &'c Path,
     pub(super) mistakes: Mistakes,
     /// Timetables by line and zone: a parsed line is large, and many watches share one.
     pub(super) crons: HashMap<(String, String), Timetable>,
     /// Days that exchanges announced late.
     pub(super) ad_hoc: HashMap<String, AdHoc>,
-    pub(super) secrets: Arc<[String]>,
+    /// What the files say of how all sources of a kind are asked.
+    pub(super) usual: HashMap<String, Asking>,
+    /// What is shown nowhere, by what of it is written out: most watches share it.
+    pub(super) secrets: HashMap<Vec<String>, Secrets>,
     pub(super) tried: Option<Tried<'i>>,
 }
 
@@ -50,6 +59,7 @@ impl Builder<'_, '_> {
         }
         self.check_web();
         self.check_numbers();
+        self.check_fetch(&http);
         for (name, (days, place)) in &config.hours {
             if let Err(why) = days.check(name) {
                 self.mistakes.at(place, &format!("hours `{name}`"), &why);
@@ -61,10 +71,14 @@ impl Builder<'_, '_> {
                 let message = format!("there is no source of this kind{hint}");
                 self.mistakes.at(&entry.place, &format!("source `{}`", entry.name), &message);
             }
+            let mut table = entry.table.get_ref().clone();
+            let place = format!("source `{}`", entry.name);
+            let asking = self.request_keys(&mut table, entry.place.file, &place);
+            self.usual.insert(entry.name.clone(), asking);
         }
         let notifiers = self.notifiers();
         let watches: Vec<Arc<Watch>> =
-            config.watches.iter().filter_map(|entry| self.watch(entry, &notifiers)).collect();
+            config.watches.iter().filter_map(|entry| self.watch(entry, &notifiers, &http)).collect();
         self.check_former_names();
         self.check_circles(&watches);
         let watchlist = Watchlist {
@@ -104,6 +118,7 @@ impl Builder<'_, '_> {
             burst: pace.burst.unwrap_or(usual.burst).max(1),
         };
         let per_host = rules(&fetch.per_host, usual);
+        let ca_file = fetch.ca_file.as_ref().filter(|path| !path.as_os_str().is_empty());
         let mut hosts = http::known_paces();
         for (host, pace) in &fetch.host {
             let usual = hosts.get(host).copied().unwrap_or(per_host);
@@ -115,7 +130,7 @@ impl Builder<'_, '_> {
             max_body: fetch.max_body.0,
             allow_private_networks: fetch.allow_private_networks,
             allow_networks: fetch.allow_networks.clone(),
-            ca_file: fetch.ca_file.clone(),
+            ca_file: ca_file.map(|path| self.folder.join(path)),
             backoff: http::Backoff { first: fetch.backoff.first.0, longest: fetch.backoff.longest.0 },
             proxy: fetch.proxy.0.clone(),
             max_concurrent: self.config.daemon.max_concurrent_runs,
@@ -171,8 +186,12 @@ impl Builder<'_, '_> {
             let mut own = entry.table.clone();
             let keys = self.notify_keys(&mut own, &at);
             if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, own, &at, None) {
-                let (name, spec) = (entry.name.clone(), entry.written.clone());
-                built.insert(name.clone(), told(name, kind.name, notifier, spec, keys));
+                let name = entry.name.clone();
+                let table = format!("{:?}", entry.table.get_ref());
+                let hash = xxh3_64(table.as_bytes());
+                let secrets = Secrets::new(self.mistakes.secrets(), &entry.secrets);
+                let notifier = Box::new(Discreet { notifier, secrets });
+                built.insert(name.clone(), told(name, kind.name, notifier, hash, keys));
             }
         }
         if self.config.notifiers.is_empty() {
@@ -181,7 +200,7 @@ impl Builder<'_, '_> {
             if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, table, &at, None) {
                 let name = "console".to_owned();
                 let keys = NotifyKeys::default();
-                built.insert(name.clone(), told(name, kind.name, notifier, String::new(), keys));
+                built.insert(name.clone(), told(name, kind.name, notifier, 0, keys));
             }
         }
         built
@@ -197,7 +216,12 @@ impl Builder<'_, '_> {
         config::deserialize(taken, at.file, at.place, &mut self.mistakes).unwrap_or_default()
     }
 
-    fn watch(&mut self, entry: &Entry<'_>, notifiers: &BTreeMap<String, Arc<Told>>) -> Option<Arc<Watch>> {
+    fn watch(
+        &mut self,
+        entry: &Entry<'_>,
+        notifiers: &BTreeMap<String, Arc<Told>>,
+        settings: &http::Settings,
+    ) -> Option<Arc<Watch>> {
         let place = format!("watch `{}`", entry.name);
         let (file, within) = (entry.place.file, entry.place.span.clone());
         let span = entry.table.span();
@@ -214,7 +238,7 @@ impl Builder<'_, '_> {
         // Where a key is unknown, what seems to be missing may only be misspelt.
         let is_complete = self.mistakes.count() == before;
         let source = match source {
-            Some(source) => self.source(source, file, &place),
+            Some(source) => self.source(source, file, &place, settings),
             None => {
                 self.mistakes.add(file, Some(within.clone()), &place, "`source` is missing");
                 None
@@ -255,7 +279,7 @@ impl Builder<'_, '_> {
                 );
             }
         }
-        let (source_kind, source) = source?;
+        let (source_kind, source, manner) = source?;
         let tried = self.tried.as_ref().filter(|tried| tried.watch == entry.name);
         let (strategy, file, within) = match tried {
             Some(tried) => (Some(tried.strategy.clone()), tried.file, 0..0),
@@ -269,6 +293,7 @@ impl Builder<'_, '_> {
             after: keys.fail_after.unwrap_or(alerting.fail_after).max(1),
             ..self.policy(&keys, OnFirst::Notify, true)
         };
+        let (secrets, spec_hash) = self.secrets_of(entry, source_kind);
         let lookbacks: Vec<Lookback> = judges.iter().map(|judge| judge.strategy.lookback()).collect();
         Some(Arc::new(Watch {
             name: entry.name.clone(),
@@ -281,7 +306,7 @@ impl Builder<'_, '_> {
             zone: zone?,
             source_kind,
             source,
-            manner: http::Manner::default(),
+            manner,
             judges,
             failing: Policy { resolve_after: 1, cooldown: Period::ZERO, ..failing },
             stale_after: keys.stale_after.unwrap_or(alerting.stale_after),
@@ -290,7 +315,8 @@ impl Builder<'_, '_> {
             depends_on: keys.depends_on,
             notify,
             lookbacks,
-            secrets: Arc::clone(&self.secrets),
+            secrets,
+            spec_hash,
         }))
     }
 
@@ -300,7 +326,8 @@ impl Builder<'_, '_> {
         source: Spanned<DeValue<'_>>,
         file: usize,
         place: &str,
-    ) -> Option<(&'static str, Box<dyn Source>)> {
+        settings: &http::Settings,
+    ) -> Option<(&'static str, Box<dyn Source>, http::Manner)> {
         let place = format!("{place}: source");
         let span = source.span();
         let DeValue::Table(mut table) = source.into_inner() else {
@@ -309,19 +336,49 @@ impl Builder<'_, '_> {
             return None;
         };
         let own: Vec<String> = table.keys().map(|key| key.get_ref().to_string()).collect();
+        let addresses: Vec<_> =
+            ["url", "base_url"].iter().filter_map(|key| table.get(*key)).map(Spanned::span).collect();
+        let asking = self.request_keys(&mut table, file, &place);
         let kind = table.get("kind").and_then(|kind| kind.get_ref().as_str());
         let shared = kind.and_then(|kind| self.config.sources.get(kind));
         if let Some(shared) = shared {
             for (key, value) in shared.table.get_ref() {
-                if !table.contains_key(key.get_ref().as_ref()) {
+                if !super::manner::KEYS.contains(&key.get_ref().as_ref())
+                    && !table.contains_key(key.get_ref().as_ref())
+                {
                     table.insert(key.clone(), value.clone());
                 }
             }
         }
         let at = Spot { file, span: span.clone(), place: &place };
         let shared = shared.map(|entry| (entry, &*own));
-        let (kind, source) = self.plugin(sources::KINDS, Spanned::new(span, table), &at, shared)?;
-        Some((kind.name, source))
+        let (kind, source) = self.plugin(sources::KINDS, Spanned::new(span.clone(), table), &at, shared)?;
+        let usual = self.usual.remove(kind.name).unwrap_or_default();
+        let manner = self.manner(kind.name, &asking, &usual, source.asks_own_address(), &place);
+        self.usual.insert(kind.name.to_owned(), usual);
+        let needs = Needs { now: Timestamp::now(), bars: 0 };
+        let requests = source.requests(&needs);
+        if let Some(why) = requests.iter().find_map(|request| http::refusal(&request.url, settings)) {
+            let span = addresses.first().cloned().unwrap_or(span);
+            self.mistakes.add(file, Some(span), &place, &why);
+        }
+        Some((kind.name, source, manner))
+    }
+
+    /// What a watch shows nowhere, and what its table is known by: as it is written, with what all sources of
+    /// its kind share, and a byte of each secret.
+    fn secrets_of(&mut self, entry: &Entry<'_>, source_kind: &str) -> (Secrets, u64) {
+        let shared = self.config.sources.get(source_kind);
+        let of_all = shared.map(|shared| &shared.secrets).into_iter().flatten();
+        let own: Vec<String> = of_all.chain(&entry.secrets).cloned().collect();
+        let mut known_by = entry.written.clone().into_bytes();
+        if let Some(shared) = shared {
+            known_by.extend_from_slice(shared.written.as_bytes());
+        }
+        known_by.extend(config::fingerprint(&own));
+        let all = own.iter().chain(&self.config.secrets);
+        let made = || Secrets::new(self.mistakes.secrets(), all);
+        (self.secrets.entry(own.clone()).or_insert_with(made).clone(), xxh3_64(&known_by))
     }
 
     fn judges(
@@ -487,11 +544,11 @@ fn told(
     name: String,
     kind: &'static str,
     notifier: Box<dyn Notifier>,
-    spec: String,
+    table_hash: u64,
     keys: NotifyKeys,
 ) -> Arc<Told> {
     let NotifyKeys { bundle, budget } = keys;
-    Arc::new(Told { name, kind, notifier, spec, bundle, budget })
+    Arc::new(Told { name, kind, notifier, table_hash, bundle, budget })
 }
 
 /// Where a plug-in's table stands, and what to call it.

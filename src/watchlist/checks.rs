@@ -4,10 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use toml::Spanned;
+use url::{Position, Url};
 
 use super::Watch;
 use super::build::Builder;
-use crate::config::{Entry, WatchKeys};
+use super::manner::proxy_fault;
+use crate::config::{BackoffKeys, Entry, Pace, WatchKeys};
+use crate::http;
 use crate::model::or_known;
 
 impl Builder<'_, '_> {
@@ -27,11 +30,8 @@ impl Builder<'_, '_> {
 
     /// Values that can never work.
     pub(super) fn check_numbers(&mut self) {
-        let (daemon, alerting, fetch) = (&self.config.daemon, &self.config.alerting, &self.config.fetch);
+        let (daemon, alerting) = (&self.config.daemon, &self.config.alerting);
         let mut wrong: Vec<(&str, String)> = Vec::new();
-        if fetch.timeout.0.is_zero() {
-            wrong.push(("[fetch]: timeout", "no answer comes in no time; write \"20s\"".into()));
-        }
         for (key, count) in [
             ("after", alerting.after),
             ("resolve_after", alerting.resolve_after),
@@ -49,6 +49,46 @@ impl Builder<'_, '_> {
         }
         for (place, message) in wrong {
             self.mistakes.add(0, None, place, &message);
+        }
+    }
+
+    /// What of `[fetch]` can never work.
+    pub(super) fn check_fetch(&mut self, settings: &http::Settings) {
+        let fetch = &self.config.fetch;
+        let mut wrong: Vec<(String, String)> = Vec::new();
+        if fetch.timeout.0.is_zero() {
+            wrong.push(("timeout".into(), "no answer comes in no time; write \"20s\"".into()));
+        }
+        if fetch.max_body.0 == 0 {
+            wrong.push(("max_body".into(), "no answer has no bytes; write \"8MiB\"".into()));
+        }
+        if let Some(why) = fetch.user_agent.as_deref().and_then(|agent| http::check_header_value(agent).err())
+        {
+            wrong.push(("user_agent".into(), why));
+        }
+        if let Some(why) = proxy_fault(&fetch.proxy) {
+            wrong.push(("proxy".into(), why));
+        }
+        let BackoffKeys { first, longest } = fetch.backoff;
+        if first.0 > longest.0 {
+            let why = format!("`first` ({first}) is longer than `longest` ({longest})");
+            wrong.push(("backoff".into(), why));
+        }
+        if let Some(why) = settings.ca_file.as_ref().and_then(|path| http::check_certificates(path).err()) {
+            wrong.push(("ca_file".into(), why.trim_start_matches("`ca_file`: ").to_owned()));
+        }
+        wrong.extend(pace_faults(&fetch.per_host).map(|why| ("per_host".to_owned(), why)));
+        for (host, pace) in &fetch.host {
+            let key = format!("host.{host}");
+            wrong.extend(pace_faults(pace).map(|why| (key.clone(), why)));
+            wrong.extend(host_fault(host).map(|why| (key, why)));
+        }
+        for (key, why) in wrong {
+            let what = format!("[fetch]: {key}");
+            match self.config.places.get(&format!("fetch.{key}")) {
+                Some(place) => self.mistakes.at(place, &what, &why),
+                None => self.mistakes.add(0, None, &what, &why),
+            }
         }
     }
 
@@ -106,4 +146,21 @@ impl Builder<'_, '_> {
             }
         }
     }
+}
+
+fn pace_faults(pace: &Pace) -> impl Iterator<Item = String> + use<> {
+    let none = |name: &str| format!("`{name} = 0` would never ask; the least is 1");
+    let concurrent = (pace.max_concurrent == Some(0)).then(|| none("max_concurrent"));
+    concurrent.into_iter().chain((pace.burst == Some(0)).then(|| none("burst")))
+}
+
+/// What keeps a name from being that of a host, with a port perhaps. A host is known by nothing else.
+fn host_fault(host: &str) -> Option<String> {
+    let address = match host.contains("://") {
+        true => Url::parse(host),
+        false => Url::parse(&format!("http://{host}")),
+    };
+    let Ok(address) = address else { return Some("this is no name of a host".into()) };
+    let name = &address[Position::BeforeHost..Position::AfterPort];
+    (name != host).then(|| format!("write the host alone: \"{name}\""))
 }

@@ -3,6 +3,8 @@
 
 mod build;
 mod checks;
+mod discreet;
+mod manner;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -13,11 +15,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
-use url::form_urlencoded::byte_serialize;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::alerting::{Policy, QuietHours};
-use crate::config::{self, Environment, Mistakes, Stale};
+use crate::config::{self, Environment, Mistakes, Secrets, Stale};
 use crate::http;
 use crate::model::{Period, PolicyDefaults};
 use crate::plugin::{Lookback, Needs, Notifier, Source, Span, Strategy};
@@ -114,8 +114,8 @@ pub struct Told {
     pub kind: &'static str,
     /// The notifier.
     pub notifier: Box<dyn Notifier>,
-    /// Its table as JSON, as it is written.
-    pub spec: String,
+    /// A hash of its whole table, secrets and all: never stored.
+    pub table_hash: u64,
     /// From the first message on so long, what comes is gathered into one; zero for not at all.
     pub bundle: Period,
     /// How many messages it takes in how long.
@@ -128,7 +128,7 @@ pub struct Watch {
     pub name: String,
     /// The name it had before.
     pub was: Option<String>,
-    /// Its table as JSON, as it is written.
+    /// Its table as JSON, as it is written, without secrets.
     pub spec: String,
     /// Free words that travel with its alerts.
     pub labels: BTreeMap<String, String>,
@@ -162,8 +162,8 @@ pub struct Watch {
     pub notify: Vec<String>,
     /// What each of its strategies wants to see of the past.
     pub lookbacks: Vec<Lookback>,
-    /// Values that came from the environment or from files, and are shown nowhere.
-    secrets: Arc<[String]>,
+    secrets: Secrets,
+    spec_hash: u64,
 }
 
 /// A strategy of a watch.
@@ -186,13 +186,13 @@ impl Watch {
     /// Whether a text holds a secret of the configuration, such as the key in an address.
     #[must_use]
     pub fn reveals(&self, text: &str) -> bool {
-        self.secrets.iter().any(|secret| text.contains(secret))
+        self.secrets.are_in(text)
     }
 
     /// The text with every secret of the configuration left out.
     #[must_use]
     pub fn concealed(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "[secret]"))
+        self.secrets.concealed(text)
     }
 
     /// How many closed bars its strategies want to see.
@@ -228,10 +228,11 @@ impl Watch {
         self.source.backfill(&Span { from: at, until: at }).is_some()
     }
 
-    /// A hash of its table.
+    /// A hash of its table and of what all sources of its kind share. A changed secret changes it too, though
+    /// it tells no more than a byte of it.
     #[must_use]
-    pub fn spec_hash(&self) -> u64 {
-        xxh3_64(self.spec.as_bytes())
+    pub const fn spec_hash(&self) -> u64 {
+        self.spec_hash
     }
 }
 
@@ -291,14 +292,19 @@ impl Watchlist {
             }
         });
         let config = config::parse(files, environment, &mut mistakes);
-        let plain = mistakes.secrets().iter().cloned();
-        // In an address they may stand escaped.
-        let escaped = mistakes.secrets().iter().map(|secret| byte_serialize(secret.as_bytes()).collect());
-        let secrets = plain.chain(escaped).collect();
         let ad_hoc: HashMap<String, AdHoc> =
             config.hours.iter().map(|(name, (days, _))| (name.clone(), days.clone())).collect();
-        let built =
-            Builder { config: &config, mistakes, crons: HashMap::new(), ad_hoc, secrets, tried }.build();
+        let built = Builder {
+            config: &config,
+            folder: files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new("")),
+            mistakes,
+            crons: HashMap::new(),
+            ad_hoc,
+            usual: HashMap::new(),
+            secrets: HashMap::new(),
+            tried,
+        }
+        .build();
         let (watchlist, mistakes) = built;
         if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
     }

@@ -28,6 +28,7 @@ mod quiet;
 mod refused;
 mod reload;
 mod replay;
+mod rogue;
 mod schedule;
 mod secrets;
 mod shutdown;

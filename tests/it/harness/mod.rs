@@ -3,6 +3,7 @@
 
 mod process;
 mod replies;
+mod rogue;
 mod site;
 mod wire;
 
@@ -18,10 +19,11 @@ use stakeout::store::Store;
 use stakeout::watchlist::Watchlist;
 use tempfile::TempDir;
 
-pub(crate) use process::{Process, command};
+pub(crate) use process::{Process, command, command_in};
 pub(crate) use replies::{
     Card, chart, falling, gasoline, klines, listing, minutes, number, quote, ticker, unknown_symbol,
 };
+pub(crate) use rogue::{Fault, Rogue};
 pub(crate) use site::{Answer, Page, Post, Site};
 pub(crate) use wire::{Wire, page};
 

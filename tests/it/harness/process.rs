@@ -72,8 +72,13 @@ impl Drop for Process {
 
 /// Runs one command of the program to its end.
 pub(crate) async fn command(stage: &Stage, arguments: &[&str]) -> Output {
+    command_in(stage, arguments, &[]).await
+}
+
+/// The same, with variables of its own.
+pub(crate) async fn command_in(stage: &Stage, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = program();
-    command.args(arguments).arg("-c").arg(stage.config());
+    command.args(arguments).arg("-c").arg(stage.config()).envs(environment.iter().copied());
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 

@@ -1,0 +1,299 @@
+//! Which values of the configuration are secret, and how they are kept out of all that is shown or stored.
+
+use std::fmt;
+use std::sync::Arc;
+
+use toml::de::DeValue;
+use url::{Url, form_urlencoded};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What stands in the place of a secret.
+const MASK: &str = "[secret]";
+
+/// Keys whose values are secrets even where they are written out.
+const SECRET_KEYS: [&str; 11] = [
+    "token",
+    "app_token",
+    "password",
+    "secret",
+    "secrets",
+    "headers",
+    "cookies",
+    "body",
+    "proxy",
+    "authorization",
+    "heartbeat_url",
+];
+
+/// Headers whose values say nothing that anyone would keep to himself.
+const PUBLIC_HEADERS: [&str; 10] = [
+    "accept",
+    "accept-charset",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "dnt",
+    "origin",
+    "pragma",
+    "user-agent",
+    "x-requested-with",
+];
+
+/// What is shorter is no secret, and leaving it out of every text would spoil them.
+const SHORTEST: usize = 6;
+
+/// The same for a part of a longer one, such as what follows `Bearer`.
+const SHORTEST_PART: usize = 10;
+
+/// A value as JSON, as it is written, but for secrets that are written out.
+pub(super) fn written(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::String(text) => masked(text).into(),
+        DeValue::Integer(number) => number.to_string().into(),
+        DeValue::Float(number) => number.to_string().into(),
+        DeValue::Boolean(yes) => (*yes).into(),
+        DeValue::Datetime(time) => time.to_string().into(),
+        DeValue::Array(items) => items.iter().map(|item| written(item.get_ref())).collect(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| {
+                let is_secret = SECRET_KEYS.contains(&key.get_ref().as_ref());
+                let value = if is_secret { MASK.into() } else { written(value.get_ref()) };
+                (key.get_ref().to_string(), value)
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+    }
+}
+
+/// The secrets in a value, after its variables have been put in.
+pub(super) fn secrets_in(value: &DeValue<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    look_in(value, false, &mut found);
+    found
+}
+
+fn look_in(value: &DeValue<'_>, is_secret: bool, found: &mut Vec<String>) {
+    match value {
+        DeValue::String(text) => {
+            let of_address = secrets_of_address(text);
+            // Of a proxy only the password is one.
+            if is_secret && Url::parse(text).is_err() {
+                found.push(text.to_string());
+            }
+            found.extend(of_address);
+        }
+        DeValue::Array(items) => items.iter().for_each(|item| look_in(item.get_ref(), is_secret, found)),
+        DeValue::Table(table) => {
+            for (key, value) in table {
+                let key = key.get_ref().as_ref();
+                let is_public = is_secret && PUBLIC_HEADERS.contains(&key.to_ascii_lowercase().as_str());
+                let is_secret = (is_secret && !is_public) || SECRET_KEYS.contains(&key);
+                look_in(value.get_ref(), is_secret, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The user info of an address, and what its query says under the name of a key.
+fn secrets_of_address(text: &str) -> Vec<String> {
+    let Some((_, rest)) = text.split_once("://") else { return Vec::new() };
+    let mut found: Vec<String> = user_info(rest).map(|(name, _)| name.to_owned()).into_iter().collect();
+    if let Some((_, password)) = found.first().and_then(|both| both.split_once(':')) {
+        found.push(password.to_owned());
+    }
+    if let Ok(url) = Url::parse(text) {
+        let keys = url.query_pairs().filter(|(name, _)| names_a_key(name));
+        found.extend(keys.map(|(_, value)| value.into_owned()));
+    }
+    found.retain(|value| !value.is_empty());
+    found
+}
+
+/// What stands before the `@` of an address, and what behind it.
+fn user_info(after_scheme: &str) -> Option<(&str, &str)> {
+    let end = after_scheme.find(['/', '?', '#']).unwrap_or(after_scheme.len());
+    let at = after_scheme.get(..end)?.rfind('@')?;
+    Some((after_scheme.get(..at)?, after_scheme.get(at.saturating_add(1)..)?))
+}
+
+/// Whether a name in a query is that of a key: `key`, `api_key`, `access-token`, `sig`.
+fn names_a_key(name: &str) -> bool {
+    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = name.to_ascii_lowercase();
+    let whole = ["auth", "jwt", "pass", "pwd", "sid", "sig", "appid", "crumb", "session", "sessionid"];
+    let ends = ["key", "token", "secret", "password", "passwd", "signature", "authorization", "credential"];
+    whole.contains(&&*name) || ends.iter().any(|end| name.ends_with(end))
+}
+
+/// A text as it is written, without the secrets of an address.
+fn masked(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let mut shown = match user_info(rest) {
+        Some((_, rest)) => format!("{scheme}://{MASK}@{rest}"),
+        None => text.to_owned(),
+    };
+    if let Some((before, query)) = shown.split_once('?') {
+        let (query, fragment) = query.split_once('#').map_or((query, None), |(q, f)| (q, Some(f)));
+        let parts = query.split('&').map(|part| match part.split_once('=') {
+            Some((name, _)) if names_a_key(name) => format!("{name}={MASK}"),
+            _ => part.to_owned(),
+        });
+        let query = parts.collect::<Vec<_>>().join("&");
+        let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
+        shown = format!("{before}?{query}{fragment}");
+    }
+    shown
+}
+
+/// What a change of these values is noticed by: a byte of each. It is stored, and says too little about a
+/// value to guess it by; all that is stored of a value in many places is the same byte.
+#[must_use]
+pub fn fingerprint(values: &[String]) -> Vec<u8> {
+    let mut values: Vec<&String> = values.iter().collect();
+    values.sort();
+    values.dedup();
+    values.iter().map(|value| xxh3_64(value.as_bytes()).to_le_bytes()[0]).collect()
+}
+
+/// Values that are shown nowhere, in each form that a server may repeat them in.
+#[derive(Clone, Default)]
+pub struct Secrets(Arc<[String]>);
+
+impl Secrets {
+    /// Those that came from outside the files count from four bytes on; those written out, from six.
+    #[must_use]
+    pub fn new<'v>(
+        from_outside: impl IntoIterator<Item = &'v String>,
+        written_out: impl IntoIterator<Item = &'v String>,
+    ) -> Self {
+        let written_out = written_out.into_iter().filter(|value| value.len() >= SHORTEST);
+        let mut forms: Vec<String> =
+            from_outside.into_iter().chain(written_out).flat_map(|value| forms(value)).collect();
+        // A long one may hold a shorter one.
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        Self(forms.into())
+    }
+
+    /// Whether a text holds one of them, or the beginning of one right before it was cut off.
+    #[must_use]
+    pub fn are_in(&self, text: &str) -> bool {
+        self.0.iter().any(|secret| text.contains(secret)) || self.cut_off(text).is_some()
+    }
+
+    /// The text with all of them left out.
+    #[must_use]
+    pub fn concealed(&self, text: &str) -> String {
+        let mut shown = self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK));
+        while let Some(cut) = self.cut_off(&shown) {
+            shown.replace_range(cut, MASK);
+        }
+        shown
+    }
+
+    /// Where the beginning of one stands right before a `…`.
+    fn cut_off(&self, text: &str) -> Option<std::ops::Range<usize>> {
+        text.match_indices('…').find_map(|(end, _)| {
+            let before = text.get(..end)?;
+            let begins = |secret: &String| {
+                let lengths = (SHORTEST..secret.len()).rev();
+                let cut = lengths.filter_map(|length| secret.get(..length));
+                cut.into_iter().find(|beginning| before.ends_with(beginning)).map(str::len)
+            };
+            let length = self.0.iter().filter_map(begins).max()?;
+            Some(end.checked_sub(length)?..end)
+        })
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
+}
+
+/// As it is, escaped as in an address and as in JSON, on one line, and its parts that are long enough to be
+/// keys by themselves.
+fn forms(value: &str) -> Vec<String> {
+    let in_query: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    let in_json = serde_json::Value::from(value).to_string();
+    let mut forms = vec![
+        value.to_owned(),
+        value.split_whitespace().collect::<Vec<_>>().join(" "),
+        in_query.replace('+', "%20"),
+        in_query,
+        in_json.trim_matches('"').to_owned(),
+    ];
+    let is_key = |part: &&str| part.len() >= SHORTEST_PART && part.contains(|c: char| c.is_ascii_digit());
+    let parts = value.split(|c: char| c.is_whitespace() || "\"'{}[]();,&=:".contains(c));
+    forms.extend(parts.filter(is_key).map(str::to_owned));
+    forms.retain(|form| form.len() >= 4);
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toml::de::DeTable;
+
+    fn value(text: &str) -> DeValue<'_> {
+        DeValue::Table(DeTable::parse(text).expect(text).into_inner())
+    }
+
+    #[test]
+    fn what_is_secret_is_masked_as_it_is_written() {
+        for (text, shown) in [
+            ("token = 'abc'", r#"{"token":"[secret]"}"#),
+            ("cookies = { a = '1' }", r#"{"cookies":"[secret]"}"#),
+            ("url = 'https://a.example/p?d=rtx+3070&N=4'", r#"{"url":"https://a.example/p?d=rtx+3070&N=4"}"#),
+            (
+                "url = 'https://me:pw@a.example/p?d=1&api_key=abc#k=1'",
+                r#"{"url":"https://[secret]@a.example/p?d=1&api_key=[secret]#k=1"}"#,
+            ),
+            ("url = 'https://a.example/@me?q=a@b'", r#"{"url":"https://a.example/@me?q=a@b"}"#),
+        ] {
+            assert_eq!(written(&value(text)).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn secrets_are_found_where_they_are_written_out() {
+        let text = "url = 'https://me:pass%20word@a.example/?q=rtx&access_token=t0ken'\n\
+                    headers = { accept = 'text/html', x-key = 'k3y-k3y' }\n\
+                    cookies = { session = 'hush' }\nbody = '{\"a\": 1}'\n\
+                    proxy = 'http://proxy.example:3128'";
+        let mut found = secrets_in(&value(text));
+        found.sort();
+        assert_eq!(found, ["hush", "k3y-k3y", "me:pass%20word", "pass%20word", "t0ken", "{\"a\": 1}"]);
+    }
+
+    #[test]
+    fn a_secret_is_left_out_however_it_is_repeated() {
+        let secret = "{\"query\": \"a b\",\n \"key\": \"k3y-0123456789\"}".to_owned();
+        let secrets = Secrets::new([], [&secret, &"Bearer t0ken-abcdef".to_owned(), &"short".to_owned()]);
+        for (text, shown) in [
+            ("HTTP 401: no t0ken-abcdef here", "HTTP 401: no [secret] here"),
+            ("HTTP 401: Bearer t0ken-abcdef", "HTTP 401: [secret]"),
+            ("cannot read {\"query\": \"a b\", \"key\": \"k3y-0123456789\"}", "cannot read [secret]"),
+            ("cannot read {\"query\": \"a b\", \"key\": \"k3y-01…", "cannot read [secret]…"),
+            ("the key k3y-0123456789", "the key [secret]"),
+            ("too t0ken…; and t0ken-abc…", "too t0ken…; and [secret]…"),
+            ("Bearer+t0ken-abcdef", "[secret]"),
+            ("a short word", "a short word"),
+        ] {
+            assert_eq!(secrets.concealed(text), shown);
+            assert_eq!(secrets.are_in(text), text != shown, "{text}");
+        }
+        assert!(!format!("{secrets:?}").contains("t0ken"));
+    }
+
+    #[test]
+    fn a_fingerprint_is_short_and_changes() {
+        let of = |values: &[&str]| fingerprint(&values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
+        assert_eq!(of(&["a", "b"]), of(&["b", "a", "b"]));
+        assert_ne!(of(&["one"]), of(&["two"]));
+        assert_eq!(of(&["a-very-long-secret"]).len(), 1, "a byte of a secret");
+    }
+}

@@ -256,13 +256,20 @@ mod tests {
             ),
             (503, "<title>We will be right back</title><p>Scheduled maintenance."),
             (503, "<title>503 Service Temporarily Unavailable</title>"),
-            (403, "<title>403 Forbidden</title>"),
             (404, "<title>Page not found</title>"),
         ] {
             assert_eq!(sign(&reply(status, SHOP, body)), None, "{body}");
         }
         let large = format!("<title>Robot check</title>{}", "<p>text".repeat(20_000));
         assert_eq!(sign(&reply(200, SHOP, large)), None);
+    }
+
+    #[test]
+    fn who_refuses_a_page_without_a_word_keeps_us_out_and_who_answers_in_json_explains_itself() {
+        for body in ["", "Forbidden", "<title>403 Forbidden</title>"] {
+            assert_eq!(sign(&reply(403, SHOP, body)).as_deref(), Some("HTTP 403: access refused"), "{body}");
+        }
+        assert_eq!(sign(&reply(403, SHOP, "{\"error\": \"You don't have access to this resource.\"}")), None);
     }
 
     #[test]
@@ -299,7 +306,7 @@ mod tests {
                     _ => 200,
                 };
                 judged += 1;
-                let statuses = if status == 200 { vec![200, 403] } else { vec![status] };
+                let statuses = if status == 200 { vec![200, 503] } else { vec![status] };
                 for status in statuses {
                     let found = sign(&reply(status, "https://shop.example/page", body.clone()));
                     assert_eq!(found.is_some(), is_wall, "{name} {status}: {found:?}");

@@ -36,7 +36,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::http::{Mark, Standing};
 use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, SignalState, Trigger};
-use crate::plugin::Needs;
+use crate::plugin::{Needs, Seen};
 use crate::store::{Found, GapChange, LastSeen, Marks, NextDue, RunCommit, SeenSubject, Store, Waited};
 use crate::watchlist::{Roster, Watch};
 
@@ -465,7 +465,8 @@ impl Runner {
                     if seen.complete {
                         complete.insert(answer.key);
                     }
-                    view.fresh.extend(seen_subjects(&seen.observations, answer.key, slot.now));
+                    let observations = self.with_known_bars(slot.watch_id, &view.last, seen).await?;
+                    view.fresh.extend(seen_subjects(&observations, answer.key, slot.now));
                 }
                 Ok(None) => drop(same.insert(answer.key)),
                 Err(_) => {}
@@ -491,6 +492,35 @@ impl Runner {
             }
         }
         Ok(view)
+    }
+
+    /// Bars that an answer leaves out within its time, or does not have yet, are as they were seen before: what is
+    /// missing has not changed.
+    async fn with_known_bars<'s>(
+        &self,
+        watch_id: i64,
+        last: &HashMap<String, LastSeen>,
+        seen: &'s Seen,
+    ) -> Result<Cow<'s, [Observation]>, sqlx::Error> {
+        let mut observations = Cow::Borrowed(&*seen.observations);
+        for (index, observation) in seen.observations.iter().enumerate() {
+            let Reading::Candles { interval, candles: fresh } = &observation.reading else { continue };
+            if fresh.is_empty() || !last.contains_key(&observation.subject) {
+                continue;
+            }
+            let known = self.store.candles(watch_id, &observation.subject, *interval, fresh.len()).await?;
+            let left_out = series::left_out(fresh, known);
+            if left_out.is_empty() {
+                continue;
+            }
+            if let Some(Observation { reading: Reading::Candles { candles, .. }, .. }) =
+                observations.to_mut().get_mut(index)
+            {
+                candles.extend(left_out);
+                candles.sort_unstable_by_key(|candle| candle.open_time);
+            }
+        }
+        Ok(observations)
     }
 
     async fn recall(&self, roster: &Roster, watch: &Watch, watch_id: i64) -> Result<Memory, sqlx::Error> {

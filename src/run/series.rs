@@ -7,6 +7,13 @@ use jiff::Timestamp;
 use crate::model::{Candle, Interval};
 use crate::plugin::Span;
 
+/// Of the bars that are known, those that fresh ones leave out since their first.
+pub(super) fn left_out(fresh: &[Candle], known: Vec<Candle>) -> Vec<Candle> {
+    let Some(first) = fresh.iter().map(|candle| candle.open_time).min() else { return Vec::new() };
+    let came: HashSet<Timestamp> = fresh.iter().map(|candle| candle.open_time).collect();
+    known.into_iter().filter(|candle| candle.open_time > first && !came.contains(&candle.open_time)).collect()
+}
+
 /// The bars of each subject over a gap.
 pub(super) struct Series {
     pub(super) interval: Interval,

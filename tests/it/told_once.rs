@@ -206,3 +206,33 @@ async fn what_another_program_told_to_begin_the_daemon_tells_to_end() {
     }
     assert_eq!(harness.titles().await[1..], ["n is no longer above 10: 9"]);
 }
+
+#[tokio::test]
+async fn bars_that_an_answer_leaves_out_are_as_they_were_and_change_nothing() {
+    let harness = Harness::start(
+        r#"
+[watch.shares]
+source = { kind = "yahoo", base_url = "{origin}", symbols = ["AAPL"], interval = "30m" }
+strategy = [{ kind = "rsi", buy_below = 20, sell_above = 80 }]
+cron = "*/30 * * * *"
+"#,
+    )
+    .await;
+    // The last two bars lift it out of the range in which one buys.
+    let mut closes: Vec<f64> = (0..58).map(|n| 300.0 - f64::from(n)).collect();
+    closes.extend([290.0, 340.0]);
+    let last = moment("2026-11-20T09:30:00Z");
+    let show = |closes: &[f64]| harness.site().show("/v8/finance/chart/AAPL", chart("AAPL", last, closes));
+    show(&closes);
+    let whole = harness.tick("shares", "2026-11-20T10:00:00Z").await;
+    for left_out in [30..32, 58..60, 40..60] {
+        let mut closes = closes.clone();
+        for close in closes.get_mut(left_out).unwrap() {
+            *close = f64::NAN;
+        }
+        show(&closes);
+        let report = harness.tick("shares", "2026-11-20T10:01:00Z").await;
+        assert_eq!(report.signals[0].value, whole.signals[0].value);
+        assert!(report.alerts.is_empty());
+    }
+}

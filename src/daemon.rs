@@ -361,7 +361,7 @@ impl Daemon {
             old.http.clone()
         } else {
             let new = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
-            new.restore(old.http.standings());
+            new.take_over(&old.http, Timestamp::now());
             new
         };
         self.store.limit_size(watchlist.daemon.max_database.map(|size| size.0 as u64)).await?;

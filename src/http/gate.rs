@@ -1,7 +1,7 @@
 //! Per-host politeness: how many at once, how far apart, whose turn it is, and not before a host that refused
 //! us wants to hear from us again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,13 +59,15 @@ impl Gates {
         }
     }
 
-    fn of(&self, host: &str) -> Arc<Gate> {
+    fn of(&self, host: &str, now: Timestamp) -> Arc<Gate> {
+        // `shop.example.` is the same host as `shop.example`.
+        let host = host.strip_suffix('.').unwrap_or(host);
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gate) = gates.get(host) {
             return Arc::clone(gate);
         }
         if gates.len() >= MANY_HOSTS {
-            gates.retain(|_, gate| Arc::strong_count(gate) > 1 || !gate.state().is_idle());
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1 || !gate.state().is_idle(now));
         }
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let rules = self.rules.get(host).or_else(|| self.rules.get(name));
@@ -74,36 +76,73 @@ impl Gates {
         gate
     }
 
-    /// Waits until this host may be asked, and takes the turn.
-    pub(super) async fn turn(&self, host: &str, asker: Asker) -> Result<Turn, HttpError> {
+    /// Waits until this host may be asked, and takes the turn. How long that took is added to `waited`.
+    pub(super) async fn turn(
+        &self,
+        host: &str,
+        asker: Asker,
+        waited: &mut Duration,
+    ) -> Result<Turn, HttpError> {
         let clock = Clock { now: asker.now, begun: Instant::now() };
-        let gate = self.of(host);
-        let _baton = gate.line.join(asker.watch_id).await;
+        let turn = self.take_turn(host, asker.watch_id, clock).await;
+        *waited = waited.saturating_add(clock.begun.elapsed());
+        turn
+    }
+
+    async fn take_turn(&self, host: &str, watch_id: i64, clock: Clock) -> Result<Turn, HttpError> {
+        let gate = self.of(host, clock.now);
+        let _baton = gate.line.join(watch_id).await;
         let mut permit = None;
         loop {
-            match gate.step(clock.now(), self.patience, permit.is_some()) {
-                Step::Start => break,
+            match gate.step(watch_id, clock.now(), self.patience, permit.is_some()) {
+                Step::Start => return Ok(Turn { gate, watch_id, clock, _permit: permit }),
+                Step::Permit => permit = Arc::clone(&self.permits).acquire_owned().await.ok(),
+                Step::Rest(error) => return Err(error),
+                // While it waits for one host, it keeps nobody from another.
                 Step::Wait(until) => {
                     permit = None;
                     tokio::time::sleep_until(until).await;
                 }
-                Step::Room => gate.room.notified().await,
-                Step::Permit => permit = Arc::clone(&self.permits).acquire_owned().await.ok(),
-                Step::Rest(error) => return Err(error),
+                Step::Room => {
+                    permit = None;
+                    gate.room.notified().await;
+                }
             }
         }
-        Ok(Turn { gate, clock, waited: clock.begun.elapsed(), _permit: permit })
     }
 
     /// A host refused us in words of its own.
     pub(super) fn refused(&self, host: &str, asker: Asker, wait: Option<Duration>, why: &str) {
-        self.of(host).state().circuit.refused_in_words(host, asker.now, wait, why);
+        let gate = self.of(host, asker.now);
+        let mut state = gate.state();
+        state.turned.refused(asker.watch_id);
+        state.circuit.refused_in_words(host, asker.now, wait, why);
     }
 
     pub(super) fn restore(&self, standings: Vec<Standing>) {
         for standing in standings {
-            self.of(&standing.host.clone()).state().circuit.restore(standing);
+            self.of(&standing.host.clone(), standing.changed_at).state().circuit.restore(standing);
         }
+    }
+
+    /// Takes up how hosts stand with others, and how soon they may be asked again.
+    pub(super) fn take_over(&self, others: &Self, now: Timestamp) {
+        let others = others.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        for (host, other) in &*others {
+            let gate = self.of(host, now);
+            let (mut state, other) = (gate.state(), other.state());
+            state.full_at = other.full_at;
+            if let Some(standing) = other.circuit.standing() {
+                state.circuit.restore(standing.clone());
+            }
+        }
+    }
+
+    pub(super) fn tell_again(&self, standing: &Standing) {
+        let gate = self.of(&standing.host, standing.changed_at);
+        let mut state = gate.state();
+        state.circuit.restore(standing.clone());
+        state.circuit.tell_again();
     }
 
     pub(super) fn standings(&self) -> Vec<Standing> {
@@ -133,9 +172,8 @@ impl Clock {
 /// The right to ask a host now; dropping it ends the turn.
 pub(super) struct Turn {
     gate: Arc<Gate>,
+    watch_id: i64,
     clock: Clock,
-    /// How long it was waited for.
-    pub(super) waited: Duration,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -146,19 +184,26 @@ impl Turn {
             Ok(Fetched::Unchanged) => self.well(),
             Ok(Fetched::New(reply, _)) => {
                 let now = self.clock.now();
+                // Every watch of the host hears why it is left alone, so that holds nothing of the body, which may
+                // repeat one watch's secrets to another.
+                let status = reply.status_line();
                 let refused = |why: &str, trouble| {
                     let asked = reply.retry_after(now);
+                    if trouble == Trouble::Refused {
+                        self.gate.state().turned.refused(self.watch_id);
+                    }
                     self.circuit(|circuit, host| circuit.refused(host, now, asked, why, trouble));
                 };
                 if let Some(why) = wall::sign(reply) {
-                    refused(&why, Trouble::Refused);
+                    // Of these the sign is a part of the body.
+                    let is_quoted = matches!(reply.status, 418 | 429 | 430 | 999);
+                    refused(if is_quoted { &status } else { &why }, Trouble::Refused);
                     return Err(HttpError::Walled(why));
                 }
-                let said = || reply.ok().err().map_or_else(String::new, |error| error.to_string());
                 match reply.status {
-                    403 | 418 | 429 => refused(&said(), Trouble::Refused),
-                    503 => refused(&said(), Trouble::Unavailable),
-                    500.. => self.circuit(|circuit, host| circuit.silent(host, now, &said())),
+                    403 | 418 | 429 => refused(&status, Trouble::Refused),
+                    503 => refused(&status, Trouble::Unavailable),
+                    500.. => self.circuit(|circuit, host| circuit.silent(host, now, &status)),
                     _ => self.well(),
                 }
             }
@@ -175,6 +220,7 @@ impl Turn {
     /// The host answered.
     pub(super) fn well(self) {
         let now = self.clock.now();
+        self.gate.state().turned.well(self.watch_id);
         self.circuit(|circuit, _| circuit.well(now));
     }
 
@@ -207,12 +253,51 @@ struct State {
     /// A token bucket as one number: when it will be full again.
     full_at: Option<Instant>,
     circuit: Circuit,
+    turned: Turned,
+}
+
+/// Who was turned away while the host is left alone. Where one page is always refused and another is not, the
+/// one that is not goes first when the host is tried again: the other alone would keep it closed for ever.
+#[derive(Default)]
+struct Turned {
+    /// Watches that the host refused when it was last asked for them.
+    refused: HashSet<i64>,
+    /// Others that came meanwhile and were not let through.
+    away: HashSet<i64>,
+}
+
+impl Turned {
+    fn refused(&mut self, watch_id: i64) {
+        self.refused.insert(watch_id);
+        self.away.remove(&watch_id);
+    }
+
+    fn well(&mut self, watch_id: i64) {
+        self.refused.remove(&watch_id);
+        self.away.remove(&watch_id);
+    }
+
+    fn away(&mut self, watch_id: i64) {
+        if !self.refused.contains(&watch_id) {
+            self.away.insert(watch_id);
+        }
+    }
+
+    /// Whether this watch lets others try first.
+    fn is_behind(&self, watch_id: i64) -> bool {
+        self.refused.contains(&watch_id) && !self.away.is_empty()
+    }
+
+    fn forget(&mut self) {
+        self.refused.clear();
+        self.away.clear();
+    }
 }
 
 impl State {
-    fn is_idle(&self) -> bool {
+    fn is_idle(&self, now: Timestamp) -> bool {
         self.under_way == 0
-            && self.circuit.standing().is_none()
+            && self.circuit.is_forgettable(now)
             && self.full_at.is_none_or(|full_at| full_at <= Instant::now())
     }
 }
@@ -233,7 +318,8 @@ enum Step {
 
 impl Gate {
     fn new(host: &str, rules: HostRules, backoff: Backoff) -> Self {
-        let state = State { under_way: 0, full_at: None, circuit: Circuit::new(backoff) };
+        let circuit = Circuit::new(backoff);
+        let state = State { under_way: 0, full_at: None, circuit, turned: Turned::default() };
         Self {
             host: host.to_owned(),
             rules,
@@ -247,20 +333,32 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn step(&self, now: Timestamp, patience: Duration, has_permit: bool) -> Step {
-        let mut state = self.state();
+    fn step(&self, watch_id: i64, now: Timestamp, patience: Duration, has_permit: bool) -> Step {
+        let mut guard = self.state();
+        let state = &mut *guard;
         let here = Instant::now();
-        if let Some(standing) = state.circuit.standing().filter(|standing| standing.is_resting(now)) {
-            let left = standing.until.duration_since(now).unsigned_abs();
-            if left <= patience {
-                return Step::Wait(here + left);
+        if let Some(standing) = state.circuit.standing().filter(|standing| !standing.wait.is_zero()) {
+            let until = standing.until;
+            let left = until.duration_since(now);
+            let is_resting = standing.is_resting(now);
+            if is_resting && left.unsigned_abs() <= patience {
+                return Step::Wait(here + left.unsigned_abs());
             }
-            return Step::Rest(HttpError::Resting {
-                host: self.host.clone(),
-                until: standing.until,
-                why: standing.why.clone(),
-                refused: standing.refused,
-            });
+            // Others are let ahead for as long again as the host was left alone.
+            let others_until = until.checked_add(standing.wait).unwrap_or(until);
+            let is_behind = state.turned.is_behind(watch_id) && now < others_until;
+            if is_resting || is_behind {
+                let until = if is_resting { until } else { others_until };
+                state.turned.away(watch_id);
+                return Step::Rest(HttpError::Resting {
+                    host: self.host.clone(),
+                    until,
+                    why: standing.why.clone(),
+                    refused: standing.refused,
+                });
+            }
+        } else {
+            state.turned.forget();
         }
         let at_once = if state.circuit.is_tried() { 1 } else { self.rules.max_concurrent.max(1) };
         if state.under_way >= at_once {

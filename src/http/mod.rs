@@ -176,6 +176,9 @@ pub struct Asked {
     pub result: Result<Fetched, HttpError>,
     /// How long it waited for its hosts' turns.
     pub waited: Duration,
+    /// The host that answered last, where that is not the one that was asked: with its port, where that is not
+    /// the usual one.
+    pub led_to: Option<String>,
 }
 
 impl Http {
@@ -209,9 +212,9 @@ impl Http {
     /// Asks a server that is not ours: waits for its host's turn, keeps the caps, compares the answer
     /// with what is `known` of the last one.
     pub async fn fetch(&self, request: &Request, known: Option<&Mark>, asker: Asker) -> Asked {
-        let mut waited = Duration::ZERO;
-        let result = self.hops(request, known, asker, &mut waited).await;
-        Asked { result, waited }
+        let (mut waited, mut led_to) = (Duration::ZERO, None);
+        let result = self.hops(request, known, asker, &mut waited, &mut led_to).await;
+        Asked { result, waited, led_to }
     }
 
     async fn hops(
@@ -220,6 +223,7 @@ impl Http {
         known: Option<&Mark>,
         mut asker: Asker,
         waited: &mut Duration,
+        led_to: &mut Option<String>,
     ) -> Result<Fetched, HttpError> {
         let inner = &*self.inner;
         let way = inner.ways.of(&request.route)?;
@@ -229,8 +233,7 @@ impl Http {
             let started = Instant::now();
             inner.guard.check(hop.url()).map_err(|refusal| refused(&hop, &refusal.0))?;
             // One turn at a time: two hosts that redirect to each other cannot wait for each other.
-            let turn = inner.gates.turn(authority(hop.url()), asker).await?;
-            *waited = waited.saturating_add(turn.waited);
+            let turn = inner.gates.turn(authority(hop.url()), asker, waited).await?;
             let begun = Instant::now();
             let answered = tokio::time::timeout(left, async {
                 way.check(hop.url()).await?;
@@ -259,6 +262,7 @@ impl Http {
                 turn.well();
             }
             hop = hop.follow(status, target?)?;
+            *led_to = Some(authority(hop.url()).to_owned()).filter(|host| host != request.authority());
             asker.now = asker.now.checked_add(started.elapsed()).unwrap_or(asker.now);
         }
     }
@@ -272,6 +276,16 @@ impl Http {
     /// Takes up what is known of how hosts stand, from before a start or a change of the settings.
     pub fn restore(&self, standings: Vec<Standing>) {
         self.inner.gates.restore(standings);
+    }
+
+    /// Takes up how hosts stand with a client of other settings, and how soon they may be asked again.
+    pub fn take_over(&self, other: &Self, now: Timestamp) {
+        self.inner.gates.take_over(&other.inner.gates, now);
+    }
+
+    /// How a host stands could not be stored: it is told as a change once more.
+    pub fn tell_again(&self, standing: &Standing) {
+        self.inner.gates.tell_again(standing);
     }
 
     /// How every host stands that is left alone, or was until a short while ago.

@@ -55,6 +55,15 @@ impl Reply {
         if self.is_success() {
             return Ok(self);
         }
+        let text = self.text();
+        let said = if looks_like_html(&text) { String::new() } else { excerpt(&text) };
+        let said = if said.is_empty() { said } else { format!(": {said}") };
+        Err(ReadError(format!("{}{said}", self.status_line())))
+    }
+
+    /// The status in words, without anything of the body: `HTTP 503 Service Unavailable`.
+    #[must_use]
+    pub fn status_line(&self) -> String {
         let name = match self.status {
             400 => " Bad Request",
             401 => " Unauthorized",
@@ -69,10 +78,7 @@ impl Reply {
             504 => " Gateway Timeout",
             _ => "",
         };
-        let text = self.text();
-        let said = if looks_like_html(&text) { String::new() } else { excerpt(&text) };
-        let said = if said.is_empty() { said } else { format!(": {said}") };
-        Err(ReadError(format!("HTTP {}{name}{said}", self.status)))
+        format!("HTTP {}{name}", self.status)
     }
 
     /// How long the host asks to be left alone: `Retry-After` in seconds or as a date, at most 30 days;

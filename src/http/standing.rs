@@ -172,33 +172,48 @@ impl Circuit {
     }
 
     fn rest(&mut self, host: &str, now: Timestamp, asked: Option<Duration>, why: &str, trouble: Trouble) {
-        let known = self.standing.as_ref();
-        let wait = match known {
+        let known = self.standing.as_ref().filter(|known| !known.wait.is_zero());
+        let resting = known.filter(|known| known.is_resting(now));
+        let before = known.map_or(Duration::ZERO, |known| known.wait);
+        let wait = match resting {
             // What was asked before the rest began is answered with the same refusal: that is one, not two.
-            Some(known) if known.is_resting(now) => known.wait,
-            _ => {
-                let before = known.map_or(Duration::ZERO, |known| known.wait).max(self.wait_before);
-                self.backoff.after(before, trouble)
-            }
+            Some(_) => before,
+            // Only good answers make a wait shorter.
+            None => self.backoff.after(before.max(self.wait_before), trouble).max(before),
         };
         let length = wait.max(asked.unwrap_or_default()).min(LONGEST_REST);
-        let rested = known.filter(|known| known.is_resting(now)).map(|known| known.until);
         let Ok(until) = now.checked_add(length) else { return };
         if length.is_zero() {
             return;
         }
-        self.wait_before = Duration::ZERO;
-        self.is_changed = true;
-        self.standing = Some(Standing {
+        // Whoever refused us and then says nothing still refuses us.
+        let refused = known.filter(|known| known.refused && trouble != Trouble::Refused);
+        let standing = Standing {
             host: host.to_owned(),
             // Where only the host's own wish counts, it is all there is to remember.
             wait: if wait.is_zero() { length } else { wait },
-            since: known.filter(|_| rested.is_some()).map_or(now, |known| known.since),
-            until: rested.map_or(until, |rested| rested.max(until)),
-            why: why.to_owned(),
-            refused: trouble == Trouble::Refused,
+            since: resting.map_or(now, |known| known.since),
+            until: resting.map_or(until, |known| known.until.max(until)),
+            why: refused.map_or(why, |known| &known.why).to_owned(),
+            refused: refused.is_some() || trouble == Trouble::Refused,
             changed_at: now,
-        });
+        };
+        self.wait_before = Duration::ZERO;
+        self.is_changed = true;
+        self.standing = Some(standing);
+    }
+
+    /// Whether nothing of it need be remembered.
+    pub(super) fn is_forgettable(&self, now: Timestamp) -> bool {
+        let is_over = |standing: &Standing| {
+            standing.wait.is_zero() || now.duration_since(standing.until) > SignedDuration::from_hours(24)
+        };
+        self.standing.as_ref().is_none_or(is_over)
+    }
+
+    /// What changed could not be stored: it is told once more.
+    pub(super) const fn tell_again(&mut self) {
+        self.is_changed = true;
     }
 
     /// How the host stands, where that changed since this was last asked. All well again is told once, and then
@@ -296,6 +311,23 @@ mod tests {
         }
         assert_eq!(longest, 120);
         assert!(!circuit.standing().unwrap().refused);
+    }
+
+    #[test]
+    fn silence_neither_shortens_a_refusal_nor_takes_its_place() {
+        let mut circuit = circuit();
+        circuit.refused("h", at(START), Some(Duration::from_secs(3_600)), "HTTP 429", Trouble::Refused);
+        circuit.silent("h", after(1), "no answer");
+        let standing = circuit.standing().unwrap();
+        assert_eq!((standing.refused, standing.why.as_str()), (true, "HTTP 429"));
+        assert_eq!(rest(&circuit, after(1)), Some(3_599));
+        let (mut now, mut before) = (after(3_600), 10);
+        for _ in 0..20 {
+            circuit.silent("h", now, "no answer");
+            let wait = rest(&circuit, now).unwrap();
+            assert!(wait >= before && circuit.standing().unwrap().refused, "{wait}");
+            (before, now) = (wait, now + SignedDuration::from_secs(wait));
+        }
     }
 
     #[test]

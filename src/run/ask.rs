@@ -35,6 +35,10 @@ pub(super) struct Answer {
     pub(super) final_answer: Option<String>,
     /// How its host stands, where this has changed it.
     pub(super) standing: Option<Standing>,
+    /// How the host stands that led to it, where this has changed it.
+    pub(super) standing_before: Option<Standing>,
+    /// The host that answered, where that is not the one that was asked.
+    led_to: Option<String>,
     /// How long it waited for its host's turn.
     pub(super) waited: Duration,
 }
@@ -80,7 +84,7 @@ pub(super) async fn ask_one(
     }
     let begun = Instant::now();
     let asker = Asker { watch_id, now: needs.now };
-    let Asked { result: fetched, waited } = http.fetch(&request, known, asker).await;
+    let Asked { result: fetched, waited, led_to } = http.fetch(&request, known, asker).await;
     metrics::histogram!("stakeout_fetch_seconds", "source" => watch.source_kind)
         .record(begun.elapsed().saturating_sub(waited).as_secs_f64());
     let was_answered = fetched.is_ok();
@@ -108,14 +112,29 @@ pub(super) async fn ask_one(
         }
     };
     conceal(watch, &mut result);
+    let host = led_to.as_deref().unwrap_or(request.authority());
     if let Err(FetchError::Blocked { retry_after, why }) = &result
         && was_answered
     {
-        http.refused(request.authority(), asker, *retry_after, why);
+        let now = needs.now.checked_add(begun.elapsed()).unwrap_or(needs.now);
+        http.refused(host, Asker { watch_id, now }, *retry_after, why);
     }
-    let standing = http.take_changed(request.authority());
+    let standing = http.take_changed(host);
+    // A host that leads elsewhere has changed too, by answering well.
+    let standing_before = led_to.as_ref().and_then(|_| http.take_changed(request.authority()));
     let final_answer = end_for_good(status, &mut result);
-    Answer { request, key, result, unreachable, rest, final_answer, standing, waited }
+    Answer {
+        request,
+        key,
+        result,
+        unreachable,
+        rest,
+        final_answer,
+        standing,
+        standing_before,
+        led_to,
+        waited,
+    }
 }
 
 impl Answer {
@@ -128,8 +147,20 @@ impl Answer {
             rest: None,
             final_answer: None,
             standing: None,
+            standing_before: None,
+            led_to: None,
             waited: Duration::ZERO,
         }
+    }
+
+    /// The host that answered, or should have.
+    pub(super) fn host(&self) -> &str {
+        self.led_to.as_deref().unwrap_or(self.request.authority())
+    }
+
+    /// How hosts stand, where this has changed it.
+    pub(super) fn standings(&self) -> impl Iterator<Item = &Standing> {
+        self.standing_before.iter().chain(&self.standing)
     }
 
     /// Until when its host is left alone from now on.
@@ -151,7 +182,7 @@ impl Answer {
 pub(super) fn waited(answers: &[Answer]) -> Waited {
     let Some(longest) = answers.iter().max_by_key(|answer| answer.waited) else { return Waited::default() };
     let is_long = longest.waited >= LONG_WAIT;
-    Waited { time: longest.waited, host: is_long.then(|| longest.request.authority().to_owned()) }
+    Waited { time: longest.waited, host: is_long.then(|| longest.host().to_owned()) }
 }
 
 const fn keeps_us_out(error: &HttpError) -> bool {

@@ -100,7 +100,7 @@ pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
             Stance::Open => 1,
             Stance::Down(_) => 0,
         };
-        let known = stances.entry(answer.request.authority().to_owned()).or_insert_with(|| stance.clone());
+        let known = stances.entry(answer.host().to_owned()).or_insert_with(|| stance.clone());
         if weight(&stance) > weight(known) {
             *known = stance;
         }
@@ -112,7 +112,7 @@ pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
 pub(super) fn silent_host(answers: &[Answer], stances: &BTreeMap<String, Stance>) -> Option<(String, Cause)> {
     let mut silent = None;
     for answer in answers.iter().filter(|answer| answer.result.is_err()) {
-        let host = answer.request.authority();
+        let host = answer.host();
         let Some(Stance::Down(cause)) = stances.get(host) else { return None };
         silent.get_or_insert_with(|| (host.to_owned(), cause.clone()));
     }

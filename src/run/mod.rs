@@ -221,7 +221,9 @@ impl Runner {
             commit.next_due = NextDue::Keep;
         }
         let said = commit.found.as_ref().map(|found| found.silences_told.clone()).unwrap_or_default();
+        let standings = commit.standings.clone();
         if let Err(error) = self.store.commit_run(commit).await {
+            standings.iter().for_each(|standing| roster.http.tell_again(standing));
             self.said.take_back(&said);
             self.note_refusal(slot.watch_id, true);
             return Err(error.into());
@@ -352,7 +354,7 @@ impl Runner {
         let marks = memory.marks_for(slot);
         let answers = ask(&roster.http, watch, slot.watch_id, &needs, &marks).await;
         let waited = waited(&answers);
-        let standings: Vec<Standing> = answers.iter().filter_map(|answer| answer.standing.clone()).collect();
+        let standings: Vec<Standing> = answers.iter().flat_map(Answer::standings).cloned().collect();
         let unchanged = answers.iter().all(|answer| matches!(answer.result, Ok(None)));
         // A strategy that cannot judge is a failure too, but not one that the past can mend.
         let in_vain = answers.iter().any(|answer| answer.result.is_err());
@@ -383,7 +385,7 @@ impl Runner {
         let owes = unchanged
             && answers
                 .iter()
-                .map(|answer| self.hosts.answered(answer.request.authority(), slot.watch_id))
+                .map(|answer| self.hosts.answered(answer.host(), slot.watch_id))
                 .fold(false, |owes, host| owes | host);
         let nothing_new = unchanged
             && memory.settled

@@ -333,9 +333,9 @@ impl Asked {
         slot: &Slot,
     ) -> Option<Vec<Observation>> {
         let needs = Needs { now: slot.now, bars: watch.bars() };
-        let Answer { result, rest, final_answer, standing, .. } =
-            ask_one(&roster.http, watch, slot.watch_id, request, &needs, &HashMap::new()).await;
-        self.standings.extend(standing);
+        let answer = ask_one(&roster.http, watch, slot.watch_id, request, &needs, &HashMap::new()).await;
+        self.standings.extend(answer.standings().cloned());
+        let Answer { result, rest, final_answer, .. } = answer;
         if let Some(rest) = rest {
             self.rests_until = Some(rest.until);
             return None;

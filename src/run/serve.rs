@@ -15,8 +15,12 @@ use super::{Repair, Report, Runner, Slot};
 use crate::model::{Outcome, RunEnd, RunRequest, SlotOutcome, Trigger};
 use crate::watchlist::Roster;
 
-/// Runs what is asked for until it is stopped; then the runs under way are finished first. Every run of
-/// the schedule is answered on `finished`; `told` is called when a run has written deliveries.
+/// When it is stopped, runs under way have so long to finish. A run is stored whole or not at all, and one that
+/// was not is due again at the start; some would wait for minutes for their turn at a host.
+const GRACE: Duration = Duration::from_millis(1_500);
+
+/// Runs what is asked for until it is stopped; then the runs under way are finished first, or given up. Every
+/// run of the schedule is answered on `finished`; `told` is called when a run has written deliveries.
 pub async fn serve(
     runner: Arc<Runner>,
     roster: watch::Receiver<Arc<Roster>>,
@@ -43,8 +47,16 @@ pub async fn serve(
                 stop.run_until_cancelled(repair(&runner, &roster, &request)).await;
                 return;
             }
-            let stored = run(&runner, &roster, &request, told).await;
-            let _ = finished.send(RunEnd { watch: request.watch, stored });
+            let end = async {
+                stop.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
+            tokio::select! {
+                stored = run(&runner, &roster, &request, told) => {
+                    let _ = finished.send(RunEnd { watch: request.watch.clone(), stored });
+                }
+                () = end => tracing::debug!(watch.name = %request.watch, "A run is given up; it comes again after the start"),
+            }
         });
     }
     while tasks.join_next().await.is_some() {}

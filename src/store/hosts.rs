@@ -82,7 +82,8 @@ pub(super) async fn note<'s>(
          on conflict (host) do update set wait_ms = excluded.wait_ms, since = excluded.since,
              until = excluded.until, kind = excluded.kind, why = excluded.why,
              changed_at = excluded.changed_at
-         where excluded.changed_at >= host.changed_at",
+         -- A clock that was ahead must not have the last word.
+         where excluded.changed_at not between host.changed_at - 3600000 and host.changed_at - 1",
     )
     .bind(&rows)
     .execute(&mut *connection)

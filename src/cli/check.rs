@@ -35,6 +35,9 @@ pub(super) fn check(config: &ConfigFile, now: Timestamp) -> anyhow::Result<ExitC
     if !rows.is_empty() {
         writeln!(out, "{}", table(&headings, &rows))?;
     }
+    for hurried in watchlist.hurried_hosts(now) {
+        writeln!(out, "note: {hurried}.")?;
+    }
     let notifiers: Vec<String> =
         watchlist.notifiers.values().map(|told| format!("{} ({})", told.name, told.kind)).collect();
     let watches = match watchlist.watches.len() {

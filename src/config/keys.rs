@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
@@ -163,7 +164,7 @@ pub struct Fetch {
     /// Whether private addresses may be fetched.
     pub allow_private_networks: bool,
     /// Private networks that may be fetched all the same, such as `192.168.1.0/24`.
-    pub allow_networks: Vec<ipnet::IpNet>,
+    pub allow_networks: Vec<Network>,
     /// A file of certificates, in PEM, that are trusted beside those of the system; relative to the
     /// configuration file, empty for none.
     pub ca_file: Option<PathBuf>,
@@ -191,6 +192,22 @@ impl Default for Fetch {
             host: HashMap::new(),
             proxy: Proxy(None),
         }
+    }
+}
+
+/// A network, `192.168.1.0/24`, or a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        address.or_else(|_| text.parse()).map(Self).map_err(|_| {
+            de::Error::custom(format!(
+                "`{text}` is no network; write it like \"192.168.1.0/24\", or a single address like \"127.0.0.1\""
+            ))
+        })
     }
 }
 
@@ -491,6 +508,23 @@ pub struct WatchKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_may_be_a_single_address() {
+        #[derive(Debug, Deserialize)]
+        struct Allowed {
+            networks: Vec<Network>,
+        }
+        let read = |text: &str| toml::from_str::<Allowed>(&format!("networks = [\"{text}\"]"));
+        for (text, network) in
+            [("10.0.0.0/8", "10.0.0.0/8"), ("127.0.0.1", "127.0.0.1/32"), ("::1", "::1/128")]
+        {
+            assert_eq!(read(text).unwrap().networks[0].0.to_string(), network);
+        }
+        for text in ["localhost", "10.0.0.0/33", ""] {
+            assert!(read(text).unwrap_err().to_string().contains("is no network"), "{text}");
+        }
+    }
 
     #[test]
     fn a_budget_is_read_as_people_write_it() {

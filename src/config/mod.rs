@@ -20,8 +20,8 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
 pub use keys::{
-    Alerting, BackoffKeys, BackupKeys, Budget, Daemon, Fetch, LogFormat, NotifyKeys, Pace, Proxy, Reminder,
-    RequestKeys, Retention, Retry, Size, Stale, WatchKeys, Web,
+    Alerting, BackoffKeys, BackupKeys, Budget, Daemon, Fetch, LogFormat, Network, NotifyKeys, Pace, Proxy,
+    Reminder, RequestKeys, Retention, Retry, Size, Stale, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
 pub use secrets::{Secrets, fingerprint};

@@ -37,23 +37,16 @@ impl Default for HostRules {
 
 /// The gates of all hosts.
 pub(super) struct Gates {
-    default: HostRules,
-    rules: HashMap<String, HostRules>,
-    backoff: Backoff,
-    /// A rest that is no longer than this is waited for.
-    patience: Duration,
+    settings: Arc<Settings>,
     gates: Mutex<HashMap<String, Arc<Gate>>>,
     /// All hosts together.
     permits: Arc<Semaphore>,
 }
 
 impl Gates {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Arc<Settings>) -> Self {
         Self {
-            default: settings.per_host,
-            rules: settings.hosts.clone(),
-            backoff: settings.backoff,
-            patience: settings.timeout,
+            settings: Arc::clone(settings),
             gates: Mutex::default(),
             permits: Arc::new(Semaphore::new(settings.max_concurrent.max(1))),
         }
@@ -69,9 +62,7 @@ impl Gates {
         if gates.len() >= MANY_HOSTS {
             gates.retain(|_, gate| Arc::strong_count(gate) > 1 || !gate.state().is_idle(now));
         }
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let rules = self.rules.get(host).or_else(|| self.rules.get(name));
-        let gate = Arc::new(Gate::new(host, *rules.unwrap_or(&self.default), self.backoff));
+        let gate = Arc::new(Gate::new(host, self.settings.pace_of(host), self.settings.backoff));
         gates.insert(host.to_owned(), Arc::clone(&gate));
         gate
     }
@@ -94,7 +85,8 @@ impl Gates {
         let _baton = gate.line.join(watch_id).await;
         let mut permit = None;
         loop {
-            match gate.step(watch_id, clock.now(), self.patience, permit.is_some()) {
+            // A rest that is no longer than a request may take is waited for.
+            match gate.step(watch_id, clock.now(), self.settings.timeout, permit.is_some()) {
                 Step::Start => return Ok(Turn { gate, watch_id, clock, _permit: permit }),
                 Step::Permit => permit = Arc::clone(&self.permits).acquire_owned().await.ok(),
                 Step::Rest(error) => return Err(error),

@@ -94,6 +94,15 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The pace of a host, given with its port where that is not the usual one.
+    #[must_use]
+    pub fn pace_of(&self, host: &str) -> HostRules {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        *self.hosts.get(host).or_else(|| self.hosts.get(name)).unwrap_or(&self.per_host)
+    }
+}
+
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
@@ -154,7 +163,7 @@ pub struct Http {
 }
 
 struct Inner {
-    settings: Settings,
+    settings: Arc<Settings>,
     guard: Arc<Guard>,
     ways: Ways,
     gates: Gates,
@@ -205,6 +214,7 @@ impl Http {
     fn built(settings: Settings, lookup: Lookup) -> Result<Self, String> {
         let guard = Arc::new(Guard::of(&settings));
         let ways = Ways::new(&settings, &guard, lookup)?;
+        let settings = Arc::new(settings);
         let gates = Gates::new(&settings);
         Ok(Self { inner: Arc::new(Inner { settings, guard, ways, gates }) })
     }

@@ -44,8 +44,10 @@ pub(super) struct Answer {
 }
 
 /// A host is left alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
+    /// What for.
+    pub(super) why: String,
     pub(super) until: Timestamp,
     /// When that was found out.
     pub(super) seen_at: Instant,
@@ -97,8 +99,8 @@ pub(super) async fn ask_one(
             read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
         }
         Err(error) => {
-            if let HttpError::Resting { until, .. } = &error {
-                rest = Some(Rest { until: *until, seen_at: Instant::now() });
+            if let HttpError::Resting { until, why, .. } = &error {
+                rest = Some(Rest { why: why.clone(), until: *until, seen_at: Instant::now() });
             }
             unreachable = is_silence(&error);
             Err(if keeps_us_out(&error) {

@@ -1,6 +1,7 @@
 //! Hosts that block us or do not answer: facts about a host, told once, whichever watches ask it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -25,7 +26,13 @@ pub(super) struct Hosts {
     /// Held from a change of what is told of a host until that is stored: what the next run reads of it
     /// must be what was told.
     changing: tokio::sync::Mutex<()>,
+    /// What other programs had written when it was last read what is told of hosts.
+    foreign_writes: AtomicU64,
 }
+
+/// When so many hosts are known, those of which there is nothing to remember are forgotten: redirects may lead
+/// to ever new ones.
+const MANY_HOSTS: usize = 4_096;
 
 #[derive(Default)]
 struct Health {
@@ -41,6 +48,12 @@ struct Health {
     own: HashSet<i64>,
     /// When it last answered, since the start.
     answered_at: Option<Instant>,
+}
+
+impl Health {
+    fn is_remarkable(&self) -> bool {
+        self.told.is_some() || !self.walled.is_empty() || !self.silent.is_empty()
+    }
 }
 
 /// A watch is without an answer.
@@ -84,10 +97,11 @@ pub(super) struct Cause {
 pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
     let mut stances: BTreeMap<String, Stance> = BTreeMap::new();
     for answer in answers {
+        let rest = answer.rest.as_ref();
         let cause = |why: &String| Cause {
-            why: why.clone(),
-            until: answer.rest.map(|rest| rest.until).or(answer.left_alone_until()),
-            rested_at: answer.rest.map(|rest| rest.seen_at),
+            why: rest.map_or(why, |rest| &rest.why).clone(),
+            until: rest.map(|rest| rest.until).or(answer.left_alone_until()),
+            rested_at: rest.map(|rest| rest.seen_at),
         };
         let stance = match &answer.result {
             Ok(_) => Stance::Open,
@@ -156,6 +170,26 @@ pub(super) struct Speaker<'a> {
 
 impl Hosts {
     pub(super) async fn load(store: &Store) -> Result<Self, sqlx::Error> {
+        let hosts = Self {
+            health: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+            foreign_writes: AtomicU64::new(store.foreign_writes()),
+        };
+        hosts.read(store).await?;
+        Ok(hosts)
+    }
+
+    /// Another program, such as `stakeout once`, may have told of a host or taken that back.
+    pub(super) async fn keep_up(&self, store: &Store) -> Result<(), sqlx::Error> {
+        let writes = store.foreign_writes();
+        if self.foreign_writes.swap(writes, Ordering::Relaxed) == writes {
+            return Ok(());
+        }
+        let _changing = self.changing.lock().await;
+        self.read(store).await
+    }
+
+    async fn read(&self, store: &Store) -> Result<(), sqlx::Error> {
         let states = store.signal_states(DAEMON).await?.remove(RUN).unwrap_or_default();
         let told = states.into_iter().filter(|(_, state)| state.firing).filter_map(|(host, state)| {
             let trouble = match state.state.as_str() {
@@ -164,17 +198,25 @@ impl Hosts {
                 // Not of a host: how a notifier stands.
                 _ => return None,
             };
-            Some((host, Health { told: Some(trouble), ..Health::default() }))
+            Some((host, trouble))
         });
-        Ok(Self { health: Mutex::new(told.collect()), changing: tokio::sync::Mutex::default() })
+        let mut hosts = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.values_mut().for_each(|health| health.told = None);
+        for (host, trouble) in told {
+            hosts.entry(host).or_default().told = Some(trouble);
+        }
+        Ok(())
     }
 
     fn with<T>(&self, host: &str, change: impl FnOnce(&mut Health) -> T) -> T {
         let mut hosts = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        match hosts.get_mut(host) {
-            Some(health) => change(health),
-            None => change(hosts.entry(host.to_owned()).or_default()),
+        if let Some(health) = hosts.get_mut(host) {
+            return change(health);
         }
+        if hosts.len() >= MANY_HOSTS {
+            hosts.retain(|_, health| health.is_remarkable());
+        }
+        change(hosts.entry(host.to_owned()).or_default())
     }
 
     /// Notes that a host answered a watch. Says whether what we said of the host is to be taken back.
@@ -439,7 +481,7 @@ fn told(cause: &Cause, asking: &[&Arc<Watch>], watch: &Watch) -> String {
         || if names.len() < 2 { "; it goes on trying".into() } else { "; they go on trying".into() },
         |until| {
             let until = until.to_zoned(watch.zone.clone());
-            format!("; the next try is at {}", until.strftime("%Y-%m-%d %H:%M:%S"))
+            format!("; the next try is at {}", until.strftime("%Y-%m-%d %H:%M:%S %Z"))
         },
     );
     format!("{}\n{who} {asks} it{next}.", cause.why)

@@ -34,6 +34,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::alerting::Policy;
 use crate::http::{Mark, Standing};
 use crate::model::{Alert, Interval, Observation, Outcome, Reading, ReadingKind, SignalState, Trigger};
 use crate::plugin::{Needs, Seen};
@@ -58,6 +59,8 @@ pub struct Runner {
     repairs: Repairs,
     /// Watches whose last run the database did not take.
     refused: Mutex<HashSet<i64>>,
+    /// How the last run of each watch ended whose end was worth a word in the log.
+    ended: Mutex<HashMap<i64, Outcome>>,
 }
 
 /// What is kept of a watch between its runs; all of it can be had from the store again.
@@ -207,6 +210,7 @@ impl Runner {
             generation: AtomicU64::new(0),
             repairs: Repairs::default(),
             refused: Mutex::default(),
+            ended: Mutex::default(),
         })
     }
 
@@ -258,7 +262,7 @@ impl Runner {
         let why = "the run broke; this is a fault of the program".to_owned();
         let around = Around::look(&self.store, roster, watch, Arc::clone(&self.said), slot.now).await?;
         let mut judged = Judged::nothing(&self.store, slot, around).await?;
-        own::judge_run(watch, slot, Outcome::Failed, Some(&why), false, &mut judged);
+        own::judge_run(watch, slot, Outcome::Failed, Some(&why), false, &watch.failing, &mut judged);
         let (report, mut found) = judged.finish(watch, Outcome::Failed, Some(why.clone()));
         let finished_at = Timestamp::now();
         let was_refused = self.was_refused(slot.watch_id);
@@ -323,6 +327,7 @@ impl Runner {
         self.expect(roster.generation);
         let ids: HashSet<i64> = roster.watches.values().map(|(id, _)| *id).collect();
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| ids.contains(id));
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).retain(|id, _| ids.contains(id));
         self.hosts.keep_only(&ids);
         let mut is_told = false;
         for host in self.hosts.abandoned(roster, now) {
@@ -330,6 +335,15 @@ impl Runner {
             self.hosts.forget(&host);
         }
         Ok(is_told)
+    }
+
+    /// Whether a run of a watch ended otherwise than the one before.
+    fn is_other_outcome(&self, watch_id: i64, outcome: Outcome) -> bool {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Outcome::Ok | Outcome::Unchanged => ended.remove(&watch_id).is_some(),
+            Outcome::Failed | Outcome::Blocked => ended.insert(watch_id, outcome) != Some(outcome),
+        }
     }
 
     /// Whether the database takes nothing at all, which is told of elsewhere.
@@ -411,6 +425,7 @@ impl Runner {
             outcome = Outcome::Failed;
             error = Some(error.map_or(why.clone(), |error| format!("{error}; {why}")));
         }
+        self.hosts.keep_up(&self.store).await?;
         let stances = stances(&answers);
         let speaker = Speaker { store: &self.store, roster, watch, slot };
         let mut turning = self.hosts.judge(speaker, &stances, &mut judged).await?;
@@ -423,7 +438,10 @@ impl Runner {
         {
             host_down = self.hosts.take_over(&mut turning, speaker, &silent, &mut judged).await?;
         }
-        own::judge_run(watch, slot, outcome, error.as_deref(), host_down, &mut judged);
+        // Nothing is asked a second time after an answer for good, so that is told at once.
+        let is_final = answers.iter().any(|answer| answer.final_answer.is_some());
+        let failing = Policy { after: if is_final { 1 } else { watch.failing.after }, ..watch.failing };
+        own::judge_run(watch, slot, outcome, error.as_deref(), host_down, &failing, &mut judged);
         // What failed in part works again even when the same answers come back.
         let settled = judged.settled && matches!(outcome, Outcome::Ok | Outcome::Unchanged);
         let requests: Vec<u64> = answers.iter().map(|answer| answer.key).collect();

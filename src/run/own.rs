@@ -36,6 +36,7 @@ pub(super) fn judge_run(
     outcome: Outcome,
     error: Option<&str>,
     host_down: bool,
+    policy: &Policy,
     judged: &mut Judged,
 ) {
     let Some(signal) = failing(outcome, error) else { return };
@@ -44,9 +45,9 @@ pub(super) fn judge_run(
     }
     let decision = if host_down {
         let around = Circumstances { mute: Some(Mute::Suppressed), ..judged.held() };
-        judged.decide_around(slot.watch_id, RUN, &signal, &watch.failing, around)
+        judged.decide_around(slot.watch_id, RUN, &signal, policy, around)
     } else {
-        judged.decide(watch, slot.watch_id, RUN, &signal, &watch.failing)
+        judged.decide(watch, slot.watch_id, RUN, &signal, policy)
     };
     let Some(reason) = decision.verdict.news() else { return };
     let (name, why) = (&watch.name, &signal.summary);

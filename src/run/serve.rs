@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use super::{Repair, Report, Runner, Slot};
 use crate::model::{Outcome, RunEnd, RunRequest, SlotOutcome, Trigger};
@@ -55,7 +55,7 @@ pub async fn serve(
                 stored = run(&runner, &roster, &request, told) => {
                     let _ = finished.send(RunEnd { watch: request.watch.clone(), stored });
                 }
-                () = end => tracing::debug!(watch.name = %request.watch, "A run is given up; it comes again after the start"),
+                () = end => debug!(watch.name = %request.watch, "A run is given up; it comes again after the start"),
             }
         });
     }
@@ -79,7 +79,7 @@ async fn run(runner: &Runner, roster: &Roster, request: &RunRequest, told: impl 
             if report.deliveries > 0 {
                 told();
             }
-            log(&report);
+            log(&report, runner.is_other_outcome(*watch_id, report.outcome));
             true
         }
         Ok(Err(_)) if runner.is_refused_everything() => false,
@@ -137,20 +137,25 @@ fn log_repair(name: &str, repair: &Repair) {
         SlotOutcome::Failed => {
             warn!(watch.name = %name, error = %why, "The gap of watch `{name}` since {since:.0} stays");
         }
-        _ => tracing::debug!(watch.name = %name, why, "The gap of watch `{name}` is not filled yet"),
+        _ => debug!(watch.name = %name, why, "The gap of watch `{name}` is not filled yet"),
     }
 }
 
-fn log(report: &Report) {
+/// Says what came of a run; of one that is in vain like the one before only to whoever wants to know everything.
+fn log(report: &Report, is_other: bool) {
     let name = &report.watch;
     let why = report.error.as_deref().unwrap_or_default();
     match report.outcome {
-        Outcome::Ok if report.alerts.is_empty() => {
-            tracing::debug!(watch.name = %name, observations = report.observations.len(), "Watch `{name}` ran");
+        Outcome::Ok if !report.alerts.is_empty() => {
+            info!(watch.name = %name, alerts = report.alerts.len(), "Watch `{name}` has news");
         }
-        Outcome::Ok => info!(watch.name = %name, alerts = report.alerts.len(), "Watch `{name}` has news"),
+        Outcome::Ok => {
+            debug!(watch.name = %name, observations = report.observations.len(), "Watch `{name}` ran");
+        }
         Outcome::Unchanged => {}
-        Outcome::Failed => warn!(watch.name = %name, error = %why, "Watch `{name}` failed"),
-        Outcome::Blocked => warn!(watch.name = %name, error = %why, "Watch `{name}` is blocked"),
+        Outcome::Failed if is_other => warn!(watch.name = %name, error = %why, "Watch `{name}` failed"),
+        Outcome::Failed => debug!(watch.name = %name, error = %why, "Watch `{name}` failed again"),
+        Outcome::Blocked if is_other => warn!(watch.name = %name, error = %why, "Watch `{name}` is blocked"),
+        Outcome::Blocked => debug!(watch.name = %name, error = %why, "Watch `{name}` is still blocked"),
     }
 }

@@ -129,7 +129,7 @@ impl Builder<'_, '_> {
             user_agent: fetch.user_agent.clone().unwrap_or_else(|| http::default_user_agent().into()),
             max_body: fetch.max_body.0,
             allow_private_networks: fetch.allow_private_networks,
-            allow_networks: fetch.allow_networks.clone(),
+            allow_networks: fetch.allow_networks.iter().map(|network| network.0).collect(),
             ca_file: ca_file.map(|path| self.folder.join(path)),
             backoff: http::Backoff { first: fetch.backoff.first.0, longest: fetch.backoff.longest.0 },
             proxy: fetch.proxy.0.clone(),

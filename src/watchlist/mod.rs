@@ -5,6 +5,7 @@ mod build;
 mod checks;
 mod discreet;
 mod manner;
+mod pace;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

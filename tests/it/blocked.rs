@@ -99,7 +99,9 @@ async fn a_host_that_names_a_time_is_not_asked_before_it() {
     }
     assert_eq!(harness.site().asked("/first").len(), 1, "neither watch asks before");
     assert_eq!(harness.site().asked("/second").len(), 0);
-    assert_eq!(both(&harness, 10).await, (Outcome::Ok, Outcome::Ok));
+    // Whoever was refused lets whoever was not go first.
+    assert_eq!(both(&harness, 10).await, (Outcome::Blocked, Outcome::Ok));
+    assert_eq!(both(&harness, 11).await, (Outcome::Ok, Outcome::Unchanged));
     let titles = harness.titles().await;
     assert_eq!(titles.len(), 2, "{titles:?}");
     assert_eq!(titles[0], format!("{} blocks us", harness.site().host()));

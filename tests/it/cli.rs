@@ -208,3 +208,23 @@ async fn the_evidence_of_a_shop_s_page_is_listed() {
     assert!(text.contains("says JSON-LD: in stock (InStock; "), "{text}");
     assert!(text.contains("button: out of stock (Sold out)"), "{text}");
 }
+
+#[tokio::test]
+async fn check_says_which_host_is_asked_more_often_than_its_pace_allows() {
+    let table = |every: &str| {
+        let watch = |name| {
+            format!(
+                "[watch.{name}]\nsource = {{ kind = \"page\", url = \"https://shop.example/{name}\" }}\nevery = \"{every}\"\n"
+            )
+        };
+        format!("[fetch]\nper_host = {{ min_interval = \"10s\" }}\n{}{}", watch("one"), watch("two"))
+    };
+    let stage = Stage::new(&table("15s")).await;
+    let said = String::from_utf8(command(&stage, &["check"]).await.stdout).unwrap();
+    let note =
+        "note: shop.example: 2 requests want it 8.0 times a minute, but its pace allows 6.0 (one each 10 s)";
+    assert!(said.contains(note), "{said}");
+    stage.write(&table("20s"));
+    let said = String::from_utf8(command(&stage, &["check"]).await.stdout).unwrap();
+    assert!(!said.contains("note:"), "{said}");
+}

@@ -7,7 +7,7 @@ use crate::testing::at;
 const NOW: &str = "2026-11-21T10:00:00Z";
 
 fn gates(rules: HostRules) -> Arc<Gates> {
-    Arc::new(Gates::new(&Settings { per_host: rules, ..Settings::default() }))
+    Arc::new(Gates::new(&Arc::new(Settings { per_host: rules, ..Settings::default() })))
 }
 
 fn every(seconds: u64) -> HostRules {
@@ -103,7 +103,7 @@ async fn jitter_only_ever_adds() {
 async fn no_more_are_under_way_than_a_host_bears_nor_than_all_hosts_together() {
     let rules = HostRules { max_concurrent: 2, ..every(0) };
     let settings = Settings { per_host: rules, max_concurrent: 3, ..Settings::default() };
-    let gates = Gates::new(&settings);
+    let gates = Gates::new(&Arc::new(settings));
     let first = turn_at(&gates, "a.example", asker(1)).await.unwrap();
     let _second = turn_at(&gates, "a.example", asker(2)).await.unwrap();
     let second = Duration::from_secs(1);

@@ -404,7 +404,7 @@ async fn a_proxy_is_not_a_way_around_and_keeps_its_password() {
     let settings = Settings { proxy: Some(through), ..settings() };
     assert!(!format!("{settings:?}").contains("secret"), "{settings:?}");
     let http = Http::with_lookup(settings, lookup).unwrap();
-    for name in ["far.test", "unknown.test"] {
+    for name in ["far.test", "shop.onion", "shop.i2p"] {
         let reply = fetch(&http, &get(&format!("http://{name}/"))).await.unwrap();
         assert_eq!(&reply.body[..], b"by proxy");
     }
@@ -414,7 +414,15 @@ async fn a_proxy_is_not_a_way_around_and_keeps_its_password() {
     for within in ["http://127.0.0.1/", "http://localhost/", "http://loop.test/", "http://cloud.test/"] {
         refusal(fetch(&http, &get(within)).await.expect_err(within));
     }
-    assert_eq!(proxy.connections(), 2);
+    // Nobody knows which of its addresses the proxy would ask, nor where it would find one that is unknown here.
+    refusal(fetch(&http, &get("http://mixed.test/")).await.expect_err("one address is within"));
+    let error = fetch(&http, &get("http://unknown.test/")).await.expect_err("it may lead anywhere");
+    let HttpError::Connect(why) = error else { panic!("{error:?}") };
+    assert!(
+        why.contains("unknown.test cannot be looked up") && why.contains("allow_private_networks"),
+        "{why}"
+    );
+    assert_eq!(proxy.connections(), 3);
 
     let mut request = get(&origin.url("/"));
     request.route = Arc::new(Route { proxy: Some(None), ..Route::default() });

@@ -397,6 +397,34 @@ async fn the_time_of_all_redirects_together_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_host_is_not_left_alone_for_the_time_that_another_took() {
+    // Takes connections, and says nothing.
+    let listener = tokio::net::TcpListener::bind((ALLOWED, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let good = format!("http://{address}/");
+    let location = format!("location: {good}\r\n");
+    let evil = Wire::start(ALLOWED, move |_| {
+        // This thread is its own.
+        std::thread::sleep(Duration::from_millis(80));
+        page("302 Found", &location, b"")
+    })
+    .await;
+    let http = http();
+    let route = Arc::new(Route { timeout: Some(Duration::from_millis(120)), ..Route::default() });
+    for _ in 0..6 {
+        let request = Request { route: Arc::clone(&route), ..get(&evil.url("/")) };
+        assert!(fetch(&http, &request).await.is_err());
+    }
+    let stands_badly = || http.standings().iter().any(|standing| good.contains(&standing.host));
+    assert!(!stands_badly(), "{:?}", http.standings());
+    for _ in 0..5 {
+        let request = Request { route: Arc::clone(&route), ..get(&good) };
+        assert!(fetch(&http, &request).await.is_err());
+    }
+    assert!(stands_badly(), "what it did itself counts");
+}
+
+#[tokio::test]
 async fn a_proxy_is_not_a_way_around_and_keeps_its_password() {
     let proxy = Wire::start("127.0.0.1", |_| page("200 OK", "", b"by proxy")).await;
     let origin = Wire::start(ALLOWED, |_| page("200 OK", "", b"directly")).await;

@@ -27,6 +27,12 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 
 const STEP_BYTES: usize = 32 << 10;
 
+/// A smaller part may hold on to a buffer many times its size; it is copied.
+const SMALL_BYTES: usize = 16 << 10;
+
+/// Small parts are gathered up to this.
+const TAIL_BYTES: usize = 256 << 10;
+
 /// A body. Most are the same as last time, so the parts are put together only when they are not.
 pub(super) struct Body {
     parts: Vec<Bytes>,
@@ -42,7 +48,7 @@ impl Body {
         if expected > max_body {
             return Err(HttpError::TooLarge(max_body));
         }
-        let mut taking = Taking { max_body, length: 0, parts: Vec::new(), hasher: Xxh3Default::new() };
+        let mut taking = Taking::new(max_body);
         match packing {
             None => {
                 while let Some(part) = response.chunk().await.map_err(|error| explain(&error))? {
@@ -51,7 +57,7 @@ impl Body {
             }
             Some(packing) => unpack(response, packing, &mut taking).await?,
         }
-        Ok(Self { length: taking.length, hash: taking.hasher.digest128(), parts: taking.parts })
+        Ok(taking.done())
     }
 
     pub(super) fn together(mut self) -> Bytes {
@@ -70,18 +76,43 @@ struct Taking {
     max_body: usize,
     length: usize,
     parts: Vec<Bytes>,
+    /// The small parts since the last of `parts`.
+    tail: BytesMut,
     hasher: Xxh3Default,
 }
 
 impl Taking {
+    fn new(max_body: usize) -> Self {
+        Self { max_body, length: 0, parts: Vec::new(), tail: BytesMut::new(), hasher: Xxh3Default::new() }
+    }
+
     fn push(&mut self, part: Bytes) -> Result<(), HttpError> {
         self.length = self.length.saturating_add(part.len());
         if self.length > self.max_body {
             return Err(HttpError::TooLarge(self.max_body));
         }
         self.hasher.update(&part);
-        self.parts.push(part);
+        let is_small = part.len() < SMALL_BYTES;
+        if !is_small || self.tail.len() >= TAIL_BYTES {
+            self.end_tail();
+        }
+        if is_small {
+            self.tail.extend_from_slice(&part);
+        } else {
+            self.parts.push(part);
+        }
         Ok(())
+    }
+
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.parts.push(std::mem::take(&mut self.tail).freeze());
+        }
+    }
+
+    fn done(mut self) -> Body {
+        self.end_tail();
+        Body { length: self.length, hash: self.hasher.digest128(), parts: self.parts }
     }
 }
 
@@ -149,15 +180,16 @@ async fn unpack(response: &mut Response, packing: Packing, taking: &mut Taking) 
             Box::new(decoder)
         }
     };
-    let mut buffer = BytesMut::new();
+    let mut buffer = BytesMut::with_capacity(STEP_BYTES);
     loop {
-        buffer.reserve(STEP_BYTES);
         if unpacked.read_buf(&mut buffer).await.map_err(broken)? == 0 {
-            return Ok(());
+            return taking.push(buffer.freeze());
         }
-        taking.push(buffer.split().freeze())?;
+        if buffer.len() >= STEP_BYTES {
+            taking.push(std::mem::replace(&mut buffer, BytesMut::with_capacity(STEP_BYTES)).freeze())?;
+        }
         let most = sent.load(Ordering::Relaxed).saturating_mul(MAX_RATIO).max(FREE_BYTES);
-        if taking.length > most {
+        if taking.length.saturating_add(buffer.len()) > most {
             return Err(HttpError::Unfit(format!(
                 "the answer unpacks to more than {MAX_RATIO} times its size, as only a bomb does"
             )));
@@ -177,4 +209,46 @@ fn broken(error: io::Error) -> HttpError {
         io::ErrorKind::UnexpectedEof => "it ended before all of it could be unpacked".into(),
         _ => "it cannot be unpacked".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A part of a buffer that is much larger; the count is of those held on to.
+    struct Held {
+        bytes: Vec<u8>,
+        _count: Arc<()>,
+    }
+
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+
+    #[test]
+    fn small_parts_hold_on_to_no_buffer_and_large_ones_are_not_copied() {
+        let (count, mut taking) = (Arc::new(()), Taking::new(8 << 20));
+        let mut whole = Vec::new();
+        let part = |n: usize, length| Held { bytes: vec![n as u8; length], _count: Arc::clone(&count) };
+        for n in 0..1_000 {
+            let part = part(n, 1 + n % 700);
+            whole.extend_from_slice(&part.bytes);
+            taking.push(Bytes::from_owner(part)).expect("room");
+        }
+        assert_eq!(Arc::strong_count(&count), 1, "held on to");
+        let large = Bytes::from_owner(part(7, SMALL_BYTES));
+        whole.extend_from_slice(&large);
+        taking.push(large.clone()).expect("room");
+        taking.push(Bytes::from_static(b"end")).expect("room");
+        whole.extend_from_slice(b"end");
+        assert!(taking.parts.iter().any(|part| part.as_ptr() == large.as_ptr()), "copied");
+        let body = taking.done();
+        assert!(body.parts.len() < 6, "{}", body.parts.len());
+        assert_eq!(body.hash, xxhash_rust::xxh3::xxh3_128(&whole));
+        assert!(body.together() == whole);
+    }
 }

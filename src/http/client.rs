@@ -30,7 +30,7 @@ impl Way {
         if let Some(resolver) = &self.ahead
             && let Some(Host::Domain(name)) = url.host()
         {
-            resolver.check(name).await.map_err(|refusal| HttpError::Refused(refusal.0))?;
+            resolver.check(name).await?;
         }
         Ok(())
     }

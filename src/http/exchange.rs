@@ -65,8 +65,10 @@ pub(super) async fn take(
     known: Option<&Mark>,
     settings: &Settings,
 ) -> Result<Fetched, HttpError> {
-    if response.status() == StatusCode::NOT_MODIFIED && known.is_some() && hop.is_first() {
-        return Ok(Fetched::Unchanged);
+    if response.status() == StatusCode::NOT_MODIFIED {
+        let why = "it says that nothing changed (304) since something that was not asked about";
+        let was_asked = validators(hop, known).next().is_some();
+        return if was_asked { Ok(Fetched::Unchanged) } else { Err(HttpError::Broken(why.into())) };
     }
     let body = Body::take(&mut response, settings.max_body).await?;
     let body_hash = body.hash;
@@ -105,13 +107,16 @@ fn headers(hop: &Hop<'_>, known: Option<&Mark>) -> Result<HeaderMap, HttpError> 
         value.set_sensitive(true);
         headers.insert(key, value);
     }
-    let known = known.filter(|_| hop.is_first());
-    let validators =
-        known.map(|mark| [(IF_NONE_MATCH, &mark.etag), (IF_MODIFIED_SINCE, &mark.last_modified)]);
-    for (name, value) in validators.into_iter().flatten() {
-        if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_str(value).ok()) {
-            headers.insert(name, value);
-        }
-    }
+    headers.extend(validators(hop, known));
     Ok(headers)
+}
+
+/// What an answer is asked for by that may be known already.
+fn validators(hop: &Hop<'_>, known: Option<&Mark>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let known = known.filter(|_| hop.is_first());
+    let known = known.map(|mark| [(IF_NONE_MATCH, &mark.etag), (IF_MODIFIED_SINCE, &mark.last_modified)]);
+    known
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name, HeaderValue::from_str(value.as_deref()?).ok()?)))
 }

@@ -204,6 +204,8 @@ impl Turn {
                 self.circuit(|circuit, host| circuit.silent(host, now, &error.to_string()));
             }
             // It did answer, with what we do not take.
+            Err(HttpError::TooLarge(_) | HttpError::Unfit(_)) => self.well(),
+            // It was not asked.
             Err(_) => {}
         }
         answered

@@ -68,14 +68,22 @@ impl Guard {
     pub(super) fn pick(&self, name: &str, mut found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refusal> {
         let first = found.first().copied();
         found.retain(|address| self.objection(address.ip()).is_none());
-        match first.map(|address| (address.ip(), self.objection(address.ip()))) {
-            Some((address, Some(kind))) if found.is_empty() => Err(Refusal(format!(
+        match first {
+            Some(first) if found.is_empty() => self.check_all(name, &[first]).map(|()| found),
+            _ => Ok(found),
+        }
+    }
+
+    /// Refuses a name of whose addresses one may not be asked, for where somebody else picks.
+    pub(super) fn check_all(&self, name: &str, found: &[SocketAddr]) -> Result<(), Refusal> {
+        let within = found.iter().find_map(|address| Some((address.ip(), self.objection(address.ip())?)));
+        within.map_or(Ok(()), |(address, kind)| {
+            Err(Refusal(format!(
                 "{} leads to {address}, which is {kind} and is not asked; {}",
                 excerpt(name),
                 remedy(address)
-            ))),
-            _ => Ok(found),
-        }
+            )))
+        })
     }
 
     /// What an address is that may not be asked.

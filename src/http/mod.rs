@@ -239,7 +239,12 @@ impl Http {
         let way = inner.ways.of(&request.route)?;
         let timeout = request.route.timeout.unwrap_or(inner.settings.timeout);
         let (mut hop, mut left) = (Hop::first(request), timeout);
+        // What was left when the chain came to its present host.
+        let mut given = timeout;
         loop {
+            if left.is_zero() {
+                return Err(HttpError::Timeout(timeout));
+            }
             let started = Instant::now();
             inner.guard.check(hop.url()).map_err(|refusal| refused(&hop, &refusal.0))?;
             // One turn at a time: two hosts that redirect to each other cannot wait for each other.
@@ -254,6 +259,8 @@ impl Http {
             let (status, location) = match answered {
                 Ok(Answer::Done(fetched)) => return turn.judge(Ok(fetched)),
                 Err(HttpError::Refused(why)) => return turn.judge(Err(refused(&hop, &why))),
+                // A host that was given little time, by those that sent us there, did not fall silent.
+                Err(error @ HttpError::Timeout(_)) if given < timeout / 2 => return Err(error),
                 Err(error) => return turn.judge(Err(error)),
                 Ok(Answer::Redirect { status, location }) => (status, location),
             };
@@ -270,6 +277,7 @@ impl Http {
                 drop(turn);
             } else {
                 turn.well();
+                given = left;
             }
             hop = hop.follow(status, target?)?;
             *led_to = Some(authority(hop.url()).to_owned()).filter(|host| host != request.authority());

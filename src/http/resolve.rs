@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::guard::{Guard, Refusal};
+use super::guard::Guard;
+use super::{HttpError, excerpt};
 
 /// Tells the addresses of a name.
 type Tell = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
@@ -42,14 +43,26 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Refuses a name that leads only to addresses that may not be asked. One that cannot be looked up here is
-    /// left to the proxy, which is asked for it anyway.
-    pub(super) async fn check(&self, name: &str) -> Result<(), Refusal> {
-        match self.lookup.addresses(name).await {
-            Ok(found) => self.guard.pick(name, found).map(drop),
-            Err(_) => Ok(()),
+    /// Refuses a name that may lead the proxy, which looks it up again, to an address that may not be asked.
+    pub(super) async fn check(&self, name: &str) -> Result<(), HttpError> {
+        if is_of_proxies(name) {
+            return Ok(());
         }
+        let found = self.lookup.addresses(name).await.map_err(|_| {
+            HttpError::Connect(format!(
+                "{} cannot be looked up here, so nobody knows where the proxy would lead; \
+                 `allow_private_networks = true` in `[fetch]` leaves that to the proxy",
+                excerpt(name)
+            ))
+        })?;
+        self.guard.check_all(name, &found).map_err(|refusal| HttpError::Refused(refusal.0))
     }
+}
+
+/// Whether only a proxy can know a name. No resolver is to be asked for these (RFC 7686).
+fn is_of_proxies(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    [".onion", ".i2p"].iter().any(|end| name.ends_with(end))
 }
 
 impl Resolve for Resolver {

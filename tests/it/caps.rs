@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZlibEncoder, ZstdEncoder};
 use jiff::Timestamp;
-use stakeout::http::{Asker, Fetched, HostRules, Http, HttpError, Reply, Request, Settings};
+use stakeout::http::{Asker, Fetched, HostRules, Http, HttpError, Mark, Reply, Request, Settings};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use url::Url;
 
@@ -75,6 +75,20 @@ async fn what_can_be_unpacked_is_asked_for() {
     let wire = Wire::start("127.0.0.1", |_| page("200 OK", "", b"")).await;
     fetch(settings(), &wire.url("/")).await.unwrap();
     assert!(wire.heard()[0].to_lowercase().contains("accept-encoding: gzip, br, zstd\r\n"));
+}
+
+#[tokio::test]
+async fn nothing_changed_is_an_answer_only_to_who_asked_since_when() {
+    let wire = Wire::start("127.0.0.1", |_| b"HTTP/1.1 304 Not Modified\r\n\r\n".to_vec()).await;
+    let (http, request) = (Http::new(settings()).unwrap(), Request::get(wire.url("/").parse().unwrap()));
+    let asker = Asker { watch_id: 1, now: Timestamp::now() };
+    let with = |etag: Option<&str>| Mark { etag: etag.map(str::to_owned), ..Mark::default() };
+    for known in [None, Some(with(None)), Some(with(Some("not\nsent")))] {
+        let error = http.fetch(&request, known.as_ref(), asker).await.result.expect_err("not asked");
+        assert!(matches!(&error, HttpError::Broken(why) if why.contains("304")), "{error:?}");
+    }
+    let answered = http.fetch(&request, Some(&with(Some("\"1\""))), asker).await.result;
+    assert!(matches!(answered, Ok(Fetched::Unchanged)), "{answered:?}");
 }
 
 #[tokio::test]

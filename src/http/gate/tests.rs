@@ -151,6 +151,22 @@ async fn after_a_rest_one_request_at_a_time_tries_the_host_until_it_is_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_taken_is_an_answer_all_the_same() {
+    let gates = gates(every(0));
+    let judge = async |error| {
+        let turn = gates.turn("h.example", asker(1)).await.expect("not left alone");
+        assert!(turn.judge(Err(error)).is_err());
+    };
+    for answer in [HttpError::TooLarge(1), HttpError::Unfit("a bomb".into())] {
+        for _ in 0..4 {
+            judge(HttpError::Timeout(Duration::from_secs(20))).await;
+        }
+        judge(answer).await;
+    }
+    assert_eq!(gates.standings(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn everyone_in_line_hears_that_the_host_is_left_alone() {
     let gates = gates(HostRules { max_concurrent: 1, ..every(0) });
     let turn = turn_at(&gates, "h.example", asker(1)).await.unwrap();

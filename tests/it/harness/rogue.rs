@@ -33,6 +33,10 @@ pub(crate) enum Fault {
     BadGzip,
     /// 64 MiB of zeros in a thousandth of the size.
     GzipBomb,
+    /// Packed without end into blocks of a few bytes each.
+    TinyBlocks,
+    /// Without end, in chunks of one byte.
+    TinyChunks,
     /// A gigabyte, and it says so.
     Huge,
     /// Never ends.
@@ -95,8 +99,10 @@ impl Rogue {
     /// Misbehaves from now on.
     pub(crate) fn fall_ill(&self, fault: Fault) {
         // Packing takes a while, which is nobody's run.
-        if fault == Fault::GzipBomb {
-            LazyLock::force(&BOMB);
+        match fault {
+            Fault::GzipBomb => drop(LazyLock::force(&BOMB)),
+            Fault::TinyBlocks => drop(LazyLock::force(&BLOCKS)),
+            _ => {}
         }
         self.scene.lock().unwrap().fault = Some(fault);
     }
@@ -190,6 +196,23 @@ impl Rogue {
                     stream.write_all(b"\r\n").await?;
                 }
             }
+            Fault::TinyBlocks => {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-encoding: gzip\r\n\r\n";
+                stream.write_all(head.as_bytes()).await?;
+                let (first, more) = &*BLOCKS;
+                stream.write_all(first).await?;
+                loop {
+                    stream.write_all(more).await?;
+                }
+            }
+            Fault::TinyChunks => {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntransfer-encoding: chunked\r\n\r\n";
+                stream.write_all(head.as_bytes()).await?;
+                let chunks = b"1\r\n \r\n".repeat(10_000);
+                loop {
+                    stream.write_all(&chunks).await?;
+                }
+            }
             Fault::HeaderBomb => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
                 for n in 0..10_240 {
@@ -221,6 +244,19 @@ impl Rogue {
 }
 
 static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| packed(&vec![0; 64 << 20]));
+
+/// The beginning of a stream, and what can follow it any number of times.
+static BLOCKS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut blocks = || {
+        for n in 0..4_000_u32 {
+            packer.write_all(format!("{:08x}", n.wrapping_mul(2_654_435_761)).as_bytes()).unwrap();
+            packer.flush().unwrap();
+        }
+        std::mem::take(packer.get_mut())
+    };
+    (blocks(), blocks())
+});
 
 fn answer(content_type: &str, more: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(

@@ -13,7 +13,7 @@ use super::error::reasons;
 use super::exchange::MAX_HEADER_BYTES;
 use super::guard::Guard;
 use super::resolve::{Lookup, Resolver};
-use super::{HttpError, Route, Settings};
+use super::{HttpError, Route, Settings, authority};
 
 /// A way by which requests go.
 #[derive(Clone)]
@@ -21,6 +21,8 @@ pub(super) struct Way {
     pub(super) client: Client,
     /// Looks names up before a proxy does, where there is one.
     ahead: Option<Resolver>,
+    /// The proxy, where there is one: its host and port.
+    proxy: Option<String>,
 }
 
 impl Way {
@@ -33,6 +35,16 @@ impl Way {
             resolver.check(name).await?;
         }
         Ok(())
+    }
+
+    /// Says that it was the way to a proxy that failed, where there is one.
+    pub(super) fn explain(&self, error: HttpError) -> HttpError {
+        match (error, &self.proxy) {
+            (HttpError::Connect(why), Some(proxy)) => {
+                HttpError::Connect(format!("by way of the proxy {proxy}: {why}"))
+            }
+            (error, _) => error,
+        }
     }
 }
 
@@ -117,7 +129,8 @@ impl Plan {
             let with = if self.certificates.is_empty() { "" } else { " with the certificates of `ca_file`" };
             format!("cannot set up HTTPS{with}: {}", reasons(&error))
         })?;
-        Ok(Way { client, ahead: proxy.filter(|_| !resolver.guard.is_open).map(|_| resolver) })
+        let ahead = proxy.filter(|_| !resolver.guard.is_open).map(|_| resolver);
+        Ok(Way { client, ahead, proxy: proxy.map(|proxy| authority(proxy).to_owned()) })
     }
 }
 

@@ -107,6 +107,8 @@ const PLAIN: &[(&str, &str)] = &[
         "UnknownIssuer",
         "its certificate comes from nobody trusted here (`ca_file` in `[fetch]` trusts others)",
     ),
+    ("CaUsedAsEndEntity", "its certificate is one for issuing others (CA:TRUE), which no server may show"),
+    ("InvalidContentType", "it does not speak HTTPS there"),
     ("certificate expired", "its certificate has expired"),
     ("certificate not valid for name", "its certificate is for another name"),
 ];

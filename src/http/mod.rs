@@ -255,6 +255,7 @@ impl Http {
                 exchange(&way.client, &hop, known, &inner.settings).await
             });
             let answered = answered.await.unwrap_or(Err(HttpError::Timeout(timeout)));
+            let answered = answered.map_err(|error| way.explain(error));
             left = left.saturating_sub(begun.elapsed());
             let (status, location) = match answered {
                 Ok(Answer::Done(fetched)) => return turn.judge(Ok(fetched)),

@@ -230,7 +230,8 @@ mod tests {
         assert_eq!(Moment::epoch(20_261_121_100_000.0), date);
         assert_eq!(Moment::epoch(202_611_211_000.0), date);
         assert_eq!(Moment::read("202611211000", Order::Unknown), date);
-        for text in ["20261321", "20261121250000", "202611219900", "-86400", "631151999", "7258118400", "1e3"] {
+        for text in ["20261321", "20261121250000", "202611219900", "-86400", "631151999", "7258118400", "1e3"]
+        {
             let number = text.parse().expect("a number");
             assert!(matches!(Moment::epoch(number), Moment::Unsure(_)), "{text}");
         }

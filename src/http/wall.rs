@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_captured_walls_are_known_and_no_captured_page_is_taken_for_one() {
-        let Some(folder) = std::env::var_os("STAKEOUT_FIXTURES") else { return };
+        let Some(folder) = crate::testing::fixtures() else { return };
         let mut judged = 0;
         for kind in std::fs::read_dir(folder).expect("the set") {
             let kind = kind.expect("a folder").path();

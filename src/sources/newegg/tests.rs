@@ -245,8 +245,8 @@ fn captured_walls_are_known_and_pages_are_not_taken_for_walls() {
         let Some(sign) = sign(&format!("newegg/{name}"), status) else { return };
         assert!(sign.is_some(), "{name}");
     }
-    let Some(folder) = std::env::var_os("STAKEOUT_FIXTURES") else { return };
-    for page in std::fs::read_dir(std::path::Path::new(&folder).join("newegg")).unwrap() {
+    let Some(folder) = crate::testing::fixtures() else { return };
+    for page in std::fs::read_dir(folder.join("newegg")).unwrap() {
         let name = page.unwrap().file_name().into_string().unwrap();
         if !name.starts_with("robot") && !name.starts_with("ban") {
             assert_eq!(sign(&format!("newegg/{name}"), 200), Some(None), "{name}");

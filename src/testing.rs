@@ -10,14 +10,23 @@ use crate::http::{Reply, Request};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, Signal, SignalState};
 use crate::plugin::{FetchError, Needs, Seen, Source, Strategy, View};
 
-/// A captured reply of the set that lies outside the repository, as `kind/name`. Says that the test is
-/// skipped when `STAKEOUT_FIXTURES` does not say where the set is; a set without the file is an error.
+/// The set of captured replies, which lies outside the repository. Says that the test is skipped when
+/// `STAKEOUT_FIXTURES` does not say where it is; in continuous integration that is an error.
+pub(crate) fn fixtures() -> Option<PathBuf> {
+    let folder = std::env::var_os("STAKEOUT_FIXTURES").map(PathBuf::from);
+    if folder.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "STAKEOUT_FIXTURES has to say where the captured replies are"
+        );
+        eprintln!("skipped: STAKEOUT_FIXTURES is not set, so there are no captured replies to be read");
+    }
+    folder
+}
+
+/// A captured reply of the set, as `kind/name`; a set without the file is an error.
 pub(crate) fn fixture(name: &str) -> Option<Vec<u8>> {
-    let Some(folder) = std::env::var_os("STAKEOUT_FIXTURES") else {
-        eprintln!("skipped: STAKEOUT_FIXTURES is not set, so `{name}` is not there to be read");
-        return None;
-    };
-    let path = PathBuf::from(folder).join(name);
+    let path = fixtures()?.join(name);
     Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 

@@ -37,16 +37,38 @@ pub(super) fn read(text: &str) {
     }
 }
 
-/// Whether a value, or one in it, comes out of a file.
+/// Whether a value, or one in it, comes out of a file: it is a table of a single key that says which.
 fn names_a_file(value: &DeValue<'_>) -> bool {
     match value {
         DeValue::Table(table) => {
-            let mut entries = table.iter();
-            entries.any(|(key, value)| {
-                matches!(key.get_ref().as_ref(), "file" | "credential") || names_a_file(value.get_ref())
+            let is_name = |key: &str| table.len() == 1 && matches!(key, "file" | "credential");
+            table.iter().any(|(key, value)| {
+                let value = value.get_ref();
+                is_name(key.get_ref()) && value.as_str().is_some() || names_a_file(value)
             })
         }
         DeValue::Array(items) => items.iter().any(|item| names_a_file(item.get_ref())),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_would_read_a_file_is_left_out() {
+        for (text, names_one) in [
+            ("{ file = '/dev/zero' }", true),
+            ("[{ a = { credential = 'token' } }]", true),
+            ("{ file = 5 }", false),
+            ("{ file = '/dev/zero', kind = 'json' }", false),
+            ("{ kind = 'json', credential = 'token' }", false),
+        ] {
+            let text = format!("value = {text}");
+            let table = DeTable::parse(&text).expect("TOML");
+            let value = table.get_ref().get("value").expect("it is there");
+            assert_eq!(names_a_file(value.get_ref()), names_one, "{text}");
+        }
     }
 }

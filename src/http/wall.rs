@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use super::{Reply, excerpt};
+use super::Reply;
 
 /// What a wall says, when the answer is one.
 #[must_use]
@@ -20,15 +20,10 @@ pub fn sign(reply: &Reply) -> Option<String> {
     if let Some(why) = sign_of_address(reply).or_else(|| sign_of_headers(reply)) {
         return Some(why.to_owned());
     }
-    // Yahoo's own number for the same.
-    if matches!(reply.status, 418 | 429 | 999) {
-        let text = reply.head(LOOKED_AT);
-        let said = if text.trim_start().starts_with('<') || text.trim().is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", excerpt(&text))
-        };
-        return Some(format!("HTTP {}: too many requests{said}", reply.status));
+    // 430 is Shopify's own number for it, 999 Yahoo's. What the body says is not repeated: the reason is kept
+    // for as long as the host is left alone, and a body may repeat what it was asked with.
+    if matches!(reply.status, 418 | 429 | 430 | 999) {
+        return Some(format!("HTTP {}: too many requests", reply.status));
     }
     let text = reply.head(LOOKED_AT);
     let begins = text.trim_start_matches('\u{feff}').trim_start();
@@ -43,6 +38,7 @@ pub fn sign(reply: &Reply) -> Option<String> {
     let page = Page { text, small: reply.body.len() < SMALL, tiny: reply.body.len() < TINY, refused };
     let found = TITLES.iter().find(|(is, also, _)| is.fits(&title) && page.has(*also));
     let found = found.map(|(.., name)| *name).or_else(|| page.phrase());
+    let found = found.or_else(|| (refused && page.asks_for_a_human()).then_some("a robot check"));
     let found = found.filter(|_| !page.sells()).map(str::to_owned);
     // Whoever serves pages and refuses this one keeps us out, even without a word.
     found.or_else(|| (reply.status == 403).then(|| "HTTP 403: access refused".into()))
@@ -80,7 +76,7 @@ impl Title {
 enum Also {
     Nothing,
     SmallPage,
-    /// A status that refuses, or the page of a known gatekeeper.
+    /// A status that refuses, or another sign in the page.
     Refusal,
 }
 
@@ -90,7 +86,7 @@ const TITLES: &[(Title, Also, &str)] = {
     &[
         (Is("are you a human"), Nothing, "a robot check (\"Are you a human?\")"),
         (Begins("access to this page has been denied"), Nothing, "a robot check (PerimeterX)"),
-        (Is("verify your identity"), SmallPage, "a robot check (\"Verify Your Identity\")"),
+        (Is("verify your identity"), Refusal, "a robot check (\"Verify Your Identity\")"),
         (Is("robot or human"), SmallPage, "a robot check (\"Robot or human?\")"),
         (Is("robot check"), SmallPage, "a robot check"),
         (Begins("pardon our interruption"), SmallPage, "a robot check (\"Pardon Our Interruption\")"),
@@ -115,9 +111,12 @@ const PHRASES: &[(&str, &str)] = &[
     ("geo.captcha-delivery.com", "a robot check (DataDome)"),
     ("incapsula incident id", "refused (Imperva)"),
     ("errors.edgesuite.net", "refused (Akamai)"),
-    ("please verify you are a human", "a robot check"),
+    ("/errors/validatecaptcha", "a robot check (Amazon)"),
     ("action=\"https://consent.yahoo.com", "Yahoo's consent page"),
 ];
+
+/// A phrase that walls carry, and forms of honest pages too: a sign only beside another.
+const ASKS_FOR_A_HUMAN: &str = "please verify you are a human";
 
 struct Page<'a> {
     text: Cow<'a, str>,
@@ -131,27 +130,42 @@ impl Page<'_> {
         match also {
             Also::Nothing => true,
             Also::SmallPage => self.small,
-            Also::Refusal => self.small && (self.refused || self.phrase().is_some()),
+            Also::Refusal => {
+                self.small && (self.refused || self.phrase().is_some() || self.asks_for_a_human())
+            }
         }
     }
 
     fn phrase(&self) -> Option<&'static str> {
         let text = if self.tiny { self.text.to_ascii_lowercase() } else { return None };
-        let holds = |phrase: &str| memmem::find(text.as_bytes(), phrase.as_bytes()).is_some();
-        PHRASES.iter().find(|(phrase, _)| holds(phrase)).map(|(_, name)| *name)
+        PHRASES.iter().find(|(phrase, _)| holds(&text, phrase)).map(|(_, name)| *name)
     }
 
-    /// Whether it says to machines what it has on sale: then it is what was asked for.
-    fn sells(&self) -> bool {
-        let holds = |sign: &str| memmem::find(self.text.as_bytes(), sign.as_bytes()).is_some();
-        ["application/ld+json", "\"product:price", "\"og:price", "itemprop=\"price"].into_iter().any(holds)
+    fn asks_for_a_human(&self) -> bool {
+        self.tiny && holds(&self.text.to_ascii_lowercase(), ASKS_FOR_A_HUMAN)
     }
+
+    /// Whether it says to machines what it has on sale: then it is what was asked for. Walls too say whose
+    /// they are.
+    fn sells(&self) -> bool {
+        let says = |sign: &&str| holds(&self.text, sign);
+        let product = ["\"Product\"", "schema.org/Product\"", "\"ProductGroup\"", "\"offers\"", "\"Offer\""];
+        ["\"product:price", "\"og:price", "itemprop=\"price"].iter().any(says)
+            || says(&"application/ld+json") && product.iter().any(says)
+    }
+}
+
+fn holds(text: &str, sign: &str) -> bool {
+    memmem::find(text.as_bytes(), sign.as_bytes()).is_some()
 }
 
 fn sign_of_address(reply: &Reply) -> Option<&'static str> {
     let host = reply.url.host_str().unwrap_or_default();
     if reply.url.path().to_ascii_lowercase().starts_with("/areyouahuman") {
         return Some("a robot check (\"Are you a human?\")");
+    }
+    if reply.url.path().eq_ignore_ascii_case("/errors/validateCaptcha") {
+        return Some("a robot check (Amazon)");
     }
     if ["guce.yahoo.com", "consent.yahoo.com"].iter().any(|consent| host.ends_with(consent)) {
         return Some("Yahoo's consent page");
@@ -223,6 +237,18 @@ mod tests {
             (200, SHOP, "<title>Queue-it</title>"),
             (200, "https://consent.yahoo.com/v2/collectConsent", "<p>"),
             (200, "https://eu.guce.yahoo.com/consent", "<p>"),
+            (200, "https://www.amazon.com/errors/validateCaptcha?amzn=1", "<p>"),
+            (200, SHOP, "<title>Amazon.com</title><form method=get action=\"/errors/validateCaptcha\">"),
+            (430, SHOP, "<title>Lamp</title>"),
+            (
+                200,
+                SHOP,
+                "<title>Robot or human?</title><script type=\"application/ld+json\">{\"@type\": \"Organization\"}\
+                 </script><div id=\"px-captcha\">",
+            ),
+            (403, SHOP, "<p>Please verify you are a human."),
+            (200, SHOP, "<title>Verify your identity</title><p>Please verify you are a human."),
+            (200, SHOP, "<title>Verify Your Identity</title><div id=\"px-captcha\">"),
         ] {
             assert!(sign(&reply(status, url, body)).is_some(), "{url} {body}");
         }
@@ -240,6 +266,8 @@ mod tests {
             (200, "<title>RTX 3080</title><p>OUT OF STOCK"),
             (200, "<title>Just a moment</title><p>A novel by Ann Author, 9.99 €"),
             (200, "<title>Waiting room chairs</title>"),
+            (200, "<title>Contact us</title><form><label>Please verify you are a human</label></form>"),
+            (200, "<title>Verify your identity</title><p>Upload your passport to sell with us."),
             (200, "<title>Access Denied</title><p>The second album"),
             (
                 200,
@@ -252,7 +280,7 @@ mod tests {
             (200, "<title>Lamp</title><script src=/cdn-cgi/challenge-platform/scripts/jsd/main.js></script>"),
             (
                 200,
-                "<title>Are you a human?</title><script type=\"application/ld+json\">{\"@type\": \"Book\"}</script>",
+                "<title>Are you a human?</title><script type=\"application/ld+json\">{\"@type\": \"Book\", \"offers\": {}}</script>",
             ),
             (503, "<title>We will be right back</title><p>Scheduled maintenance."),
             (503, "<title>503 Service Temporarily Unavailable</title>"),
@@ -273,6 +301,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_host_says_with_too_many_requests_is_not_repeated() {
+        let why = sign(&reply(429, SHOP, "Slow down, token hush-5f1d9e0c"));
+        assert_eq!(why.as_deref(), Some("HTTP 429: too many requests"));
+    }
+
+    #[test]
     fn only_the_beginning_of_a_page_is_looked_at() {
         let late = format!("{}<title>Are you a human?</title>", " ".repeat(LOOKED_AT));
         assert_eq!(sign(&reply(200, SHOP, late)), None);
@@ -282,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_captured_walls_are_known_and_no_captured_page_is_taken_for_one() {
-        let Some(folder) = std::env::var_os("STAKEOUT_FIXTURES") else { return };
+        let Some(folder) = crate::testing::fixtures() else { return };
         let mut judged = 0;
         for kind in std::fs::read_dir(folder).expect("the set") {
             let kind = kind.expect("a folder").path();

@@ -61,6 +61,7 @@ pub(super) async fn judge(
         return Ok(judged);
     }
     let earlier = earlier(store, watch, slot, &judged.current).await?;
+    let mut errors = Vec::new();
     let evaluated = evaluate(watch, slot, &mut judged, earlier, view.absent).await;
     for (judge, result) in watch.judges.iter().zip(evaluated) {
         match result {
@@ -68,12 +69,13 @@ pub(super) async fn judge(
                 judged.decide_all(watch, slot, judge, &signals);
                 if !unjudged.is_empty() {
                     judged.unjudged = true;
-                    judged.error = Some(format!("{}: {}", judge.name, some_of(&unjudged)));
+                    errors.push(format!("{}: {}", judge.name, some_of(&unjudged)));
                 }
             }
-            Err(why) => judged.error = Some(format!("{}: {why}", judge.name)),
+            Err(why) => errors.push(format!("{}: {why}", judge.name)),
         }
     }
+    judged.error = (!errors.is_empty()).then(|| some_of(&errors));
     judged.close_what_is_no_longer_asked(watch, slot, &orphans);
     Ok(judged)
 }

@@ -22,7 +22,12 @@ pub(super) enum Figure {
 impl Figure {
     /// The number that is all of `text`, but for a currency's sign or code on either side.
     pub(super) fn read(text: &str) -> Self {
-        read(&plain_signs(text)).unwrap_or(Self::None)
+        read(&plain_signs(text), true).unwrap_or(Self::None)
+    }
+
+    /// The same of a text for programs, where a bare letter behind digits is hardly that of cents.
+    pub(super) fn read_for_programs(text: &str) -> Self {
+        read(&plain_signs(text), false).unwrap_or(Self::None)
     }
 
     /// The number, where it is sure.
@@ -47,11 +52,31 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// The unit that a sign, a code or a word means. The case of a letter matters where it makes the
-    /// difference: `GBP` are pounds, `GBp` are pence.
+    /// The unit that a sign, a code or a word means, where nothing else can stand. The case of a letter
+    /// matters where it makes the difference: `GBP` are pounds, `GBp` are pence.
     pub(super) fn named(text: &str) -> Option<Self> {
-        let word: String = plain_signs(text).split_whitespace().collect();
-        let word = word.trim_end_matches(['.', ':', '*']);
+        Self::of(&word(text))
+    }
+
+    /// The unit that is written before or behind a number, where any other word can stand too: `6 ft` are
+    /// no forints, `Top 10` are no pa'anga, and a bare letter is none.
+    fn beside(text: &str) -> Option<Self> {
+        let word = word(text);
+        let is_word = word.chars().all(|c| c.is_ascii_alphabetic());
+        let is_code = word.len() == 3 && word.chars().all(|c| c.is_ascii_uppercase());
+        let is_sign = SIGNS.iter().any(|(sign, _)| *sign == word) || WORDS.contains(&&*word);
+        let is_minor = MINOR.iter().any(|(name, _)| *name == word) && !BARE.contains(&&*word);
+        if is_word && !is_code && !is_sign && !is_minor { None } else { Self::of(&word) }
+    }
+
+    /// The unit of a bare letter that stands directly behind a few digits: `99p`.
+    fn behind(digits: &str, text: &str) -> Option<Self> {
+        let is_few = digits.len() <= 3 && digits.chars().all(|c| c.is_ascii_digit());
+        let word = text.trim_end_matches([' ', '*']);
+        if is_few && BARE.contains(&word) { Self::of(word) } else { None }
+    }
+
+    fn of(word: &str) -> Option<Self> {
         if let Some((_, code)) = MINOR.iter().find(|(name, _)| *name == word) {
             let code = Some(*code).filter(|code| !code.is_empty());
             return Some(Self { code, per_major: 100.0, comma_parts_thousands: false });
@@ -71,6 +96,12 @@ impl Unit {
         let code = CODES.split_ascii_whitespace().find(|code| is_code && *code == upper)?;
         Some(of(Some(code)))
     }
+}
+
+/// A name without what may stand around it.
+fn word(text: &str) -> String {
+    let word: String = plain_signs(text).split_whitespace().collect();
+    word.trim_end_matches(['.', ':', '*']).to_owned()
 }
 
 /// Hundredths, and what they are hundredths of; a cent is one of many currencies.
@@ -93,6 +124,12 @@ const MINOR: &[(&str, &str)] = &[
     ("cents", ""),
     ("Cent", ""),
 ];
+
+/// Hundredths in letters that mean much else: pages, pixels, carats.
+const BARE: &[&str] = &["p", "c", "ct", "cts"];
+
+/// Other ways to write words of [`SIGNS`] that mean nothing else.
+const WORDS: &[&str] = &["Kr", "KR", "euro", "EURO", "ZL", "Lei", "LEI"];
 
 /// Signs and words; without a code where several currencies share them.
 const SIGNS: &[(&str, &str)] = &[
@@ -154,7 +191,10 @@ const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD
 /// Longer than this is no price with its currency.
 const MAX_CHARS: usize = 48;
 
-/// One sort of digit, space, apostrophe and minus; direction marks left out.
+/// A space that parts no words: what it parts is one number.
+const NO_BREAK: char = '\u{a0}';
+
+/// One sort of digit, of either space, of apostrophe and minus; direction marks left out.
 fn plain_signs(text: &str) -> String {
     let plain = |c: char| match c {
         '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => None,
@@ -170,6 +210,7 @@ fn plain_signs(text: &str) -> String {
         '\u{6f0}'..='\u{6f9}' => digit(c, 0x6f0),
         // Full-width forms stand in the order of ASCII.
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c).saturating_sub(0xfee0)),
+        '\u{a0}' | '\u{2007}' | '\u{2009}' | '\u{202f}' => Some(NO_BREAK),
         c if c.is_whitespace() => Some(' '),
         c => Some(c),
     };
@@ -180,7 +221,7 @@ fn digit(c: char, zero: u32) -> Option<char> {
     char::from_digit(u32::from(c).saturating_sub(zero), 10)
 }
 
-fn read(text: &str) -> Option<Figure> {
+fn read(text: &str, for_people: bool) -> Option<Figure> {
     if text.chars().count() > MAX_CHARS {
         return None;
     }
@@ -188,15 +229,20 @@ fn read(text: &str) -> Option<Figure> {
     let (before, number, after) = (text.get(..first)?, text.get(first..=last)?, text.get(last + 1..)?);
     // `$.99` is read too; `kr.99` is ninety-nine crowns.
     let (before, point) = match before.strip_suffix('.') {
-        Some(sign) if sign.is_empty() || sign.ends_with(['$', '£', '€', ' ', '-']) => (sign, "0."),
+        Some(sign) if sign.is_empty() || sign.ends_with(['$', '£', '€', ' ', NO_BREAK, '-']) => {
+            (sign, "0.")
+        }
         _ => (before, ""),
     };
     let (negative, before) = without_minus(before);
     // `20,-` and `20.–` are even amounts.
     let even = after.strip_prefix([',', '.']).and_then(|rest| rest.strip_prefix(['-', '–', '—']));
     let after = even.map_or(after, |rest| rest.trim_start_matches(['-', '–', '—']));
-    let [before, after] = [before, after].map(|side| side.trim_matches(|c: char| c == ' ' || c == '*'));
-    let [left, right] = [before, after].map(|side| (!side.is_empty()).then(|| Unit::named(side)));
+    let bare = Unit::behind(number, after).filter(|_| for_people && point.is_empty());
+    let [before, after] =
+        [before, after].map(|side| side.trim_matches(|c: char| matches!(c, ' ' | NO_BREAK | '*')));
+    let [left, right] = [before, after].map(|side| (!side.is_empty()).then(|| Unit::beside(side)));
+    let right = if bare.is_some() { Some(bare) } else { right };
     // A word that is no currency: this is not, or not only, a price.
     let (left, right) =
         (left.map_or(Some(None), |unit| unit.map(Some))?, right.map_or(Some(None), |unit| unit.map(Some))?);
@@ -211,7 +257,15 @@ fn read(text: &str) -> Option<Figure> {
         return Some(Figure::Unsure(format!("`{text}` names two currencies")));
     }
     let comma_parts_thousands = left.is_some_and(|unit| unit.comma_parts_thousands);
-    let number = format!("{point}{number}");
+    // Spaces part thousands, and an old price from a new one: `100 200`. A page's code for its currency may
+    // have been put before both.
+    let code_before = before.len() == 3 && before.chars().all(|c| c.is_ascii_uppercase());
+    let is_one = right.is_some() || left.is_some() && !code_before || number.contains(['.', ',']);
+    if number.contains(' ') && !is_one {
+        let joined = ungrouped(&number.replace(NO_BREAK, " "), ' ')?;
+        return Some(Figure::Unsure(format!("`{text}` can be {joined} or {}", number.replace(' ', " and "))));
+    }
+    let number = format!("{point}{}", number.replace(NO_BREAK, " "));
     match digits(&number, comma_parts_thousands)? {
         Ok(digits) => {
             let number: f64 = digits.parse().ok().filter(|number: &f64| number.is_finite())?;
@@ -339,6 +393,17 @@ mod tests {
             ("GBX 450", Some(4.5)),
             ("ZAc 12050", Some(120.5)),
             ("99¢", Some(0.99)),
+            ("99 ¢", Some(0.99)),
+            ("99c", Some(0.99)),
+            ("1\u{a0}400", Some(1_400.0)),
+            ("1 400 kr", Some(1_400.0)),
+            ("kr 1 400", Some(1_400.0)),
+            ("1 400 EUR", Some(1_400.0)),
+            ("EUR 1 400,00", Some(1_400.0)),
+            ("1 400,00", Some(1_400.0)),
+            ("1 234 567,50", Some(1_234_567.5)),
+            ("5 Kr", Some(5.0)),
+            ("5 ZŁ", Some(5.0)),
         ] {
             assert_eq!(Figure::read(text).number(), number, "{text}");
         }
@@ -353,6 +418,9 @@ mod tests {
             ("$1.400", "`$1.400` can be 1.400 or 1400"),
             ("1,400 kr", "`1,400 kr` can be 1.400 or 1400"),
             ("1 400,000", "`1 400,000` can be 1400.000 or 1400000"),
+            ("100 200", "`100 200` can be 100200 or 100 and 200"),
+            ("555 123", "`555 123` can be 555123 or 555 and 123"),
+            ("EUR 100 200", "`EUR 100 200` can be 100200 or 100 and 200"),
             ("$10 - $20", "`$10 - $20` is a range"),
             ("10–20 €", "`10–20 €` is a range"),
             ("£5 EUR", "`£5 EUR` names two currencies"),
@@ -371,6 +439,19 @@ mod tests {
             "1,40,00",
             "SKU 123",
             "5 stars",
+            "500 p.",
+            "500 p",
+            "1080p",
+            "1.5 ct",
+            "1.5ct",
+            "c 99",
+            "p. 5",
+            "Top 10",
+            "top 10",
+            "12 usd",
+            "6 ft",
+            "6 FT",
+            "5 rm",
             "12 500 1",
             "1 2",
             "0 400",
@@ -394,7 +475,6 @@ mod tests {
             ("$12", None),
             ("US$12.50", Some("USD")),
             ("$12.50 CAD", Some("CAD")),
-            ("12 usd", Some("USD")),
             ("450p", Some("GBP")),
             ("450 GBp", Some("GBP")),
             ("4.50 GBP", Some("GBP")),
@@ -409,6 +489,8 @@ mod tests {
         assert_eq!(unit("GBp"), Some((Some("GBP"), 100.0)));
         assert_eq!(unit("gbp"), Some((Some("GBP"), 1.0)));
         assert_eq!(unit("XYZ"), None);
+        assert_eq!(Figure::read_for_programs("450p"), Figure::None);
+        assert_eq!(Figure::read_for_programs("450 GBp").number(), Some(4.5));
     }
 
     proptest::proptest! {

@@ -92,7 +92,13 @@ impl Source for Json {
     }
 
     fn read(&self, _: &Request, reply: &Reply, needs: &Needs) -> Result<Seen, FetchError> {
-        let mut document: Value = reply.ok()?.json()?;
+        let values = values_in(&reply.ok()?.body);
+        if values > MOST_VALUES {
+            return Err(FetchError::failed(format!(
+                "the answer is too large: about {values} values, and {MOST_VALUES} are the most"
+            )));
+        }
+        let mut document: Value = reply.json()?;
         // Some write JSON into a text and the text into JSON.
         if let Value::String(inner) = &document
             && let Ok(decoded) = serde_json::from_str(inner)
@@ -100,7 +106,7 @@ impl Source for Json {
             document = decoded;
         }
         let mut found = Found::default();
-        self.pointer.walk(&document, &mut found);
+        self.pointer.walk(&document, &mut found).map_err(FetchError::failed)?;
         if let (true, Some(why)) = (found.values.is_empty(), found.missing) {
             return Err(FetchError::failed(why));
         }
@@ -109,8 +115,9 @@ impl Source for Json {
         for (keys, value) in found.values {
             match self.observation(&document, &keys, value, needs.now) {
                 Ok(observation) => observations.extend(observation),
+                // Of thousands that are wrong, only the first is put into words.
                 Err(why) => {
-                    wrong.get_or_insert(why);
+                    wrong.get_or_insert_with(|| why.in_words(&document));
                 }
             }
         }
@@ -144,24 +151,28 @@ impl Json {
         keys: &[String],
         value: &Value,
         now: Timestamp,
-    ) -> Result<Option<Observation>, String> {
-        let is = |why: String| format!("{} is {why}", self.pointer.bound(keys));
+    ) -> Result<Option<Observation>, Wrong> {
+        let is = |why: String| Wrong::Said(format!("{} is {why}", self.pointer.bound(keys)));
         let Some(value) = number::read(value).map_err(is)? else { return Ok(None) };
         let observed_at = match &self.date {
             None => now,
             Some(date) => {
                 let place = date.bound(keys);
-                moment(place.get(document)?).map_err(|why| format!("{place} is {why}"))?
+                let Some(value) = place.get(document) else { return Err(Wrong::Missing(place)) };
+                moment(value).map_err(|why| Wrong::Said(format!("{place} is {why}")))?
             }
         };
         let subject = match &self.subject {
             Some(Subject::Name(name)) => name.clone(),
             Some(Subject::At(pointer)) => {
                 let place = pointer.bound(keys);
-                match place.get(document)? {
-                    Value::String(text) => text.clone(),
-                    Value::Number(number) => number.to_string(),
-                    other => return Err(format!("{place} is {}, not a name", kind_of(other))),
+                match place.get(document) {
+                    Some(Value::String(text)) => text.clone(),
+                    Some(Value::Number(number)) => number.to_string(),
+                    Some(other) => {
+                        return Err(Wrong::Said(format!("{place} is {}, not a name", kind_of(other))));
+                    }
+                    None => return Err(Wrong::Missing(place)),
                 }
             }
             None if keys.is_empty() => self.pointer.name(&self.url),
@@ -169,6 +180,34 @@ impl Json {
         };
         let reading = Reading::Value { value, unit: self.unit.clone() };
         Ok(Some(Observation { subject, observed_at, url: None, reading, evidence: Vec::new() }))
+    }
+}
+
+/// About how many values a larger answer may hold; read into memory, these take about 100 MB.
+const MOST_VALUES: usize = 1_000_000;
+
+/// How many values a pointer may find.
+const MOST_FOUND: usize = 20_000;
+
+/// About how many values a body in JSON holds; an object takes the place of eight.
+fn values_in(body: &[u8]) -> usize {
+    let place = |at: usize| if body.get(at) == Some(&b'{') { 8 } else { 1 };
+    memchr::memchr3_iter(b'{', b'[', b',', body).map(place).fold(0, usize::saturating_add)
+}
+
+/// Why a value is not taken.
+enum Wrong {
+    /// There is nothing at this place.
+    Missing(Place),
+    Said(String),
+}
+
+impl Wrong {
+    fn in_words(self, document: &Value) -> String {
+        match self {
+            Self::Missing(place) => place.missing(document),
+            Self::Said(why) => why,
+        }
     }
 }
 
@@ -218,31 +257,56 @@ impl Pointer {
         self.0.iter().filter(|segment| *segment == "*").count()
     }
 
-    fn walk<'d>(&self, document: &'d Value, found: &mut Found<'d>) {
-        // Every place reached so far: the keys that `*` stood for, and what is there.
-        found.values = vec![(Vec::new(), document)];
-        for (depth, segment) in self.0.iter().enumerate() {
-            let mut next = Vec::new();
-            for (keys, value) in std::mem::take(&mut found.values) {
-                match (segment.as_str(), value) {
-                    ("*", Value::Object(object)) => {
-                        next.extend(object.iter().map(|(key, value)| (with(&keys, key.clone()), value)));
-                    }
-                    ("*", Value::Array(array)) => {
-                        let indices = (0..).map(|index: usize| index.to_string());
-                        next.extend(array.iter().zip(indices).map(|(v, index)| (with(&keys, index), v)));
-                    }
-                    (name, value) => match step(value, name) {
-                        Some(value) => next.push((keys, value)),
-                        None => {
-                            let reached = Self(self.0.iter().take(depth).cloned().collect()).bound(&keys);
-                            found.missing.get_or_insert_with(|| lacks(&reached, value, name));
-                        }
-                    },
+    /// # Errors
+    /// It finds too many.
+    fn walk<'d>(&self, document: &'d Value, found: &mut Found<'d>) -> Result<(), String> {
+        self.walk_on(0, document, &mut Vec::new(), found)
+    }
+
+    /// Goes on from `value`, reached by so many segments, where `*` stood for these keys.
+    fn walk_on<'d>(
+        &self,
+        depth: usize,
+        value: &'d Value,
+        keys: &mut Vec<String>,
+        found: &mut Found<'d>,
+    ) -> Result<(), String> {
+        let Some(segment) = self.0.get(depth) else {
+            if found.values.len() >= MOST_FOUND {
+                return Err(format!(
+                    "`pointer` finds more than {MOST_FOUND} values, which are the most; let it find fewer"
+                ));
+            }
+            found.values.push((keys.clone(), value));
+            return Ok(());
+        };
+        let next = depth.saturating_add(1);
+        match (segment.as_str(), value) {
+            ("*", Value::Object(object)) => {
+                for (key, value) in object {
+                    keys.push(key.clone());
+                    self.walk_on(next, value, keys, found)?;
+                    keys.pop();
                 }
             }
-            found.values = next;
+            ("*", Value::Array(array)) => {
+                for (index, value) in array.iter().enumerate() {
+                    keys.push(index.to_string());
+                    self.walk_on(next, value, keys, found)?;
+                    keys.pop();
+                }
+            }
+            (name, value) => match step(value, name) {
+                Some(value) => self.walk_on(next, value, keys, found)?,
+                None => {
+                    found.missing.get_or_insert_with(|| {
+                        let reached = Self(self.0.iter().take(depth).cloned().collect()).bound(keys);
+                        lacks(&reached, value, name)
+                    });
+                }
+            },
         }
+        Ok(())
     }
 
     /// The same with the keys in the place of its `*`.
@@ -262,23 +326,24 @@ impl Pointer {
     }
 }
 
-fn with(keys: &[String], key: String) -> Vec<String> {
-    keys.iter().cloned().chain([key]).collect()
-}
-
 /// One place in a document.
 struct Place(Vec<String>);
 
 impl Place {
-    fn get<'d>(&self, document: &'d Value) -> Result<&'d Value, String> {
+    fn get<'d>(&self, document: &'d Value) -> Option<&'d Value> {
+        self.0.iter().try_fold(document, |value, name| step(value, name))
+    }
+
+    /// Why there is nothing here.
+    fn missing(&self, document: &Value) -> String {
         let mut value = document;
         for (depth, name) in self.0.iter().enumerate() {
-            value = step(value, name).ok_or_else(|| {
-                let reached = Self(self.0.iter().take(depth).cloned().collect());
-                lacks(&reached, value, name)
-            })?;
+            match step(value, name) {
+                Some(next) => value = next,
+                None => return lacks(&Self(self.0.iter().take(depth).cloned().collect()), value, name),
+            }
         }
-        Ok(value)
+        format!("{self} is there")
     }
 }
 
@@ -377,6 +442,29 @@ mod tests {
         ] {
             assert_eq!(values(&format!("pointer = '{pointer}'"), body), Err(said.to_owned()));
         }
+    }
+
+    #[test]
+    fn an_answer_of_far_too_many_values_is_refused_at_once() {
+        let rows = |row: &str, count: usize| format!("[{}]", vec![row; count].join(","));
+        let found = |body: &str| values("pointer = '/*/a'", body);
+        assert_eq!(found(&rows("{\"a\":0}", 20_000)).map(|found| found.len()), Ok(20_000));
+        let error = found(&rows("{\"a\":0}", 20_001)).expect_err("too many");
+        assert_eq!(error, "`pointer` finds more than 20000 values, which are the most; let it find fewer");
+        let error = found(&rows("{\"a\":0}", 900_000)).expect_err("too large");
+        assert_eq!(error, "the answer is too large: about 8100000 values, and 1000000 are the most");
+        // What is passed by on the way does not count.
+        let many = format!("[{},{{\"a\":1}}]", vec!["[]"; 30_000].join(","));
+        assert_eq!(found(&many), Ok(vec![("30000".into(), 1.0)]));
+    }
+
+    #[test]
+    fn thousands_of_values_without_their_date_are_told_of_once() {
+        let rows: Vec<_> = (0..10_000).map(|n| format!("\"key{n}\": 1")).collect();
+        let dates: Vec<_> = (0..10_000).map(|n| format!("\"date{n}\": 1")).collect();
+        let body = format!("{{\"v\": {{{}}}, \"d\": {{{}}}}}", rows.join(","), dates.join(","));
+        let error = values("pointer = '/v/*'\ndate = '/d/*'", &body).expect_err("no dates");
+        assert!(error.starts_with("`/d` has no `key0`"), "{error}");
     }
 
     #[test]

@@ -36,11 +36,13 @@ pub(super) fn read(value: &Value) -> Result<Option<f64>, String> {
     let none = || format!("{}, not a number", kind_of(value));
     let Number(number) = Number::deserialize(value).map_err(|_| none())?;
     match value.as_str() {
-        Some(text) if number.is_none() && text.trim().parse::<f64>().is_err() => match Figure::read(text) {
-            Figure::Sure { number, .. } => Ok(Some(number)),
-            Figure::Unsure(why) => Err(format!("not sure to be a number: {}", excerpt(&why))),
-            Figure::None => Err(none()),
-        },
+        Some(text) if number.is_none() && text.trim().parse::<f64>().is_err() => {
+            match Figure::read_for_programs(text) {
+                Figure::Sure { number, .. } => Ok(Some(number)),
+                Figure::Unsure(why) => Err(format!("not sure to be a number: {}", excerpt(&why))),
+                Figure::None => Err(none()),
+            }
+        }
         _ => Ok(number),
     }
 }
@@ -110,10 +112,12 @@ mod tests {
         for (json, number) in [
             ("\"1185.660\"", Ok(Some(1_185.66))),
             ("\"$1,400.00\"", Ok(Some(1_400.0))),
-            ("\"450p\"", Ok(Some(4.5))),
+            ("\"450 GBp\"", Ok(Some(4.5))),
             ("\"NaN\"", Ok(None)),
             ("null", Ok(None)),
             ("\"1,400\"", Err("not sure to be a number: `1,400` can be 1.400 or 1400")),
+            ("\"555 123\"", Err("not sure to be a number: `555 123` can be 555123 or 555 and 123")),
+            ("\"99p\"", Err("the text \"99p\", not a number")),
             ("\"soon\"", Err("the text \"soon\", not a number")),
             ("[]", Err("a list, not a number")),
         ] {

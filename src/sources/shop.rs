@@ -377,8 +377,8 @@ mod tests {
 
     #[test]
     fn captured_walls_are_known_and_shops_are_not_taken_for_walls() {
-        let Some(folder) = std::env::var_os("STAKEOUT_FIXTURES") else { return };
-        for page in std::fs::read_dir(std::path::Path::new(&folder).join("shops")).unwrap() {
+        let Some(folder) = crate::testing::fixtures() else { return };
+        for page in std::fs::read_dir(folder.join("shops")).unwrap() {
             let name = page.unwrap().file_name().into_string().unwrap();
             let body = fixture(&format!("shops/{name}")).unwrap();
             for status in [200, 503] {

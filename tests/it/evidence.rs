@@ -22,6 +22,19 @@ fn product(name: &str, availability: &str, button: &str) -> Page {
 }
 
 #[tokio::test]
+async fn what_each_strategy_cannot_judge_is_told() {
+    let two = SHOP.replace("[{ kind = \"restock\" }]", "[{ kind = \"restock\" }, { kind = \"restock\" }]");
+    let harness = Harness::start(&two).await;
+    for page in ["lamp", "chair"] {
+        harness.site().show(&format!("/{page}"), product(page, "OutOfStock", "Add to cart"));
+    }
+    harness.tick_at("shop", minutes_after("2026-11-20T10:00:00Z", 0)).await;
+    let messages = harness.messages().await;
+    let all: Vec<_> = messages.iter().map(|one| one.json().to_string()).collect();
+    assert!(all.iter().any(|one| one.contains("restock: ") && one.contains("restock-2: ")), "{all:?}");
+}
+
+#[tokio::test]
 async fn a_page_that_contradicts_itself_is_told_once_with_its_evidence_and_the_others_count() {
     let harness = Harness::start(SHOP).await;
     let mut told = Vec::new();

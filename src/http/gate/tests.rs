@@ -154,7 +154,7 @@ async fn after_a_rest_one_request_at_a_time_tries_the_host_until_it_is_well() {
 async fn an_answer_that_is_not_taken_is_an_answer_all_the_same() {
     let gates = gates(every(0));
     let judge = async |error| {
-        let turn = gates.turn("h.example", asker(1)).await.expect("not left alone");
+        let turn = turn_at(&gates, "h.example", asker(1)).await.expect("not left alone");
         assert!(turn.judge(Err(error)).is_err());
     };
     for answer in [HttpError::TooLarge(1), HttpError::Unfit("a bomb".into())] {

@@ -76,17 +76,21 @@ pub(super) fn secrets_in(value: &DeValue<'_>) -> Vec<String> {
 fn look_in(value: &DeValue<'_>, is_secret: bool, found: &mut Vec<String>) {
     match value {
         DeValue::String(text) => {
-            let of_address = secrets_of_address(text);
-            // Of a proxy only the password is one.
-            if is_secret && Url::parse(text).is_err() {
+            if is_secret {
                 found.push(text.to_string());
             }
-            found.extend(of_address);
+            found.extend(secrets_of_address(text));
         }
         DeValue::Array(items) => items.iter().for_each(|item| look_in(item.get_ref(), is_secret, found)),
         DeValue::Table(table) => {
             for (key, value) in table {
                 let key = key.get_ref().as_ref();
+                // Of a proxy only the password is one.
+                let is_address = value.get_ref().as_str().is_some_and(|text| text.contains("://"));
+                if key == "proxy" && is_address && !is_secret {
+                    look_in(value.get_ref(), false, found);
+                    continue;
+                }
                 let is_public = is_secret && PUBLIC_HEADERS.contains(&key.to_ascii_lowercase().as_str());
                 let is_secret = (is_secret && !is_public) || SECRET_KEYS.contains(&key);
                 look_in(value.get_ref(), is_secret, found);
@@ -267,6 +271,21 @@ mod tests {
         let mut found = secrets_in(&value(text));
         found.sort();
         assert_eq!(found, ["hush", "k3y-k3y", "me:pass%20word", "pass%20word", "t0ken", "{\"a\": 1}"]);
+    }
+
+    #[test]
+    fn a_secret_may_look_like_an_address() {
+        for (text, expected) in [
+            ("headers = { x-api-key = 'id:secretvalue-123456' }", &["id:secretvalue-123456"][..]),
+            ("headers = { authorization = 'Basic:dXNlcg' }", &["Basic:dXNlcg"]),
+            ("cookies = { session = 's:abc.def' }", &["s:abc.def"]),
+            ("password = 'a:b'", &["a:b"]),
+            ("heartbeat_url = 'https://a.example/hush'", &["https://a.example/hush"]),
+            ("proxy = 'http://p.example:3128'", &[]),
+            ("proxy = 'me:hush@p.example:3128'", &["me:hush@p.example:3128"]),
+        ] {
+            assert_eq!(secrets_in(&value(text)), expected, "{text}");
+        }
     }
 
     #[test]

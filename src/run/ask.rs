@@ -1,5 +1,6 @@
 //! The outside world's part of a run: ask, and read what changed.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -107,7 +108,9 @@ pub(super) async fn ask_one(
             })
         }
     };
-    conceal(watch, &mut result);
+    if let Err(error) = &mut result {
+        conceal_error(watch, error);
+    }
     if let Err(FetchError::Blocked { retry_after, why }) = &result
         && was_answered
     {
@@ -178,32 +181,32 @@ fn end_for_good<T>(status: u16, result: &mut Result<T, FetchError>) -> Option<St
     Some(why.clone())
 }
 
-/// Keeps what came from the environment, such as a key in an address, out of everything that follows.
-fn conceal(watch: &Watch, result: &mut Result<Option<(Seen, Mark)>, FetchError>) {
-    match result {
-        Ok(Some((seen, _))) => {
-            for observation in &mut seen.observations {
-                observation.url.take_if(|url| watch.reveals(url));
-                // An address may have given the name, and a page may repeat what it was asked with.
-                let texts = match &mut observation.reading {
-                    Reading::Text { text } => [Some(&mut observation.subject), Some(text)],
-                    _ => [Some(&mut observation.subject), None],
-                };
-                for text in texts.into_iter().flatten().filter(|text| watch.reveals(text)) {
-                    *text = watch.concealed(text);
-                }
-            }
-        }
-        Ok(None) => {}
-        Err(FetchError::Failed(why) | FetchError::Blocked { why, .. }) => {
-            if watch.reveals(why) {
-                *why = watch.concealed(why);
+/// Keeps what is secret, such as a key in an address, out of everything that was read.
+fn conceal(watch: &Watch, seen: &mut Seen) {
+    for observation in &mut seen.observations {
+        observation.url.take_if(|url| watch.reveals(url));
+        // An address may have given the name, and a page may repeat what it was asked with.
+        let texts = match &mut observation.reading {
+            Reading::Text { text } => [Some(&mut observation.subject), Some(text)],
+            _ => [Some(&mut observation.subject), None],
+        };
+        for text in texts.into_iter().flatten() {
+            if let Cow::Owned(concealed) = watch.concealed(text) {
+                *text = concealed;
             }
         }
     }
 }
 
-/// Reads an answer away from the async threads.
+/// The same for what went wrong, which may hold an excerpt.
+fn conceal_error(watch: &Watch, error: &mut FetchError) {
+    let (FetchError::Failed(why) | FetchError::Blocked { why, .. }) = error;
+    if let Cow::Owned(concealed) = watch.concealed_in_excerpt(why) {
+        *why = concealed;
+    }
+}
+
+/// Reads an answer, and leaves out what is secret, away from the async threads.
 async fn read(
     watch: &Arc<Watch>,
     request: &Request,
@@ -211,7 +214,12 @@ async fn read(
     needs: &Needs,
 ) -> Result<Seen, FetchError> {
     let (watch, request, needs) = (Arc::clone(watch), request.clone(), needs.clone());
-    READERS.read(move || watch.source.read(&request, &reply, &needs)).await
+    let reading = move || {
+        let mut seen = watch.source.read(&request, &reply, &needs)?;
+        conceal(&watch, &mut seen);
+        Ok(seen)
+    };
+    READERS.read(reading).await
 }
 
 /// What an answer is known by: what was asked, without what may be secret. This is stored, and from a hash

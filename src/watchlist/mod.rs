@@ -6,6 +6,7 @@ mod checks;
 mod discreet;
 mod manner;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -191,8 +192,14 @@ impl Watch {
 
     /// The text with every secret of the configuration left out.
     #[must_use]
-    pub fn concealed(&self, text: &str) -> String {
+    pub fn concealed<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.secrets.concealed(text)
+    }
+
+    /// The same for an excerpt, which may end in the midst of one.
+    #[must_use]
+    pub fn concealed_in_excerpt<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.secrets.concealed_in_excerpt(text)
     }
 
     /// How many closed bars its strategies want to see.
@@ -297,11 +304,11 @@ impl Watchlist {
         let built = Builder {
             config: &config,
             folder: files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new("")),
+            secrets: Secrets::new(mistakes.secrets(), &config.secrets),
             mistakes,
             crons: HashMap::new(),
             ad_hoc,
             usual: HashMap::new(),
-            secrets: HashMap::new(),
             tried,
         }
         .build();

@@ -1,7 +1,7 @@
 //! The outside world's part of a run: ask, and read what changed.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::reading::READERS;
 use crate::http::{Asked, Asker, Fetched, Http, HttpError, Mark, Reply, Request, Standing};
-use crate::model::{Outcome, Reading};
+use crate::model::Outcome;
 use crate::plugin::{FetchError, Needs, Seen};
 use crate::store::Waited;
 use crate::watchlist::Watch;
@@ -88,9 +88,10 @@ pub(super) async fn ask_one(
     let (mut unreachable, mut rest, mut status) = (false, None, 0);
     let mut result = match fetched {
         Ok(Fetched::Unchanged) => Ok(None),
-        Ok(Fetched::New(reply, mark)) => {
+        Ok(Fetched::New(reply, mut mark)) => {
             status = reply.status;
             unreachable = status >= 500;
+            conceal_mark(watch, &mut mark);
             read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
         }
         Err(error) => {
@@ -183,18 +184,32 @@ fn end_for_good<T>(status: u16, result: &mut Result<T, FetchError>) -> Option<St
 
 /// Keeps what is secret, such as a key in an address, out of everything that was read.
 fn conceal(watch: &Watch, seen: &mut Seen) {
+    let mut subjects = HashSet::new();
     for observation in &mut seen.observations {
         observation.url.take_if(|url| watch.reveals(url));
         // An address may have given the name, and a page may repeat what it was asked with.
-        let texts = match &mut observation.reading {
-            Reading::Text { text } => [Some(&mut observation.subject), Some(text)],
-            _ => [Some(&mut observation.subject), None],
-        };
-        for text in texts.into_iter().flatten() {
+        let is_renamed = watch.reveals(&observation.subject);
+        for text in observation.texts_mut() {
             if let Cow::Owned(concealed) = watch.concealed(text) {
                 *text = concealed;
             }
         }
+        // Two that differ in nothing else stay two.
+        let name = observation.subject.clone();
+        for number in 2.. {
+            if !is_renamed || !subjects.contains(&observation.subject) {
+                break;
+            }
+            observation.subject = format!("{name} ({number})");
+        }
+        subjects.insert(observation.subject.clone());
+    }
+}
+
+/// What an answer is known by, where nothing of it is secret; without it the bytes tell.
+fn conceal_mark(watch: &Watch, mark: &mut Mark) {
+    for text in [&mut mark.etag, &mut mark.last_modified] {
+        text.take_if(|text| watch.reveals(text));
     }
 }
 

@@ -37,8 +37,8 @@ impl Observation {
             }
             Reading::Value { unit: text, .. } | Reading::Text { text } => [Some(text), None, None],
         };
-        let said = |one: &'_ mut Evidence| [Some(&mut one.excerpt), one.price_currency.as_mut()];
-        let said = self.evidence.iter_mut().flat_map(said);
+        let said = self.evidence.iter_mut();
+        let said = said.flat_map(|one| [Some(&mut one.excerpt), one.price_currency.as_mut()]);
         [&mut self.subject].into_iter().chain(read.into_iter().chain(said).flatten())
     }
 }

@@ -26,8 +26,14 @@ pub use keys::{
     RequestKeys, Retention, Retry, Size, Stale, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
-pub use secrets::fingerprint;
-use secrets::{parts_in, secrets_in, written};
+pub use secrets::{fingerprint, mask_secrets};
+use secrets::{parts_in, plain, secrets_in, written};
+
+/// A table as JSON, secrets and all, the same wherever it stands in its file.
+#[must_use]
+pub fn as_json(table: &DeTable<'_>) -> serde_json::Value {
+    plain(&DeValue::Table(table.clone()))
+}
 
 /// One file of the configuration.
 #[derive(Clone)]

@@ -1,14 +1,15 @@
 //! Which values of the configuration are secret, and how they are kept out of all that is shown or stored.
 
+use serde_json::{Map, Value};
 use toml::de::DeValue;
-use url::Url;
+use url::{Url, form_urlencoded};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What stands in the place of a secret.
 pub(super) const MASK: &str = "[secret]";
 
 /// Keys whose values are secrets even where they are written out.
-const SECRET_KEYS: [&str; 11] = [
+const SECRET_KEYS: [&str; 10] = [
     "token",
     "app_token",
     "password",
@@ -16,14 +17,13 @@ const SECRET_KEYS: [&str; 11] = [
     "secrets",
     "headers",
     "cookies",
-    "body",
     "proxy",
     "authorization",
     "heartbeat_url",
 ];
 
 /// Headers whose values say nothing that anyone would keep to himself.
-const PUBLIC_HEADERS: [&str; 10] = [
+const PUBLIC_HEADERS: [&str; 11] = [
     "accept",
     "accept-charset",
     "accept-language",
@@ -32,6 +32,7 @@ const PUBLIC_HEADERS: [&str; 10] = [
     "dnt",
     "origin",
     "pragma",
+    "referer",
     "user-agent",
     "x-requested-with",
 ];
@@ -40,23 +41,123 @@ const PUBLIC_HEADERS: [&str; 10] = [
 const SHORTEST_PART: usize = 10;
 
 /// A value as JSON, as it is written, but for secrets that are written out.
-pub(super) fn written(value: &DeValue<'_>) -> serde_json::Value {
+pub(super) fn written(value: &DeValue<'_>) -> Value {
+    let mut written = plain(value);
+    mask_secrets(&mut written);
+    written
+}
+
+/// A value as JSON, secrets and all, wherever it stands.
+pub(super) fn plain(value: &DeValue<'_>) -> Value {
     match value {
-        DeValue::String(text) => masked(text).into(),
+        DeValue::String(text) => text.to_string().into(),
         DeValue::Integer(number) => number.to_string().into(),
         DeValue::Float(number) => number.to_string().into(),
         DeValue::Boolean(yes) => (*yes).into(),
         DeValue::Datetime(time) => time.to_string().into(),
-        DeValue::Array(items) => items.iter().map(|item| written(item.get_ref())).collect(),
-        DeValue::Table(table) => table
-            .iter()
-            .map(|(key, value)| {
-                let is_secret = SECRET_KEYS.contains(&key.get_ref().as_ref());
-                let value = if is_secret { MASK.into() } else { written(value.get_ref()) };
-                (key.get_ref().to_string(), value)
-            })
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
+        DeValue::Array(items) => items.iter().map(|item| plain(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let rows = table.iter().map(|(key, value)| (key.get_ref().to_string(), plain(value.get_ref())));
+            rows.collect::<Map<_, _>>().into()
+        }
+    }
+}
+
+/// Masks the secrets that are written out in a table; what is masked stays so.
+pub fn mask_secrets(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = masked(text),
+        Value::Array(items) => items.iter_mut().for_each(mask_secrets),
+        Value::Object(table) => {
+            for (key, value) in table {
+                match (key.as_str(), &mut *value) {
+                    ("headers" | "cookies", Value::Object(sent)) => {
+                        for (name, value) in sent {
+                            let is_public = key == "headers" && is_public(name);
+                            if is_public { mask_secrets(value) } else { *value = MASK.into() }
+                        }
+                    }
+                    ("proxy", Value::String(text)) if text.contains("://") => *text = masked(text),
+                    ("body", Value::String(text)) => *text = masked_body(text),
+                    ("body", value) => mask_secrets(value),
+                    (key, value) if SECRET_KEYS.contains(&key) => *value = MASK.into(),
+                    (_, value) => mask_secrets(value),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_public(header: &str) -> bool {
+    PUBLIC_HEADERS.contains(&header.to_ascii_lowercase().as_str())
+}
+
+/// What is asked with, in a shape in which values have names or in none.
+enum Body {
+    Json(Value),
+    Form,
+    Other,
+}
+
+impl Body {
+    fn of(text: &str) -> Self {
+        match serde_json::from_str(text) {
+            Ok(json @ (Value::Object(_) | Value::Array(_))) => Self::Json(json),
+            _ if text.contains('=') && !text.contains(char::is_whitespace) => Self::Form,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A body without the values whose names are those of keys. One in which nothing has a name says only
+/// whether it is another.
+fn masked_body(text: &str) -> String {
+    match Body::of(text) {
+        Body::Json(mut json) => {
+            each_key(&mut json, &mut |value| *value = MASK.into());
+            json.to_string()
+        }
+        Body::Form => masked_query(text),
+        Body::Other if text.is_empty() || text.starts_with(MASK) => text.to_owned(),
+        Body::Other => format!("{MASK} {:02x}", byte_of(text)),
+    }
+}
+
+fn secrets_of_body(text: &str, found: &mut Vec<String>) {
+    match Body::of(text) {
+        Body::Json(mut json) => each_key(&mut json, &mut |value| all_in(value, found)),
+        Body::Form => {
+            for part in text.split('&').filter_map(|part| part.split_once('=')).filter(|p| names_a_key(p.0)) {
+                found.push(part.1.to_owned());
+            }
+            let pairs = form_urlencoded::parse(text.as_bytes()).filter(|(name, _)| names_a_key(name));
+            found.extend(pairs.map(|(_, value)| value.into_owned()));
+        }
+        Body::Other => found.push(text.to_owned()),
+    }
+}
+
+/// Each value whose name is that of a key.
+fn each_key(json: &mut Value, found: &mut dyn FnMut(&mut Value)) {
+    match json {
+        Value::Object(table) => {
+            for (name, value) in table {
+                if names_a_key(name) { found(value) } else { each_key(value, found) }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| each_key(item, found)),
+        _ => {}
+    }
+}
+
+fn all_in(json: &Value, found: &mut Vec<String>) {
+    match json {
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        Value::Array(items) => items.iter().for_each(|item| all_in(item, found)),
+        Value::Object(table) => table.values().for_each(|value| all_in(value, found)),
+        _ => {}
     }
 }
 
@@ -101,13 +202,20 @@ fn look_in(value: &DeValue<'_>, is_secret: bool, found: &mut Vec<String>) {
         DeValue::Table(table) => {
             for (key, value) in table {
                 let key = key.get_ref().as_ref();
+                if key == "body"
+                    && !is_secret
+                    && let Some(text) = value.get_ref().as_str()
+                {
+                    secrets_of_body(text, found);
+                    continue;
+                }
                 // Of a proxy only the password is one.
                 let is_address = value.get_ref().as_str().is_some_and(|text| text.contains("://"));
                 if key == "proxy" && is_address && !is_secret {
                     look_in(value.get_ref(), false, found);
                     continue;
                 }
-                let is_public = is_secret && PUBLIC_HEADERS.contains(&key.to_ascii_lowercase().as_str());
+                let is_public = is_secret && is_public(key);
                 let is_secret = (is_secret && !is_public) || SECRET_KEYS.contains(&key);
                 look_in(value.get_ref(), is_secret, found);
             }
@@ -142,7 +250,21 @@ fn user_info(after_scheme: &str) -> Option<(&str, &str)> {
 fn names_a_key(name: &str) -> bool {
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let name = name.to_ascii_lowercase();
-    let whole = ["auth", "jwt", "pass", "pwd", "sid", "sig", "appid", "crumb", "session", "sessionid"];
+    let whole = [
+        "auth",
+        "jwt",
+        "pass",
+        "passphrase",
+        "pin",
+        "pw",
+        "pwd",
+        "sid",
+        "sig",
+        "appid",
+        "crumb",
+        "session",
+        "sessionid",
+    ];
     let ends = ["key", "token", "secret", "password", "passwd", "signature", "authorization", "credential"];
     whole.contains(&&*name) || ends.iter().any(|end| name.ends_with(end))
 }
@@ -156,15 +278,18 @@ fn masked(text: &str) -> String {
     };
     if let Some((before, query)) = shown.split_once('?') {
         let (query, fragment) = query.split_once('#').map_or((query, None), |(q, f)| (q, Some(f)));
-        let parts = query.split('&').map(|part| match part.split_once('=') {
-            Some((name, _)) if names_a_key(name) => format!("{name}={MASK}"),
-            _ => part.to_owned(),
-        });
-        let query = parts.collect::<Vec<_>>().join("&");
         let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
-        shown = format!("{before}?{query}{fragment}");
+        shown = format!("{before}?{}{fragment}", masked_query(query));
     }
     shown
+}
+
+fn masked_query(query: &str) -> String {
+    let parts = query.split('&').map(|part| match part.split_once('=') {
+        Some((name, _)) if names_a_key(name) => format!("{name}={MASK}"),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("&")
 }
 
 /// What a change of these values is noticed by: a byte of each. It is stored, and says too little about a
@@ -174,7 +299,11 @@ pub fn fingerprint(values: &[String]) -> Vec<u8> {
     let mut values: Vec<&String> = values.iter().collect();
     values.sort();
     values.dedup();
-    values.iter().map(|value| xxh3_64(value.as_bytes()).to_le_bytes()[0]).collect()
+    values.iter().map(|value| byte_of(value)).collect()
+}
+
+fn byte_of(value: &str) -> u8 {
+    xxh3_64(value.as_bytes()).to_le_bytes()[0]
 }
 
 #[cfg(test)]
@@ -190,7 +319,19 @@ mod tests {
     fn what_is_secret_is_masked_as_it_is_written() {
         for (text, shown) in [
             ("token = 'abc'", r#"{"token":"[secret]"}"#),
-            ("cookies = { a = '1' }", r#"{"cookies":"[secret]"}"#),
+            ("cookies = { a = '1' }", r#"{"cookies":{"a":"[secret]"}}"#),
+            (
+                "headers = { accept-language = 'pl', Referer = 'https://a.example/?key=b', x-key = 'c' }",
+                r#"{"headers":{"accept-language":"pl","Referer":"https://a.example/?key=[secret]","x-key":"[secret]"}}"#,
+            ),
+            ("proxy = 'http://me:pw@p.example:1'", r#"{"proxy":"http://[secret]@p.example:1"}"#),
+            ("proxy = 'me:pw@p.example:1'", r#"{"proxy":"[secret]"}"#),
+            (
+                "body = '{\"q\": \"lamp\", \"token\": \"abc\"}'",
+                r#"{"body":"{\"q\":\"lamp\",\"token\":\"[secret]\"}"}"#,
+            ),
+            ("body = 'q=lamp&token=abc'", r#"{"body":"q=lamp&token=[secret]"}"#),
+            ("body = '<lamp/>'", r#"{"body":"[secret] 5c"}"#),
             ("url = 'https://a.example/p?d=rtx+3070&N=4'", r#"{"url":"https://a.example/p?d=rtx+3070&N=4"}"#),
             (
                 "url = 'https://me:pw@a.example/p?d=1&api_key=abc#k=1'",
@@ -198,7 +339,10 @@ mod tests {
             ),
             ("url = 'https://a.example/@me?q=a@b'", r#"{"url":"https://a.example/@me?q=a@b"}"#),
         ] {
-            assert_eq!(written(&value(text)).to_string(), shown);
+            let mut masked = written(&value(text));
+            assert_eq!(masked.to_string(), shown);
+            mask_secrets(&mut masked);
+            assert_eq!(masked.to_string(), shown, "what is masked stays so");
         }
     }
 
@@ -206,11 +350,11 @@ mod tests {
     fn secrets_are_found_where_they_are_written_out() {
         let text = "url = 'https://me:pass%20word@a.example/?q=rtx&access_token=t0ken'\n\
                     headers = { accept = 'text/html', x-key = 'k3y-k3y' }\n\
-                    cookies = { session = 'hush' }\nbody = '{\"a\": 1}'\n\
+                    cookies = { session = 'hush' }\nbody = '{\"skus\": [\"RTX3070-FE-0001\"], \"token\": \"b0dy\"}'\n\
                     proxy = 'http://proxy.example:3128'";
         let mut found = secrets_in(&value(text));
         found.sort();
-        assert_eq!(found, ["hush", "k3y-k3y", "me:pass%20word", "pass%20word", "t0ken", "{\"a\": 1}"]);
+        assert_eq!(found, ["b0dy", "hush", "k3y-k3y", "me:pass%20word", "pass%20word", "t0ken"]);
     }
 
     #[test]

@@ -187,8 +187,7 @@ impl Builder<'_, '_> {
             let keys = self.notify_keys(&mut own, &at);
             if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, own, &at, None) {
                 let name = entry.name.clone();
-                let table = format!("{:?}", entry.table.get_ref());
-                let hash = xxh3_64(table.as_bytes());
+                let hash = xxh3_64(config::as_json(entry.table.get_ref()).to_string().as_bytes());
                 let secrets = self.secrets.with(entry.secrets.iter().chain(&entry.secret_parts));
                 let notifier = Box::new(Discreet { notifier, secrets });
                 built.insert(name.clone(), told(name, kind.name, notifier, hash, keys));

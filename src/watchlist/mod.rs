@@ -27,6 +27,7 @@ use crate::strategies;
 use crate::timetable::Timetable;
 
 use build::{Builder, Tried};
+pub use manner::says_only_how;
 
 /// What is told of a watch whose next slots are not known.
 const ONE_DAY: Duration = Duration::from_secs(86_400);

@@ -322,7 +322,7 @@ mod tests {
             ("cookies = { a = '1' }", r#"{"cookies":{"a":"[secret]"}}"#),
             (
                 "headers = { accept-language = 'pl', Referer = 'https://a.example/?key=b', x-key = 'c' }",
-                r#"{"headers":{"accept-language":"pl","Referer":"https://a.example/?key=[secret]","x-key":"[secret]"}}"#,
+                r#"{"headers":{"Referer":"https://a.example/?key=[secret]","accept-language":"pl","x-key":"[secret]"}}"#,
             ),
             ("proxy = 'http://me:pw@p.example:1'", r#"{"proxy":"http://[secret]@p.example:1"}"#),
             ("proxy = 'me:pw@p.example:1'", r#"{"proxy":"[secret]"}"#),
@@ -331,7 +331,6 @@ mod tests {
                 r#"{"body":"{\"q\":\"lamp\",\"token\":\"[secret]\"}"}"#,
             ),
             ("body = 'q=lamp&token=abc'", r#"{"body":"q=lamp&token=[secret]"}"#),
-            ("body = '<lamp/>'", r#"{"body":"[secret] 5c"}"#),
             ("url = 'https://a.example/p?d=rtx+3070&N=4'", r#"{"url":"https://a.example/p?d=rtx+3070&N=4"}"#),
             (
                 "url = 'https://me:pw@a.example/p?d=1&api_key=abc#k=1'",
@@ -344,6 +343,8 @@ mod tests {
             mask_secrets(&mut masked);
             assert_eq!(masked.to_string(), shown, "what is masked stays so");
         }
+        let of = |body: &str| masked_body(&masked_body(body));
+        assert!(of("<lamp/>").starts_with("[secret] ") && of("<lamp/>") != of("<sofa/>"));
     }
 
     #[test]

@@ -398,3 +398,44 @@ pub(super) async fn close_host(
     store.close_episodes(closing, now).await?;
     Ok(is_told)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::File;
+
+    fn watch(source: &str) -> Arc<Watch> {
+        let text = format!(
+            "[watch.a]\nsource = {{ kind = 'page', {source} }}\nstrategy = [{{ kind = 'text_changed' }}]\n\
+             every = '1h'\n"
+        );
+        let files = [File { path: "config.toml".into(), text }];
+        let built = Watchlist::build(&files, &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        Arc::clone(built.watch("a").expect("the watch"))
+    }
+
+    #[test]
+    fn another_body_is_another_place_and_another_way_to_ask_is_not() {
+        let lamp = "url = 'https://a.example/', headers = { x = '1' }, body = '{\"q\": \"lamp\"}'";
+        let before = watch(lamp);
+        for (source, elsewhere) in [
+            (lamp.to_owned(), false),
+            (lamp.replace("lamp", "sofa"), true),
+            (lamp.replace("x = '1'", "y = '2'"), false),
+            (lamp.replace("a.example", "b.example"), true),
+            (format!("{lamp}, proxy = 'http://p.example:1', user_agent = 'me'"), false),
+        ] {
+            let after = watch(&source);
+            assert_eq!(meaning(&before.spec, &after).elsewhere, elsewhere, "{source}");
+            assert_eq!(before.spec_hash() == after.spec_hash(), source == lamp, "{source}");
+        }
+    }
+
+    #[test]
+    fn what_an_older_program_stored_unmasked_is_the_same_place() {
+        let now = watch("url = 'https://a.example/?api_key=abcdef', headers = { x = '1' }");
+        let stored = now.spec.replace("api_key=[secret]", "api_key=abcdef");
+        assert_ne!(stored, now.spec);
+        assert_eq!(meaning(&stored, &now), Meaning::default());
+    }
+}

@@ -479,7 +479,8 @@ pub async fn synchronise(store: &Store, watchlist: &Watchlist) -> anyhow::Result
         .collect();
     let notifiers: Vec<String> = watchlist.notifiers.keys().cloned().collect();
     let closer = Closer::new(watchlist, now);
-    let synced = store.synchronise(specs, now, move |affected| closer.close(affected)).await?;
+    let mut synced = store.synchronise(specs, now, move |affected| closer.close(affected)).await?;
+    synced.reread.extend(store.reopen_final_answers(watchlist.asks_as()).await?);
     let buried = store.bury_deliveries_without(notifiers, Timestamp::MAX).await?;
     if buried > 0 {
         warn!(deliveries = buried, "Messages for notifiers that are no longer configured will not be sent");

@@ -263,7 +263,7 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
         (
             "a method where the source knows better",
             "[source.yahoo]\nbody = 'x'\n[watch.a]\nevery = '1m'\nsource = { kind = 'yahoo', symbols = 'A' }",
-            "config.toml:2:8: watch `a`: source: body:",
+            "config.toml:2:8: source `yahoo`: body:",
             &["`yahoo` says itself what is asked"],
         ),
         (
@@ -442,7 +442,8 @@ fn a_changed_secret_is_a_change_of_the_watch_and_stands_nowhere_in_its_table() {
     for (keys, other) in [
         ("headers = { x-key = 'k3y-one' }", "headers = { x-key = 'k3y-two' }"),
         ("cookies = { session = 'k3y-one' }", "cookies = { session = 'k3y-two' }"),
-        ("body = 'k3y-one'", "body = 'k3y-two'"),
+        ("body = '{\"token\": \"k3y-one\"}'", "body = '{\"token\": \"k3y-two\"}'"),
+        ("body = 'q=lamp&token=k3y-one'", "body = 'q=lamp&token=k3y-two'"),
         ("proxy = 'http://me:k3y-one@p.example'", "proxy = 'http://me:k3y-two@p.example'"),
         ("headers = { x-key = '${TOKEN}' }", "headers = { x-key = 'k3y-two' }"),
     ] {

@@ -4,6 +4,7 @@
 //! Values are expanded after parsing, text by text: `${NAME}` from the environment, `{ file = "…" }` and
 //! `{ credential = "…" }` from a file. What was expanded never appears in a mistake.
 
+mod concealed;
 mod keys;
 mod mistake;
 mod secrets;
@@ -19,13 +20,20 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
+pub use concealed::Secrets;
 pub use keys::{
     Alerting, BackoffKeys, BackupKeys, Budget, Daemon, Fetch, LogFormat, Network, NotifyKeys, Pace, Proxy,
     Reminder, RequestKeys, Retention, Retry, Size, Stale, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
-pub use secrets::{Secrets, fingerprint};
-use secrets::{secrets_in, written};
+pub use secrets::{fingerprint, mask_secrets};
+use secrets::{parts_in, plain, secrets_in, written};
+
+/// A table as JSON, secrets and all, the same wherever it stands in its file.
+#[must_use]
+pub fn as_json(table: &DeTable<'_>) -> serde_json::Value {
+    plain(&DeValue::Table(table.clone()))
+}
 
 /// One file of the configuration.
 #[derive(Clone)]
@@ -77,6 +85,8 @@ pub struct Entry<'i> {
     /// The values in it that are shown nowhere: those that came from outside the files, and secrets that are
     /// written out.
     pub secrets: Vec<String>,
+    /// Parts of them that are keys by themselves, such as what follows `Bearer`.
+    pub secret_parts: Vec<String>,
     /// Where its name stands.
     pub place: Place,
 }
@@ -283,6 +293,7 @@ impl Reader<'_, '_> {
                 self.mistakes.hide_written(secret);
             }
             secrets.append(&mut self.expanded);
+            let secret_parts = parts_in(value.get_ref());
             let span = value.span();
             match value.into_inner() {
                 DeValue::Table(table) => entries.push(Entry {
@@ -290,6 +301,7 @@ impl Reader<'_, '_> {
                     table: Spanned::new(span, table),
                     written: written.to_string(),
                     secrets,
+                    secret_parts,
                     place: Place { file: self.file, span: key.span() },
                 }),
                 _ => self.mistakes.add(self.file, Some(key.span()), &place, "must be a table"),

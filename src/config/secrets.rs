@@ -1,17 +1,15 @@
 //! Which values of the configuration are secret, and how they are kept out of all that is shown or stored.
 
-use std::fmt;
-use std::sync::Arc;
-
+use serde_json::{Map, Value};
 use toml::de::DeValue;
 use url::{Url, form_urlencoded};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What stands in the place of a secret.
-const MASK: &str = "[secret]";
+pub(super) const MASK: &str = "[secret]";
 
 /// Keys whose values are secrets even where they are written out.
-const SECRET_KEYS: [&str; 11] = [
+const SECRET_KEYS: [&str; 10] = [
     "token",
     "app_token",
     "password",
@@ -19,14 +17,13 @@ const SECRET_KEYS: [&str; 11] = [
     "secrets",
     "headers",
     "cookies",
-    "body",
     "proxy",
     "authorization",
     "heartbeat_url",
 ];
 
 /// Headers whose values say nothing that anyone would keep to himself.
-const PUBLIC_HEADERS: [&str; 10] = [
+const PUBLIC_HEADERS: [&str; 11] = [
     "accept",
     "accept-charset",
     "accept-language",
@@ -35,34 +32,132 @@ const PUBLIC_HEADERS: [&str; 10] = [
     "dnt",
     "origin",
     "pragma",
+    "referer",
     "user-agent",
     "x-requested-with",
 ];
 
-/// What is shorter is no secret, and leaving it out of every text would spoil them.
-const SHORTEST: usize = 6;
-
-/// The same for a part of a longer one, such as what follows `Bearer`.
+/// Of a header or a cookie a part is a key by itself from so many bytes on, such as what follows `Bearer`.
 const SHORTEST_PART: usize = 10;
 
 /// A value as JSON, as it is written, but for secrets that are written out.
-pub(super) fn written(value: &DeValue<'_>) -> serde_json::Value {
+pub(super) fn written(value: &DeValue<'_>) -> Value {
+    let mut written = plain(value);
+    mask_secrets(&mut written);
+    written
+}
+
+/// A value as JSON, secrets and all, wherever it stands.
+pub(super) fn plain(value: &DeValue<'_>) -> Value {
     match value {
-        DeValue::String(text) => masked(text).into(),
+        DeValue::String(text) => text.to_string().into(),
         DeValue::Integer(number) => number.to_string().into(),
         DeValue::Float(number) => number.to_string().into(),
         DeValue::Boolean(yes) => (*yes).into(),
         DeValue::Datetime(time) => time.to_string().into(),
-        DeValue::Array(items) => items.iter().map(|item| written(item.get_ref())).collect(),
-        DeValue::Table(table) => table
-            .iter()
-            .map(|(key, value)| {
-                let is_secret = SECRET_KEYS.contains(&key.get_ref().as_ref());
-                let value = if is_secret { MASK.into() } else { written(value.get_ref()) };
-                (key.get_ref().to_string(), value)
-            })
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
+        DeValue::Array(items) => items.iter().map(|item| plain(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let rows = table.iter().map(|(key, value)| (key.get_ref().to_string(), plain(value.get_ref())));
+            rows.collect::<Map<_, _>>().into()
+        }
+    }
+}
+
+/// Masks the secrets that are written out in a table; what is masked stays so.
+pub fn mask_secrets(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = masked(text),
+        Value::Array(items) => items.iter_mut().for_each(mask_secrets),
+        Value::Object(table) => {
+            for (key, value) in table {
+                match (key.as_str(), &mut *value) {
+                    ("headers" | "cookies", Value::Object(sent)) => {
+                        for (name, value) in sent {
+                            let is_public = key == "headers" && is_public(name);
+                            if is_public { mask_secrets(value) } else { *value = MASK.into() }
+                        }
+                    }
+                    ("proxy", Value::String(text)) if text.contains("://") => *text = masked(text),
+                    ("body", Value::String(text)) => *text = masked_body(text),
+                    ("body", value) => mask_secrets(value),
+                    (key, value) if SECRET_KEYS.contains(&key) => *value = MASK.into(),
+                    (_, value) => mask_secrets(value),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_public(header: &str) -> bool {
+    PUBLIC_HEADERS.contains(&header.to_ascii_lowercase().as_str())
+}
+
+/// What is asked with, in a shape in which values have names or in none.
+enum Body {
+    Json(Value),
+    Form,
+    Other,
+}
+
+impl Body {
+    fn of(text: &str) -> Self {
+        match serde_json::from_str(text) {
+            Ok(json @ (Value::Object(_) | Value::Array(_))) => Self::Json(json),
+            _ if text.contains('=') && !text.contains(char::is_whitespace) => Self::Form,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A body without the values whose names are those of keys. One in which nothing has a name says only
+/// whether it is another.
+fn masked_body(text: &str) -> String {
+    match Body::of(text) {
+        Body::Json(mut json) => {
+            each_key(&mut json, &mut |value| *value = MASK.into());
+            json.to_string()
+        }
+        Body::Form => masked_query(text),
+        Body::Other if text.is_empty() || text.starts_with(MASK) => text.to_owned(),
+        Body::Other => format!("{MASK} {:02x}", byte_of(text)),
+    }
+}
+
+fn secrets_of_body(text: &str, found: &mut Vec<String>) {
+    match Body::of(text) {
+        Body::Json(mut json) => each_key(&mut json, &mut |value| all_in(value, found)),
+        Body::Form => {
+            for part in text.split('&').filter_map(|part| part.split_once('=')).filter(|p| names_a_key(p.0)) {
+                found.push(part.1.to_owned());
+            }
+            let pairs = form_urlencoded::parse(text.as_bytes()).filter(|(name, _)| names_a_key(name));
+            found.extend(pairs.map(|(_, value)| value.into_owned()));
+        }
+        Body::Other => found.push(text.to_owned()),
+    }
+}
+
+/// Each value whose name is that of a key.
+fn each_key(json: &mut Value, found: &mut dyn FnMut(&mut Value)) {
+    match json {
+        Value::Object(table) => {
+            for (name, value) in table {
+                if names_a_key(name) { found(value) } else { each_key(value, found) }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| each_key(item, found)),
+        _ => {}
+    }
+}
+
+fn all_in(json: &Value, found: &mut Vec<String>) {
+    match json {
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        Value::Array(items) => items.iter().for_each(|item| all_in(item, found)),
+        Value::Object(table) => table.values().for_each(|value| all_in(value, found)),
+        _ => {}
     }
 }
 
@@ -73,21 +168,54 @@ pub(super) fn secrets_in(value: &DeValue<'_>) -> Vec<String> {
     found
 }
 
+/// The parts of its headers and cookies that are long enough to be keys by themselves.
+pub(super) fn parts_in(value: &DeValue<'_>) -> Vec<String> {
+    let mut sent = Vec::new();
+    sent_with(value, &mut sent);
+    let is_key = |part: &&str| part.len() >= SHORTEST_PART && part.contains(|c: char| c.is_ascii_digit());
+    let parts = sent.iter().flat_map(|value| {
+        value.split(|c: char| c.is_whitespace() || "\"'{}[]();,&=:".contains(c)).filter(is_key)
+    });
+    parts.filter(|part| !sent.iter().any(|value| value == part)).map(str::to_owned).collect()
+}
+
+/// The secret headers and cookies.
+fn sent_with(value: &DeValue<'_>, found: &mut Vec<String>) {
+    let DeValue::Table(table) = value else { return };
+    for (key, value) in table {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("headers" | "cookies", sent) => look_in(sent, true, found),
+            (_, other) => sent_with(other, found),
+        }
+    }
+}
+
 fn look_in(value: &DeValue<'_>, is_secret: bool, found: &mut Vec<String>) {
     match value {
         DeValue::String(text) => {
-            let of_address = secrets_of_address(text);
-            // Of a proxy only the password is one.
-            if is_secret && Url::parse(text).is_err() {
+            if is_secret {
                 found.push(text.to_string());
             }
-            found.extend(of_address);
+            found.extend(secrets_of_address(text));
         }
         DeValue::Array(items) => items.iter().for_each(|item| look_in(item.get_ref(), is_secret, found)),
         DeValue::Table(table) => {
             for (key, value) in table {
                 let key = key.get_ref().as_ref();
-                let is_public = is_secret && PUBLIC_HEADERS.contains(&key.to_ascii_lowercase().as_str());
+                if key == "body"
+                    && !is_secret
+                    && let Some(text) = value.get_ref().as_str()
+                {
+                    secrets_of_body(text, found);
+                    continue;
+                }
+                // Of a proxy only the password is one.
+                let is_address = value.get_ref().as_str().is_some_and(|text| text.contains("://"));
+                if key == "proxy" && is_address && !is_secret {
+                    look_in(value.get_ref(), false, found);
+                    continue;
+                }
+                let is_public = is_secret && is_public(key);
                 let is_secret = (is_secret && !is_public) || SECRET_KEYS.contains(&key);
                 look_in(value.get_ref(), is_secret, found);
             }
@@ -122,7 +250,21 @@ fn user_info(after_scheme: &str) -> Option<(&str, &str)> {
 fn names_a_key(name: &str) -> bool {
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let name = name.to_ascii_lowercase();
-    let whole = ["auth", "jwt", "pass", "pwd", "sid", "sig", "appid", "crumb", "session", "sessionid"];
+    let whole = [
+        "auth",
+        "jwt",
+        "pass",
+        "passphrase",
+        "pin",
+        "pw",
+        "pwd",
+        "sid",
+        "sig",
+        "appid",
+        "crumb",
+        "session",
+        "sessionid",
+    ];
     let ends = ["key", "token", "secret", "password", "passwd", "signature", "authorization", "credential"];
     whole.contains(&&*name) || ends.iter().any(|end| name.ends_with(end))
 }
@@ -136,15 +278,18 @@ fn masked(text: &str) -> String {
     };
     if let Some((before, query)) = shown.split_once('?') {
         let (query, fragment) = query.split_once('#').map_or((query, None), |(q, f)| (q, Some(f)));
-        let parts = query.split('&').map(|part| match part.split_once('=') {
-            Some((name, _)) if names_a_key(name) => format!("{name}={MASK}"),
-            _ => part.to_owned(),
-        });
-        let query = parts.collect::<Vec<_>>().join("&");
         let fragment = fragment.map(|fragment| format!("#{fragment}")).unwrap_or_default();
-        shown = format!("{before}?{query}{fragment}");
+        shown = format!("{before}?{}{fragment}", masked_query(query));
     }
     shown
+}
+
+fn masked_query(query: &str) -> String {
+    let parts = query.split('&').map(|part| match part.split_once('=') {
+        Some((name, _)) if names_a_key(name) => format!("{name}={MASK}"),
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("&")
 }
 
 /// What a change of these values is noticed by: a byte of each. It is stored, and says too little about a
@@ -154,83 +299,11 @@ pub fn fingerprint(values: &[String]) -> Vec<u8> {
     let mut values: Vec<&String> = values.iter().collect();
     values.sort();
     values.dedup();
-    values.iter().map(|value| xxh3_64(value.as_bytes()).to_le_bytes()[0]).collect()
+    values.iter().map(|value| byte_of(value)).collect()
 }
 
-/// Values that are shown nowhere, in each form that a server may repeat them in.
-#[derive(Clone, Default)]
-pub struct Secrets(Arc<[String]>);
-
-impl Secrets {
-    /// Those that came from outside the files count from four bytes on; those written out, from six.
-    #[must_use]
-    pub fn new<'v>(
-        from_outside: impl IntoIterator<Item = &'v String>,
-        written_out: impl IntoIterator<Item = &'v String>,
-    ) -> Self {
-        let written_out = written_out.into_iter().filter(|value| value.len() >= SHORTEST);
-        let mut forms: Vec<String> =
-            from_outside.into_iter().chain(written_out).flat_map(|value| forms(value)).collect();
-        // A long one may hold a shorter one.
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        forms.dedup();
-        Self(forms.into())
-    }
-
-    /// Whether a text holds one of them, or the beginning of one right before it was cut off.
-    #[must_use]
-    pub fn are_in(&self, text: &str) -> bool {
-        self.0.iter().any(|secret| text.contains(secret)) || self.cut_off(text).is_some()
-    }
-
-    /// The text with all of them left out.
-    #[must_use]
-    pub fn concealed(&self, text: &str) -> String {
-        let mut shown = self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK));
-        while let Some(cut) = self.cut_off(&shown) {
-            shown.replace_range(cut, MASK);
-        }
-        shown
-    }
-
-    /// Where the beginning of one stands right before a `…`.
-    fn cut_off(&self, text: &str) -> Option<std::ops::Range<usize>> {
-        text.match_indices('…').find_map(|(end, _)| {
-            let before = text.get(..end)?;
-            let begins = |secret: &String| {
-                let lengths = (SHORTEST..secret.len()).rev();
-                let cut = lengths.filter_map(|length| secret.get(..length));
-                cut.into_iter().find(|beginning| before.ends_with(beginning)).map(str::len)
-            };
-            let length = self.0.iter().filter_map(begins).max()?;
-            Some(end.checked_sub(length)?..end)
-        })
-    }
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} secrets", self.0.len())
-    }
-}
-
-/// As it is, escaped as in an address and as in JSON, on one line, and its parts that are long enough to be
-/// keys by themselves.
-fn forms(value: &str) -> Vec<String> {
-    let in_query: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-    let in_json = serde_json::Value::from(value).to_string();
-    let mut forms = vec![
-        value.to_owned(),
-        value.split_whitespace().collect::<Vec<_>>().join(" "),
-        in_query.replace('+', "%20"),
-        in_query,
-        in_json.trim_matches('"').to_owned(),
-    ];
-    let is_key = |part: &&str| part.len() >= SHORTEST_PART && part.contains(|c: char| c.is_ascii_digit());
-    let parts = value.split(|c: char| c.is_whitespace() || "\"'{}[]();,&=:".contains(c));
-    forms.extend(parts.filter(is_key).map(str::to_owned));
-    forms.retain(|form| form.len() >= 4);
-    forms
+fn byte_of(value: &str) -> u8 {
+    xxh3_64(value.as_bytes()).to_le_bytes()[0]
 }
 
 #[cfg(test)]
@@ -246,7 +319,18 @@ mod tests {
     fn what_is_secret_is_masked_as_it_is_written() {
         for (text, shown) in [
             ("token = 'abc'", r#"{"token":"[secret]"}"#),
-            ("cookies = { a = '1' }", r#"{"cookies":"[secret]"}"#),
+            ("cookies = { a = '1' }", r#"{"cookies":{"a":"[secret]"}}"#),
+            (
+                "headers = { accept-language = 'pl', Referer = 'https://a.example/?key=b', x-key = 'c' }",
+                r#"{"headers":{"Referer":"https://a.example/?key=[secret]","accept-language":"pl","x-key":"[secret]"}}"#,
+            ),
+            ("proxy = 'http://me:pw@p.example:1'", r#"{"proxy":"http://[secret]@p.example:1"}"#),
+            ("proxy = 'me:pw@p.example:1'", r#"{"proxy":"[secret]"}"#),
+            (
+                "body = '{\"q\": \"lamp\", \"token\": \"abc\"}'",
+                r#"{"body":"{\"q\":\"lamp\",\"token\":\"[secret]\"}"}"#,
+            ),
+            ("body = 'q=lamp&token=abc'", r#"{"body":"q=lamp&token=[secret]"}"#),
             ("url = 'https://a.example/p?d=rtx+3070&N=4'", r#"{"url":"https://a.example/p?d=rtx+3070&N=4"}"#),
             (
                 "url = 'https://me:pw@a.example/p?d=1&api_key=abc#k=1'",
@@ -254,39 +338,49 @@ mod tests {
             ),
             ("url = 'https://a.example/@me?q=a@b'", r#"{"url":"https://a.example/@me?q=a@b"}"#),
         ] {
-            assert_eq!(written(&value(text)).to_string(), shown);
+            let mut masked = written(&value(text));
+            assert_eq!(masked.to_string(), shown);
+            mask_secrets(&mut masked);
+            assert_eq!(masked.to_string(), shown, "what is masked stays so");
         }
+        let of = |body: &str| masked_body(&masked_body(body));
+        assert!(of("<lamp/>").starts_with("[secret] ") && of("<lamp/>") != of("<sofa/>"));
     }
 
     #[test]
     fn secrets_are_found_where_they_are_written_out() {
         let text = "url = 'https://me:pass%20word@a.example/?q=rtx&access_token=t0ken'\n\
                     headers = { accept = 'text/html', x-key = 'k3y-k3y' }\n\
-                    cookies = { session = 'hush' }\nbody = '{\"a\": 1}'\n\
+                    cookies = { session = 'hush' }\nbody = '{\"skus\": [\"RTX3070-FE-0001\"], \"token\": \"b0dy\"}'\n\
                     proxy = 'http://proxy.example:3128'";
         let mut found = secrets_in(&value(text));
         found.sort();
-        assert_eq!(found, ["hush", "k3y-k3y", "me:pass%20word", "pass%20word", "t0ken", "{\"a\": 1}"]);
+        assert_eq!(found, ["b0dy", "hush", "k3y-k3y", "me:pass%20word", "pass%20word", "t0ken"]);
     }
 
     #[test]
-    fn a_secret_is_left_out_however_it_is_repeated() {
-        let secret = "{\"query\": \"a b\",\n \"key\": \"k3y-0123456789\"}".to_owned();
-        let secrets = Secrets::new([], [&secret, &"Bearer t0ken-abcdef".to_owned(), &"short".to_owned()]);
-        for (text, shown) in [
-            ("HTTP 401: no t0ken-abcdef here", "HTTP 401: no [secret] here"),
-            ("HTTP 401: Bearer t0ken-abcdef", "HTTP 401: [secret]"),
-            ("cannot read {\"query\": \"a b\", \"key\": \"k3y-0123456789\"}", "cannot read [secret]"),
-            ("cannot read {\"query\": \"a b\", \"key\": \"k3y-01…", "cannot read [secret]…"),
-            ("the key k3y-0123456789", "the key [secret]"),
-            ("too t0ken…; and t0ken-abc…", "too t0ken…; and [secret]…"),
-            ("Bearer+t0ken-abcdef", "[secret]"),
-            ("a short word", "a short word"),
+    fn a_part_of_a_header_or_a_cookie_may_be_a_key_by_itself() {
+        let text = "headers = { authorization = 'Bearer t0ken-abcdef', accept-language = 'en-GB,en;q=0.123456' }\n\
+                    cookies = { a = 'uid=0123456789', whole = '0123456789abc' }\n\
+                    body = '{\"skus\": [\"RTX3070-FE-0001\"]}'";
+        let mut found = parts_in(&value(text));
+        found.sort();
+        assert_eq!(found, ["0123456789", "t0ken-abcdef"]);
+    }
+
+    #[test]
+    fn a_secret_may_look_like_an_address() {
+        for (text, expected) in [
+            ("headers = { x-api-key = 'id:secretvalue-123456' }", &["id:secretvalue-123456"][..]),
+            ("headers = { authorization = 'Basic:dXNlcg' }", &["Basic:dXNlcg"]),
+            ("cookies = { session = 's:abc.def' }", &["s:abc.def"]),
+            ("password = 'a:b'", &["a:b"]),
+            ("heartbeat_url = 'https://a.example/hush'", &["https://a.example/hush"]),
+            ("proxy = 'http://p.example:3128'", &[]),
+            ("proxy = 'me:hush@p.example:3128'", &["me:hush@p.example:3128"]),
         ] {
-            assert_eq!(secrets.concealed(text), shown);
-            assert_eq!(secrets.are_in(text), text != shown, "{text}");
+            assert_eq!(secrets_in(&value(text)), expected, "{text}");
         }
-        assert!(!format!("{secrets:?}").contains("t0ken"));
     }
 
     #[test]

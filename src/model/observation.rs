@@ -27,6 +27,22 @@ pub struct Observation {
     pub evidence: Vec<Evidence>,
 }
 
+impl Observation {
+    /// Every text that the answer gave, but for the address.
+    pub fn texts_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let read = match &mut self.reading {
+            Reading::Candles { .. } | Reading::Quote(_) => [None, None, None],
+            Reading::Listing(Listing { sku, name, price_currency, .. }) => {
+                [Some(sku), Some(name), price_currency.as_mut()]
+            }
+            Reading::Value { unit: text, .. } | Reading::Text { text } => [Some(text), None, None],
+        };
+        let said = self.evidence.iter_mut();
+        let said = said.flat_map(|one| [Some(&mut one.excerpt), one.price_currency.as_mut()]);
+        [&mut self.subject].into_iter().chain(read.into_iter().chain(said).flatten())
+    }
+}
+
 /// An observation of an earlier run, with how long it stayed so.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Past {
@@ -307,6 +323,39 @@ mod tests {
         }
         for text in ["", "m", "0m", "1", "1y", "99999999d"] {
             assert!(text.parse::<Interval>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_text_of_an_observation_is_overlooked() {
+        let word = || "text-of-the-answer".to_owned();
+        let listing = Listing {
+            sku: word(),
+            name: word(),
+            price: Some(1.0),
+            price_currency: Some(word()),
+            availability: Availability::Unknown,
+        };
+        let one = Evidence {
+            from: crate::model::Witness::Button,
+            availability: None,
+            price: None,
+            price_currency: Some(word()),
+            excerpt: word(),
+            weak: false,
+        };
+        for reading in [
+            Reading::Quote(Quote::default()),
+            Reading::Listing(listing),
+            Reading::Value { value: 1.0, unit: word() },
+            Reading::Text { text: word() },
+        ] {
+            let observed_at = Timestamp::UNIX_EPOCH;
+            let evidence = vec![one.clone()];
+            let mut seen = Observation { subject: word(), observed_at, url: None, reading, evidence };
+            seen.texts_mut().for_each(String::clear);
+            let json = serde_json::to_string(&seen).expect("JSON");
+            assert!(!json.contains("of-the-answer"), "{json}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The outside world's part of a run: ask, and read what changed.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::reading::READERS;
 use crate::http::{Asked, Asker, Fetched, Http, HttpError, Mark, Reply, Request, Standing};
-use crate::model::{Outcome, Reading};
+use crate::model::Outcome;
 use crate::plugin::{FetchError, Needs, Seen};
 use crate::store::Waited;
 use crate::watchlist::Watch;
@@ -93,9 +94,10 @@ pub(super) async fn ask_one(
     let (mut unreachable, mut rest, mut status) = (false, None, 0);
     let mut result = match fetched {
         Ok(Fetched::Unchanged) => Ok(None),
-        Ok(Fetched::New(reply, mark)) => {
+        Ok(Fetched::New(reply, mut mark)) => {
             status = reply.status;
             unreachable = status >= 500;
+            conceal_mark(watch, &mut mark);
             read(watch, &request, reply, needs).await.map(|seen| Some((seen, mark)))
         }
         Err(error) => {
@@ -113,7 +115,9 @@ pub(super) async fn ask_one(
             })
         }
     };
-    conceal(watch, &mut result);
+    if let Err(error) = &mut result {
+        conceal_error(watch, error);
+    }
     let host = led_to.as_deref().unwrap_or(request.authority());
     if let Err(FetchError::Blocked { retry_after, why }) = &result
         && was_answered
@@ -207,36 +211,50 @@ fn end_for_good<T>(status: u16, result: &mut Result<T, FetchError>) -> Option<St
     }
     let said = format!("HTTP {status}");
     let said = if why.contains(&said) { why.clone() } else { format!("{said}: {why}") };
-    *why = format!("{said}: not asked again until the watch is changed");
+    *why = format!("{said}: not asked again until the watch or `[fetch]` is changed");
     Some(why.clone())
 }
 
-/// Keeps what came from the environment, such as a key in an address, out of everything that follows.
-fn conceal(watch: &Watch, result: &mut Result<Option<(Seen, Mark)>, FetchError>) {
-    match result {
-        Ok(Some((seen, _))) => {
-            for observation in &mut seen.observations {
-                observation.url.take_if(|url| watch.reveals(url));
-                // An address may have given the name, and a page may repeat what it was asked with.
-                let texts = match &mut observation.reading {
-                    Reading::Text { text } => [Some(&mut observation.subject), Some(text)],
-                    _ => [Some(&mut observation.subject), None],
-                };
-                for text in texts.into_iter().flatten().filter(|text| watch.reveals(text)) {
-                    *text = watch.concealed(text);
-                }
+/// Keeps what is secret, such as a key in an address, out of everything that was read.
+fn conceal(watch: &Watch, seen: &mut Seen) {
+    let mut subjects = HashSet::new();
+    for observation in &mut seen.observations {
+        observation.url.take_if(|url| watch.reveals(url));
+        // An address may have given the name, and a page may repeat what it was asked with.
+        let is_renamed = watch.reveals(&observation.subject);
+        for text in observation.texts_mut() {
+            if let Cow::Owned(concealed) = watch.concealed(text) {
+                *text = concealed;
             }
         }
-        Ok(None) => {}
-        Err(FetchError::Failed(why) | FetchError::Blocked { why, .. }) => {
-            if watch.reveals(why) {
-                *why = watch.concealed(why);
+        // Two that differ in nothing else stay two.
+        let name = observation.subject.clone();
+        for number in 2.. {
+            if !is_renamed || !subjects.contains(&observation.subject) {
+                break;
             }
+            observation.subject = format!("{name} ({number})");
         }
+        subjects.insert(observation.subject.clone());
     }
 }
 
-/// Reads an answer away from the async threads.
+/// What an answer is known by, where nothing of it is secret; without it the bytes tell.
+fn conceal_mark(watch: &Watch, mark: &mut Mark) {
+    for text in [&mut mark.etag, &mut mark.last_modified] {
+        text.take_if(|text| watch.reveals(text));
+    }
+}
+
+/// The same for what went wrong, which may hold an excerpt.
+fn conceal_error(watch: &Watch, error: &mut FetchError) {
+    let (FetchError::Failed(why) | FetchError::Blocked { why, .. }) = error;
+    if let Cow::Owned(concealed) = watch.concealed_in_excerpt(why) {
+        *why = concealed;
+    }
+}
+
+/// Reads an answer, and leaves out what is secret, away from the async threads.
 async fn read(
     watch: &Arc<Watch>,
     request: &Request,
@@ -244,7 +262,12 @@ async fn read(
     needs: &Needs,
 ) -> Result<Seen, FetchError> {
     let (watch, request, needs) = (Arc::clone(watch), request.clone(), needs.clone());
-    READERS.read(move || watch.source.read(&request, &reply, &needs)).await
+    let reading = move || {
+        let mut seen = watch.source.read(&request, &reply, &needs)?;
+        conceal(&watch, &mut seen);
+        Ok(seen)
+    };
+    READERS.read(reading).await
 }
 
 /// What an answer is known by: what was asked, without what may be secret. This is stored, and from a hash
@@ -307,8 +330,16 @@ mod tests {
         for (status, mut result, expected) in [
             (404, failed("HTTP 404"), None),
             (410, Ok(()), None),
-            (410, failed("HTTP 410 Gone"), Some("HTTP 410 Gone: not asked again until the watch is changed")),
-            (451, failed("no price"), Some("HTTP 451: no price: not asked again until the watch is changed")),
+            (
+                410,
+                failed("HTTP 410 Gone"),
+                Some("HTTP 410 Gone: not asked again until the watch or `[fetch]` is changed"),
+            ),
+            (
+                451,
+                failed("no price"),
+                Some("HTTP 451: no price: not asked again until the watch or `[fetch]` is changed"),
+            ),
         ] {
             assert_eq!(end_for_good(status, &mut result).as_deref(), expected);
         }

@@ -12,14 +12,10 @@ use uuid::Uuid;
 use super::judge::topic;
 use super::own::{RUN, lasted};
 use crate::alerting::QuietHours;
-use crate::config::Alerting;
+use crate::config::{Alerting, mask_secrets};
 use crate::model::{Alert, AlertStatus, OnFirst, Reason, Signal, SignalState};
 use crate::store::{Affected, Closing, DAEMON, Fate, NewDelivery, Store};
-use crate::watchlist::{Roster, Watch, Watchlist, usual_policy};
-
-/// Keys that say how a source is asked. Another of these is no other place to look at.
-const MANNERS: [&str; 8] =
-    ["headers", "cookies", "user_agent", "proxy", "timeout", "allow_downgrade", "token", "app_token"];
+use crate::watchlist::{Roster, Watch, Watchlist, says_only_how, usual_policy};
 
 /// Lines of a note about many episodes.
 const MOST_LINES: usize = 20;
@@ -83,7 +79,13 @@ pub fn meaning(old: &str, watch: &Watch) -> Meaning {
 }
 
 fn table(spec: &str) -> Map<String, Value> {
-    serde_json::from_str(spec).unwrap_or_default()
+    let mut spec = serde_json::from_str(spec).unwrap_or_default();
+    // An older program may have stored what is masked now.
+    mask_secrets(&mut spec);
+    match spec {
+        Value::Object(table) => table,
+        _ => Map::new(),
+    }
 }
 
 /// The strategies of a watch by the names that their states are kept under.
@@ -108,7 +110,7 @@ fn compare_sources(old: Option<&Value>, new: Option<&Value>) -> Option<BTreeSet<
     let (old, new) =
         (old.and_then(Value::as_object).unwrap_or(&none), new.and_then(Value::as_object).unwrap_or(&none));
     let mut dropped = BTreeSet::new();
-    let keys = old.keys().chain(new.keys()).filter(|key| !MANNERS.contains(&key.as_str()));
+    let keys = old.keys().chain(new.keys()).filter(|key| !says_only_how(key));
     for key in keys.collect::<BTreeSet<_>>() {
         match (old.get(key), new.get(key)) {
             (Some(old), Some(new)) if same(old, new) => {}
@@ -395,4 +397,45 @@ pub(super) async fn close_host(
     closing.alerts.push(alert);
     store.close_episodes(closing, now).await?;
     Ok(is_told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::File;
+
+    fn watch(source: &str) -> Arc<Watch> {
+        let text = format!(
+            "[watch.a]\nsource = {{ kind = 'page', {source} }}\nstrategy = [{{ kind = 'text_changed' }}]\n\
+             every = '1h'\n"
+        );
+        let files = [File { path: "config.toml".into(), text }];
+        let built = Watchlist::build(&files, &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        Arc::clone(built.watch("a").expect("the watch"))
+    }
+
+    #[test]
+    fn another_body_is_another_place_and_another_way_to_ask_is_not() {
+        let lamp = "url = 'https://a.example/', headers = { x = '1' }, body = '{\"q\": \"lamp\"}'";
+        let before = watch(lamp);
+        for (source, elsewhere) in [
+            (lamp.to_owned(), false),
+            (lamp.replace("lamp", "sofa"), true),
+            (lamp.replace("x = '1'", "y = '2'"), false),
+            (lamp.replace("a.example", "b.example"), true),
+            (format!("{lamp}, proxy = 'http://p.example:1', user_agent = 'me'"), false),
+        ] {
+            let after = watch(&source);
+            assert_eq!(meaning(&before.spec, &after).elsewhere, elsewhere, "{source}");
+            assert_eq!(before.spec_hash() == after.spec_hash(), source == lamp, "{source}");
+        }
+    }
+
+    #[test]
+    fn what_an_older_program_stored_unmasked_is_the_same_place() {
+        let now = watch("url = 'https://a.example/?api_key=abcdef', headers = { x = '1' }");
+        let stored = now.spec.replace("api_key=[secret]", "api_key=abcdef");
+        assert_ne!(stored, now.spec);
+        assert_eq!(meaning(&stored, &now), Meaning::default());
+    }
 }

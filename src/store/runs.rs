@@ -11,6 +11,9 @@ use super::{GapChange, NewDelivery, Store, WriteError, hosts, millis, observatio
 use crate::http::{Mark, Standing};
 use crate::model::{Alert, Candle, Interval, Observation, Outcome, SignalState, Trigger};
 
+/// What the memo is called that says who asked when the final answers were given.
+const ASKS_AS: &str = "asks_as";
+
 /// All that one run leaves behind. Either the world knows all of it, or nothing happened.
 #[derive(Clone, Debug)]
 pub struct RunCommit {
@@ -185,6 +188,29 @@ impl Store {
         .await?;
         let mark = |why| Mark { final_answer: Some(why), ..Mark::default() };
         Ok(rows.into_iter().map(|(request, why)| (request.cast_unsigned(), mark(why))).collect())
+    }
+
+    /// Forgets the final answers where others ask than before, or by another way; tells whose they were.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing is changed.
+    pub async fn reopen_final_answers(&self, asks_as: u64) -> Result<Vec<i64>, WriteError> {
+        let asks_as = format!("{asks_as:016x}");
+        if self.memo(ASKS_AS).await?.as_ref() == Some(&asks_as) {
+            return Ok(Vec::new());
+        }
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let reopened = sqlx::query_scalar(
+                        "delete from http_cache where final_answer is not null returning watch_id",
+                    );
+                    let reopened = reopened.fetch_all(&mut *connection).await?;
+                    super::memo::remember(connection, ASKS_AS, &asks_as).await?;
+                    Ok(reopened)
+                })
+            })
+            .await
     }
 }
 

@@ -33,8 +33,8 @@ pub(super) struct Builder<'c, 'i> {
     pub(super) ad_hoc: HashMap<String, AdHoc>,
     /// What the files say of how all sources of a kind are asked.
     pub(super) usual: HashMap<String, Asking>,
-    /// What is shown nowhere, by what of it is written out: most watches share it.
-    pub(super) secrets: HashMap<Vec<String>, Secrets>,
+    /// What no watch shows, whichever it is of.
+    pub(super) secrets: Secrets,
     pub(super) tried: Option<Tried<'i>>,
 }
 
@@ -187,9 +187,8 @@ impl Builder<'_, '_> {
             let keys = self.notify_keys(&mut own, &at);
             if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, own, &at, None) {
                 let name = entry.name.clone();
-                let table = format!("{:?}", entry.table.get_ref());
-                let hash = xxh3_64(table.as_bytes());
-                let secrets = Secrets::new(self.mistakes.secrets(), &entry.secrets);
+                let hash = xxh3_64(config::as_json(entry.table.get_ref()).to_string().as_bytes());
+                let secrets = self.secrets.with(entry.secrets.iter().chain(&entry.secret_parts));
                 let notifier = Box::new(Discreet { notifier, secrets });
                 built.insert(name.clone(), told(name, kind.name, notifier, hash, keys));
             }
@@ -367,18 +366,17 @@ impl Builder<'_, '_> {
 
     /// What a watch shows nowhere, and what its table is known by: as it is written, with what all sources of
     /// its kind share, and a byte of each secret.
-    fn secrets_of(&mut self, entry: &Entry<'_>, source_kind: &str) -> (Secrets, u64) {
+    fn secrets_of(&self, entry: &Entry<'_>, source_kind: &str) -> (Secrets, u64) {
         let shared = self.config.sources.get(source_kind);
-        let of_all = shared.map(|shared| &shared.secrets).into_iter().flatten();
-        let own: Vec<String> = of_all.chain(&entry.secrets).cloned().collect();
+        let entries = || shared.into_iter().chain([entry]);
+        let own: Vec<String> = entries().flat_map(|entry| &entry.secrets).cloned().collect();
         let mut known_by = entry.written.clone().into_bytes();
         if let Some(shared) = shared {
             known_by.extend_from_slice(shared.written.as_bytes());
         }
         known_by.extend(config::fingerprint(&own));
-        let all = own.iter().chain(&self.config.secrets);
-        let made = || Secrets::new(self.mistakes.secrets(), all);
-        (self.secrets.entry(own.clone()).or_insert_with(made).clone(), xxh3_64(&known_by))
+        let parts = entries().flat_map(|entry| &entry.secret_parts);
+        (self.secrets.with(own.iter().chain(parts)), xxh3_64(&known_by))
     }
 
     fn judges(

@@ -161,6 +161,27 @@ fn host_fault(host: &str) -> Option<String> {
         false => Url::parse(&format!("http://{host}")),
     };
     let Ok(address) = address else { return Some("this is no name of a host".into()) };
-    let name = &address[Position::BeforeHost..Position::AfterPort];
+    // The usual port of https is not asked for by its number, nor that of http.
+    let is_usual = address.port() == Some(443);
+    let end = if is_usual { Position::AfterHost } else { Position::AfterPort };
+    let name = &address[Position::BeforeHost..end];
     (name != host).then(|| format!("write the host alone: \"{name}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_named_as_it_is_known_by() {
+        for (host, expected) in [
+            ("www.newegg.com", None),
+            ("127.0.0.1:8080", None),
+            ("www.newegg.com:443", Some("write the host alone: \"www.newegg.com\"")),
+            ("www.newegg.com:80", Some("write the host alone: \"www.newegg.com\"")),
+            ("https://www.newegg.com/", Some("write the host alone: \"www.newegg.com\"")),
+        ] {
+            assert_eq!(host_fault(host).as_deref(), expected, "{host}");
+        }
+    }
 }

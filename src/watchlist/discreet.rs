@@ -14,7 +14,7 @@ pub(super) struct Discreet {
 #[async_trait]
 impl Notifier for Discreet {
     async fn notify(&self, http: &Http, message: &Message<'_>) -> Result<Receipt, NotifyError> {
-        let hidden = |text: String| self.secrets.concealed(&text);
+        let hidden = |text: String| self.secrets.concealed_in_excerpt(&text).into_owned();
         match self.notifier.notify(http, message).await {
             Ok(Receipt { answer, pause }) => Ok(Receipt { answer: hidden(answer), pause }),
             Err(NotifyError::Transient { why, retry_after, parts_done }) => {

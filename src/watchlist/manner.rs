@@ -1,7 +1,7 @@
 //! How a watch is asked: the keys that a source of any kind understands, its own over those of
 //! `[source.KIND]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,6 +15,13 @@ use crate::model::{Secret, did_you_mean};
 
 pub(super) const KEYS: [&str; 8] =
     ["headers", "cookies", "method", "body", "user_agent", "proxy", "timeout", "allow_downgrade"];
+
+/// Whether a key of a source says only how it is asked: another of these is no other place to look at, as
+/// another method or another body may be.
+#[must_use]
+pub fn says_only_how(key: &str) -> bool {
+    (KEYS.contains(&key) && !["method", "body"].contains(&key)) || ["token", "app_token"].contains(&key)
+}
 
 /// Methods that have an answer with a body.
 const METHODS: [&str; 10] =
@@ -66,7 +73,12 @@ impl Builder<'_, '_> {
         place: &str,
     ) -> Manner {
         if !own_address {
-            for (key, file, span) in own.only_own.iter().chain(&usual.only_own) {
+            // What stands in `[source.KIND]` is told there, once for all watches.
+            let shared = format!("source `{kind}`");
+            let places = [(own, place), (usual, shared.as_str())];
+            let all =
+                places.iter().flat_map(|(keys, place)| keys.only_own.iter().map(move |key| (key, place)));
+            for ((key, file, span), place) in all {
                 let message = format!(
                     "`{kind}` says itself what is asked; only `page`, `json` and `shop`, whose address is your \
                      own, take a `{key}`"
@@ -81,7 +93,12 @@ impl Builder<'_, '_> {
 /// What cannot work, each with its key and the name in it.
 fn faults(keys: &RequestKeys) -> Vec<(&'static str, Option<&str>, String)> {
     let mut found = Vec::new();
+    let mut names = HashSet::new();
     for (name, value) in &keys.headers {
+        if !names.insert(name.to_ascii_lowercase()) {
+            let why = "stands there twice: capital and small letters are the same in names of headers";
+            found.push(("headers", Some(name.as_str()), why.into()));
+        }
         if let Err(why) = http::check_header(name, value.expose()) {
             found.push(("headers", Some(name.as_str()), why));
         }
@@ -138,19 +155,27 @@ pub(super) fn proxy_fault(proxy: &Proxy) -> Option<String> {
 
 fn manner(own: &RequestKeys, usual: &RequestKeys) -> Manner {
     let mut headers = BTreeMap::new();
-    for (name, value) in usual.headers.iter().chain(&own.headers) {
-        headers.insert(name.to_ascii_lowercase(), value.expose().to_owned());
-    }
     let mut cookies = BTreeMap::new();
-    for (name, value) in usual.cookies.iter().chain(&own.cookies) {
-        cookies.insert(name.as_str(), value.expose());
+    // A watch's own say the last word, whichever way they are written.
+    for keys in [usual, own] {
+        for (name, value) in &keys.headers {
+            let name = name.to_ascii_lowercase();
+            if name == "cookie" {
+                cookies.clear();
+            }
+            headers.insert(name, value.expose().to_owned());
+        }
+        if !keys.cookies.is_empty() {
+            headers.remove("cookie");
+        }
+        cookies.extend(keys.cookies.iter().map(|(name, value)| (name.as_str(), value.expose())));
+        if let Some(agent) = &keys.user_agent {
+            headers.insert("user-agent".into(), agent.clone());
+        }
     }
     if !cookies.is_empty() {
         let cookies = cookies.iter().map(|(name, value)| format!("{name}={value}"));
         headers.insert("cookie".into(), cookies.collect::<Vec<_>>().join("; "));
-    }
-    if let Some(agent) = own.user_agent.as_ref().or(usual.user_agent.as_ref()) {
-        headers.insert("user-agent".into(), agent.clone());
     }
     let body = own.body.as_ref().or(usual.body.as_ref()).map(Secret::expose);
     if body.is_some_and(is_json) && !headers.contains_key("content-type") {
@@ -170,4 +195,42 @@ fn manner(own: &RequestKeys, usual: &RequestKeys) -> Manner {
 
 fn is_json(body: &str) -> bool {
     body.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> RequestKeys {
+        toml::from_str(text).expect(text)
+    }
+
+    fn sent(own: &str, usual: &str) -> String {
+        let headers = manner(&keys(own), &keys(usual)).headers;
+        headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_a_watch_says_counts_before_what_all_of_its_kind_say() {
+        for (own, usual, expected) in [
+            ("", "user_agent = 'all'\ncookies = { a = '1' }", "cookie: a=1\nuser-agent: all"),
+            (
+                "headers = { Cookie = 'b=2', User-Agent = 'own' }",
+                "user_agent = 'all'\ncookies = { a = '1' }",
+                "cookie: b=2\nuser-agent: own",
+            ),
+            ("cookies = { b = '2' }", "cookies = { a = '1', b = '1' }", "cookie: a=1; b=2"),
+            ("cookies = { b = '2' }", "headers = { cookie = 'a=1' }", "cookie: b=2"),
+            ("user_agent = 'own'", "headers = { user-agent = 'all' }", "user-agent: own"),
+        ] {
+            assert_eq!(sent(own, usual), expected, "{own} over {usual}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_stands_there_twice_is_a_mistake() {
+        let twice = keys("headers = { A-B = '1', a-b = '2' }");
+        assert_eq!(faults(&twice).len(), 1);
+        assert!(says_only_how("headers") && !says_only_how("body") && !says_only_how("url"));
+    }
 }

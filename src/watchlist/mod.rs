@@ -7,6 +7,7 @@ mod discreet;
 mod manner;
 mod pace;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Environment, Mistakes, Secrets, Stale};
@@ -27,6 +29,7 @@ use crate::strategies;
 use crate::timetable::Timetable;
 
 use build::{Builder, Tried};
+pub use manner::says_only_how;
 
 /// What is told of a watch whose next slots are not known.
 const ONE_DAY: Duration = Duration::from_secs(86_400);
@@ -192,8 +195,14 @@ impl Watch {
 
     /// The text with every secret of the configuration left out.
     #[must_use]
-    pub fn concealed(&self, text: &str) -> String {
+    pub fn concealed<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.secrets.concealed(text)
+    }
+
+    /// The same for an excerpt, which may end in the midst of one.
+    #[must_use]
+    pub fn concealed_in_excerpt<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.secrets.concealed_in_excerpt(text)
     }
 
     /// How many closed bars its strategies want to see.
@@ -298,16 +307,31 @@ impl Watchlist {
         let built = Builder {
             config: &config,
             folder: files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new("")),
+            secrets: Secrets::new(mistakes.secrets(), &config.secrets),
             mistakes,
             crons: HashMap::new(),
             ad_hoc,
             usual: HashMap::new(),
-            secrets: HashMap::new(),
             tried,
         }
         .build();
         let (watchlist, mistakes) = built;
         if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
+    }
+
+    /// What says of `[fetch]` who asks, and by which way: after a change of it a final answer may be another.
+    /// It is stored, and tells no more than a byte of a password.
+    #[must_use]
+    pub fn asks_as(&self) -> u64 {
+        let http::Settings { user_agent, proxy, ca_file, allow_private_networks, allow_networks, .. } =
+            &self.http;
+        let proxy = proxy.as_ref().map(url::Url::as_str).unwrap_or_default();
+        let ca_file = ca_file.as_ref().map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
+        let mut shown = serde_json::Value::from(proxy);
+        config::mask_secrets(&mut shown);
+        let secret = config::fingerprint(&[proxy.to_owned()]);
+        let all = (user_agent, shown, secret, ca_file, allow_private_networks, allow_networks);
+        xxh3_64(format!("{all:?}").as_bytes())
     }
 
     /// A watch by its name.
@@ -340,4 +364,66 @@ pub fn first_due(watch: &Watch, now: Timestamp, new_watches: usize) -> Option<Ti
         return Some(first);
     }
     first.checked_add(std::time::Duration::from_millis((phase_ms % window).unsigned_abs())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::File;
+
+    fn built(text: &str) -> Result<Watchlist, Mistakes> {
+        let files = [File { path: "config.toml".into(), text: text.into() }];
+        Watchlist::build(&files, &|name| Some(format!("value-of-{name}")))
+    }
+
+    fn page(name: &str) -> String {
+        format!(
+            "[watch.{name}]\nsource = {{ kind = 'page', url = 'https://a.example/{name}', \
+             cookies = {{ a = '${{{name}}}' }} }}\nevery = '1h'\n"
+        )
+    }
+
+    #[test]
+    fn thousands_of_watches_with_a_secret_each_are_soon_built() {
+        let begun = std::time::Instant::now();
+        let text: String = (0..2_000).map(|n| page(&format!("w{n}"))).collect();
+        let all = built(&text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let hides = |watch: &Arc<Watch>| watch.reveals(&format!("it is value-of-{}", watch.name));
+        assert!(all.watches.iter().all(hides));
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_longer_comment_above_a_notifier_changes_nothing() {
+        let hash = |text: &str| {
+            let all = built(text).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            all.notifiers.get("hook").map(|hook| hook.table_hash)
+        };
+        let text = "[notify.hook]\nkind = 'webhook'\nurl = 'https://h.example/'\n";
+        assert_eq!(hash(text), hash(&format!("# About it.\n{text}")));
+        assert_ne!(hash(text), hash(&text.replace("h.example", "i.example")));
+    }
+
+    #[test]
+    fn a_body_that_no_source_of_its_kind_takes_is_told_once() {
+        let watch = |name: &str| {
+            format!("[watch.{name}]\nsource = {{ kind = 'yahoo', symbols = ['A'] }}\nevery = '1h'\n")
+        };
+        let text = format!("[source.yahoo]\nbody = 'x'\n{}{}", watch("a"), watch("b"));
+        let mistakes = built(&text).err().map(|mistakes| mistakes.to_string()).unwrap_or_default();
+        assert_eq!(mistakes.matches("says itself what is asked").count(), 1, "{mistakes}");
+    }
+
+    #[test]
+    fn who_asks_is_known_without_a_password() {
+        let asks_as = |fetch: &str| {
+            let all = built(&format!("[fetch]\n{fetch}\n")).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+            all.asks_as()
+        };
+        assert_eq!(asks_as(""), asks_as("timeout = '7s'"));
+        let proxy = |password: &str| asks_as(&format!("proxy = 'http://me:{password}@p.example:1'"));
+        assert_ne!(proxy("one"), asks_as(""));
+        assert_ne!(proxy("one"), proxy("two"));
+        assert_ne!(asks_as("user_agent = 'me'"), asks_as(""));
+    }
 }

@@ -213,11 +213,19 @@ async fn what_is_gone_for_good_is_not_asked_for_again_until_the_watch_is_changed
     slot(&harness, "page", 10 * 3_600).await;
     assert_eq!(asked(&harness), 4);
 
+    // Who asks, or by which way, may be why.
+    let agent = "backoff = { first = \"0s\", longest = \"0s\" }\nuser_agent = \"me\"\n";
+    let other = fetch(AT_ONCE) + agent + &config.replace("above = 10", "above = 11");
+    assert!(harness.reload(&other).await);
+    slot(&harness, "page", 10 * 3_600 + 1).await;
+    slot(&harness, "page", 10 * 3_600 + 2).await;
+    assert_eq!(asked(&harness), 5, "it is asked once more");
+
     // Once it is there again for a person, it is there for the schedule.
     harness.site().show("/page", number(9));
     assert_eq!(harness.tick_at("page", second(11 * 3_600)).await.outcome, Outcome::Ok);
     slot(&harness, "page", 12 * 3_600).await;
-    assert_eq!(asked(&harness), 6);
+    assert_eq!(asked(&harness), 7);
     assert_eq!(
         harness.stage.count("select count(*) from http_cache where final_answer is not null").await,
         0

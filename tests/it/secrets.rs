@@ -6,7 +6,7 @@ use stakeout::watchlist::Watchlist;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, Page, Process, Stage, command, command_in, until};
+use crate::harness::{Answer, Harness, Page, Process, Stage, command, command_in, until};
 
 const SECRETS: [(&str, &str); 5] = [
     ("FINNHUB_TOKEN", "finnhub-k3y-a81c77d0"),
@@ -430,6 +430,39 @@ fn forms(secret: &str) -> Vec<String> {
         forms.push(secret[..20].to_owned());
     }
     forms
+}
+
+#[tokio::test]
+async fn a_shop_that_repeats_a_cookie_in_a_name_tells_it_to_nobody() {
+    let harness = Harness::start(
+        r#"
+[watch.lamp]
+source = { kind = "shop", url = "{origin}/lamp", cookies = { session = "cookie-0d1e2f3a4b" } }
+every = "1h"
+"#,
+    )
+    .await;
+    let lamp = |stock: &str| {
+        let product = format!(
+            r#"<html><head><title>Lamp</title><script type="application/ld+json">{{"@context": "https://schema.org", "@type": "Product",
+            "name": "Lamp for cookie-0d1e2f3a4b", "sku": "of cookie-0d1e2f3a4b", "offers": {{"@type": "Offer", "price": "9.00",
+            "priceCurrency": "EUR", "availability": "https://schema.org/{stock}"}}}}</script></head><body>Lamp</body></html>"#
+        );
+        Page::html(&product).header("etag", "\"cookie-0d1e2f3a4b\"")
+    };
+    harness.site().show("/lamp", lamp("OutOfStock"));
+    harness.tick("lamp", "2026-11-20T10:00:00Z").await;
+    harness.site().show("/lamp", lamp("InStock"));
+    let report = harness.tick("lamp", "2026-11-20T11:00:00Z").await;
+    let seen = serde_json::to_string(&report.observations).unwrap();
+    assert!(seen.contains("Lamp for [secret]"), "{seen}");
+    let posts = harness.messages().await;
+    assert!(!posts.is_empty(), "that it is in stock is told");
+    assert!(posts.iter().all(|post| !post.json().to_string().contains("cookie-0d1e2f3a4b")));
+    for entry in std::fs::read_dir(harness.stage.data_dir()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(memchr::memmem::find(&bytes, b"0d1e2f3a4b").is_none());
+    }
 }
 
 #[test]

@@ -239,12 +239,12 @@ mod tests {
                 OutOfStock,
             ),
             ("<button>Notify me</button><h1>x</h1><input type=submit value='Add To Cart'>", InStock),
-            ("<h1>x</h1><button>Add to cart</button><button data-sku=K7>Sold out</button>", OutOfStock),
+            ("<h1>x</h1><button>Add to cart</button><button data-sku=K7001>Sold out</button>", OutOfStock),
             ("<button disabled>Add to cart</button>", Unknown),
             ("<button hidden>Add to cart</button><a class=btn>Pre-order</a>", PreOrder),
             ("<p>Add to cart or it is sold out</p><script>'<button>Add to cart</button>'</script>", Unknown),
         ] {
-            let page = json_ld(r#"{"@type": "Product", "sku": "K7", "offers": {"price": 5}}"#) + buttons;
+            let page = json_ld(r#"{"@type": "Product", "sku": "K7001", "offers": {"price": 5}}"#) + buttons;
             assert_eq!(listing(page).unwrap().availability, availability, "{buttons}");
         }
         // What is said to machines comes first.

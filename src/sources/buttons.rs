@@ -47,6 +47,7 @@ struct Said<'a> {
     distance: usize,
     /// Whether it stands in the block that holds the heading, or in a form, and not just anywhere.
     in_block: bool,
+    /// Or there is none.
     behind_heading: bool,
     /// Whether it may be about another product: behind the next heading, or in an item of a list that the
     /// heading does not stand in.
@@ -203,6 +204,8 @@ impl<'a> Page<'a> {
         // How deep the last line stands, while it is open, and how many were heard before it: of lines in
         // lines the innermost speaks.
         let mut line_at: Option<(usize, usize)> = None;
+        // How deep the outermost open form stands.
+        let mut form_at: Option<usize> = None;
         for element in tree.root_element().descendants().filter_map(ElementRef::wrap) {
             let parent = element.parent().and_then(ElementRef::wrap);
             while !open.is_empty() && open.last().map(|(last, _)| *last) != parent {
@@ -210,6 +213,10 @@ impl<'a> Page<'a> {
             }
             places.truncate(open.len());
             line_at = line_at.filter(|(depth, _)| *depth <= open.len());
+            form_at = form_at.filter(|depth| *depth < open.len());
+            if form_at.is_none() && element.value().name() == "form" {
+                form_at = Some(open.len());
+            }
             open.push((element, sections));
             behind_heading |= heading.last() == Some(&element);
             if behind_heading && !heading.is_empty() && begins_section(element) {
@@ -223,10 +230,9 @@ impl<'a> Page<'a> {
             let value = element.attr("value").filter(|_| is_input);
             let text = value.map_or_else(|| html::short(element), html::collapse);
             let told = stock::told_alone(&text);
-            let submits = || open.iter().rev().any(|(around, _)| around.value().name() == "form");
             let is_link = element.value().name() == "a";
-            let sends = || is_submit(element) && submits();
-            if told.is_none() && (is_link || !is_button || !stock::may_sell(&text, sends())) {
+            let submits = form_at.is_some() && is_submit(element);
+            if told.is_none() && (is_link || !is_button || !stock::may_sell(&text, submits)) {
                 continue;
             }
             looked_at = looked_at.saturating_add(1);
@@ -259,7 +265,7 @@ impl<'a> Page<'a> {
                 dead: promises_in_vain,
                 distance: heading.len().saturating_sub(own.shared),
                 in_block: !heading.is_empty() && (!in_open || is_beside || own.in_form),
-                behind_heading: behind_heading && !heading.is_empty(),
+                behind_heading,
                 apart: outer.listed || sections > 0 && own.sections.unwrap_or(sections) > 0,
             };
             if is_button {

@@ -14,7 +14,7 @@ pub(super) const MAX_PRODUCTS: usize = 200;
 /// A product with more offers than this is known by the first.
 const MAX_OFFERS: usize = 1_000;
 
-/// A longer block of JSON-LD is passed over: it would take a hundred times its length to hold.
+/// A longer block of JSON-LD is passed over: it takes some sixty times its length to hold.
 const MAX_BLOCK_BYTES: usize = 1 << 20;
 
 /// So many headings are compared with the names of products.

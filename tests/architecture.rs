@@ -16,6 +16,7 @@ const SHARED: [(&str, &[&str]); 3] = [
             "evidence",
             "figure",
             "html",
+            "microdata",
             "moment",
             "names",
             "number",

@@ -41,17 +41,37 @@ pub enum Witness {
 }
 
 impl Evidence {
-    /// Whether some of these say that the product is there, or can be ordered, and others that it is not.
-    /// What is only heard where nothing better speaks does not count.
+    /// Those whose word about stock counts: all that are not weak. Where a button stands alone, what the line
+    /// about the stock says against it counts too; where nothing else speaks, all that is weak does.
+    pub fn counted(all: &[Self]) -> impl Iterator<Item = &Self> {
+        let says = |one: &&Self| one.availability.is_some_and(|said| said != Availability::Unknown);
+        let strong = || all.iter().filter(|one| !one.weak).filter(says);
+        let any_strong = strong().next().is_some();
+        let only_buttons = strong().all(|one| one.from == Witness::Button);
+        all.iter().filter(says).filter(move |one| {
+            let denies =
+                one.from == Witness::Phrase && !one.availability.is_some_and(Availability::is_buyable);
+            !one.weak || !any_strong || (only_buttons && denies)
+        })
+    }
+
+    /// Whether some of those that count say that the product is there, or can be ordered, and others that it
+    /// is not.
     #[must_use]
     pub fn is_contradictory(all: &[Self]) -> bool {
-        let said = || all.iter().filter(|one| !one.weak).filter_map(|one| one.availability);
-        let there = said().any(Availability::is_buyable);
-        let to_order = said().any(|said| matches!(said, Availability::PreOrder | Availability::BackOrder));
-        let absent = said().any(|said| said == Availability::OutOfStock);
-        let over = said().any(|said| said == Availability::Discontinued);
-        // What can be ordered may well be out of stock: that is why it is ordered.
-        (there && (absent || over)) || (to_order && over)
+        let any = |which: &dyn Fn(&Self, Availability) -> bool| {
+            Self::counted(all).any(|one| one.availability.is_some_and(|said| which(one, said)))
+        };
+        let to_people = |one: &Self| matches!(one.from, Witness::Button | Witness::Phrase);
+        let ordered = |said| matches!(said, Availability::PreOrder | Availability::BackOrder);
+        let there = any(&|_, said| said.is_buyable());
+        let absent = any(&|_, said| said == Availability::OutOfStock);
+        let over = any(&|_, said| said == Availability::Discontinued);
+        // What can be ordered may well be out of stock to a machine: that is why it is ordered. But a button
+        // that says "sold out" takes no order, whatever a machine says.
+        let promised = any(&|one, said| !to_people(one) && ordered(said))
+            && any(&|one, said| one.from == Witness::Button && said == Availability::OutOfStock);
+        (there && (absent || over)) || (any(&|_, said| ordered(said)) && over) || promised
     }
 }
 
@@ -116,6 +136,25 @@ mod tests {
             assert_eq!(Evidence::is_contradictory(&all), contradictory, "{all:?}");
         }
         assert!(!Evidence::is_contradictory(&[said(InStock, false), said(OutOfStock, true)]));
+        // Where nothing better speaks, what is weak can disagree too.
+        assert!(Evidence::is_contradictory(&[said(InStock, true), said(OutOfStock, true)]));
+    }
+
+    #[test]
+    fn a_button_that_is_sold_out_takes_no_order_and_one_alone_does_not_outdo_the_stock_line() {
+        let by = |from, one: Evidence| Evidence { from, ..one };
+        let button = |availability| by(Witness::Button, said(availability, false));
+        let line = |availability| by(Witness::Phrase, said(availability, true));
+        for (all, contradictory) in [
+            ([said(PreOrder, false), button(OutOfStock)], true),
+            ([said(BackOrder, false), button(OutOfStock)], true),
+            ([said(OutOfStock, false), button(BackOrder)], false),
+            ([button(InStock), line(OutOfStock)], true),
+            ([button(OutOfStock), line(InStock)], false),
+            ([said(InStock, false), line(OutOfStock)], false),
+        ] {
+            assert_eq!(Evidence::is_contradictory(&all), contradictory, "{all:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod buttons;
 mod evidence;
 mod figure;
 mod html;
+mod microdata;
 mod moment;
 mod names;
 mod number;

@@ -1,15 +1,24 @@
-//! What a product page says about itself to machines: JSON-LD and microdata in the words of schema.org
+//! What a product page says about itself to machines: JSON-LD in the words of schema.org
 //! (<https://schema.org/Product>), and Open Graph (<https://ogp.me>).
 
-use std::sync::LazyLock;
-
-use scraper::{ElementRef, Html, Selector};
 use serde_json::{Map, Value};
 
 use super::figure::{Figure, Unit};
 use super::html::{self, Piece};
 use super::stock;
 use crate::model::Availability;
+
+/// A page about more products than this is about none.
+pub(super) const MAX_PRODUCTS: usize = 200;
+
+/// A product with more offers than this is known by the first.
+const MAX_OFFERS: usize = 1_000;
+
+/// A longer block of JSON-LD is passed over: it takes some sixty times its length to hold.
+const MAX_BLOCK_BYTES: usize = 1 << 20;
+
+/// So many headings are compared with the names of products.
+const MAX_HEADINGS: usize = 10;
 
 /// A product as far as one kind of metadata tells it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +37,10 @@ pub(super) struct Product {
     pub not_offered: bool,
     /// Of its offers some can be had and others cannot: of its variants, mostly.
     pub mixed: bool,
+    /// Of an offer: it is not of a new thing.
+    pub used: bool,
+    /// Its variants that say anything about buying, in order.
+    pub variants: Vec<Self>,
 }
 
 impl Product {
@@ -40,6 +53,14 @@ impl Product {
     /// Whether it says anything about buying.
     pub(super) const fn is_offer(&self) -> bool {
         self.price.is_some() || self.availability.is_some()
+    }
+
+    /// Takes a price as a page shows it, where it shows one, and its currency.
+    pub(super) fn priced_in_words(&mut self, amount: Option<&str>, currency: Option<&str>) {
+        match amount {
+            Some(amount) => self.priced(&Amount::Text(amount), currency),
+            None => self.currency = currency.and_then(code),
+        }
     }
 
     /// Takes a price that was found as a text or a number, with the name of its currency.
@@ -89,6 +110,8 @@ pub(super) struct Metadata {
     pub canonical: Option<String>,
     /// Its title.
     pub title: Option<String>,
+    /// Its first headings of the first order.
+    pub headings: Vec<String>,
 }
 
 /// Reads JSON-LD, Open Graph and the title in one scan.
@@ -96,6 +119,8 @@ pub(super) fn metadata(page: &str) -> Metadata {
     let mut found = Metadata::default();
     let mut raw = "";
     let (mut amount, mut currency) = (None, None);
+    // The text of the heading that is open.
+    let mut heading: Option<String> = None;
     for piece in html::scan(page) {
         match piece {
             Piece::Open(tag) if tag.is("meta") => {
@@ -126,6 +151,23 @@ pub(super) fn metadata(page: &str) -> Metadata {
             {
                 found.canonical = tag.attribute("href").map(std::borrow::Cow::into_owned);
             }
+            Piece::Open(tag) if tag.is("h1") && found.headings.len() < MAX_HEADINGS => {
+                heading = Some(String::new());
+            }
+            Piece::Close(tag) if tag.is("h1") => found.headings.extend(
+                heading
+                    .take()
+                    .map(|text| html::collapse(&html::decode(&text)))
+                    .filter(|text| !text.is_empty()),
+            ),
+            Piece::Text(text) => {
+                // One that is as long as a page is none.
+                heading = heading.filter(|heading| heading.len() < 1_000);
+                if let Some(heading) = &mut heading {
+                    heading.push(' ');
+                    heading.push_str(text);
+                }
+            }
             Piece::Open(tag) => {
                 raw = if tag.is("title") {
                     "title"
@@ -137,7 +179,7 @@ pub(super) fn metadata(page: &str) -> Metadata {
                     ""
                 };
             }
-            Piece::Raw(text) if raw == "json" => {
+            Piece::Raw(text) if raw == "json" && text.len() <= MAX_BLOCK_BYTES => {
                 if let Some(value) = json(text) {
                     collect(&value, &mut found.products);
                 }
@@ -165,12 +207,19 @@ fn json(text: &str) -> Option<Value> {
 
 fn collect(value: &Value, products: &mut Vec<Product>) {
     match value {
-        Value::Array(values) => values.iter().for_each(|value| collect(value, products)),
-        Value::Object(object) => {
+        Value::Array(values) => {
+            for value in values {
+                if products.len() >= MAX_PRODUCTS {
+                    return;
+                }
+                collect(value, products);
+            }
+        }
+        Value::Object(object) if products.len() < MAX_PRODUCTS => {
             if is_product(object) {
                 products.push(product(object));
             }
-            for key in ["@graph", "mainEntity", "mainEntityOfPage", "hasVariant"] {
+            for key in ["@graph", "mainEntity", "mainEntityOfPage"] {
                 object.get(key).into_iter().for_each(|inner| collect(inner, products));
             }
         }
@@ -179,11 +228,12 @@ fn collect(value: &Value, products: &mut Vec<Product>) {
 }
 
 fn is_product(object: &Map<String, Value>) -> bool {
-    object.contains_key("offers") || each(object.get("@type")).filter_map(Value::as_str).any(is_product_type)
+    ["offers", "hasVariant"].iter().any(|key| object.contains_key(*key))
+        || each(object.get("@type")).filter_map(Value::as_str).any(is_product_type)
 }
 
 /// Whether a type's name or address, in any letter case, is that of something on sale.
-fn is_product_type(name: &str) -> bool {
+pub(super) fn is_product_type(name: &str) -> bool {
     let name = name.trim().trim_end_matches('/').rsplit(['/', '#', ':']).next().unwrap_or_default();
     ["Product", "Car", "Vehicle", "Motorcycle", "Book", "IndividualProduct", "ProductModel", "ProductGroup"]
         .iter()
@@ -191,19 +241,52 @@ fn is_product_type(name: &str) -> bool {
 }
 
 fn product(object: &Map<String, Value>) -> Product {
+    let variants: Vec<Product> = each(object.get("hasVariant"))
+        .filter_map(Value::as_object)
+        .take(MAX_OFFERS)
+        .map(one_product)
+        .filter(Product::is_offer)
+        .collect();
+    let own = one_product(object);
+    if own.availability.is_some() || variants.is_empty() {
+        return own;
+    }
+    // Of the one product that all variants are, some of which may be there.
+    let any = |there| variants.iter().any(|one| one.can_be_had() == Some(there));
+    let mixed = any(true) && any(false) || variants.iter().any(|one| one.mixed);
+    let first_priced = || variants.iter().find(|one| one.price.is_some()).or(variants.first());
+    let chosen = if any(true) { best(variants.clone()) } else { first_priced().cloned().unwrap_or_default() };
+    Product {
+        name: own.name,
+        // Not that of the variant, which is another one from day to day.
+        sku: own.sku.or_else(|| string(object.get("productGroupID"))),
+        url: own.url,
+        not_offered: false,
+        mixed,
+        variants,
+        ..chosen
+    }
+}
+
+fn one_product(object: &Map<String, Value>) -> Product {
     let offers = object.get("offers");
-    let all = offers_in(offers);
-    let (there, absent) = (
-        all.iter().any(|one| one.can_be_had() == Some(true)),
-        all.iter().any(|one| one.can_be_had() == Some(false)),
-    );
+    let mut all = Vec::new();
+    offers_in(offers, &mut all);
+    // What is to be had used is another thing.
+    if all.iter().any(|one| !one.used && one.is_offer()) {
+        all.retain(|one| !one.used);
+    }
+    let any = |there| all.iter().any(|one: &Product| one.can_be_had() == Some(there));
+    let mixed = any(true) && any(false);
     let best = best(all);
+    // "Sold out" on the button is about the shop's own stock, which says nothing of that of its stores.
+    let in_store = best.said.as_deref().is_some_and(|said| said.to_ascii_lowercase().contains("instoreonly"));
     Product {
         name: string(object.get("name")).map(|name| html::collapse(&html::decode(&name))),
         sku: ["sku", "productID", "mpn"].into_iter().find_map(|key| string(object.get(key))),
         url: string(object.get("url")).or_else(|| each(offers).find_map(|offer| string(offer.get("url")))),
         not_offered: offers.is_some_and(|offers| each(Some(offers)).next().is_none()),
-        mixed: there && absent,
+        mixed: mixed || in_store,
         ..best
     }
 }
@@ -228,31 +311,53 @@ fn string(value: Option<&Value>) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn offers_in(offers: Option<&Value>) -> Vec<Product> {
-    let mut found = Vec::new();
+fn offers_in(offers: Option<&Value>, found: &mut Vec<Product>) {
     for offer in each(offers) {
-        let inner = offers_in(offer.get("offers"));
-        let specification = || each(offer.get("priceSpecification")).next();
+        if found.len() >= MAX_OFFERS {
+            return;
+        }
         let said = string(offer.get("availability"));
-        let mut own =
-            Product { availability: said.as_deref().and_then(stock::named), said, ..Product::default() };
-        let currency =
-            string(offer.get("priceCurrency")).or_else(|| string(specification()?.get("priceCurrency")));
-        let amounts =
-            [offer.get("price"), offer.get("lowPrice"), specification().and_then(|one| one.get("price"))];
-        for amount in amounts.into_iter().filter_map(amount) {
-            if own.price.is_none() && own.unsure.is_none() {
-                own.priced(&amount, currency.as_deref());
-            }
+        let before = found.len();
+        if said.as_deref().and_then(stock::named).is_none() {
+            offers_in(offer.get("offers"), found);
         }
         // An aggregate tells in sum what its own offers tell one by one.
-        if own.availability.is_some() || !inner.iter().any(Product::is_offer) {
-            found.push(own);
-        } else {
-            found.extend(inner);
+        if found.iter().skip(before).any(Product::is_offer) {
+            continue;
+        }
+        found.truncate(before);
+        found.push(one_offer(offer, said));
+    }
+}
+
+fn one_offer(offer: &Value, said: Option<String>) -> Product {
+    let specification = specification(offer.get("priceSpecification"));
+    let mut own =
+        Product { availability: said.as_deref().and_then(stock::named), said, ..Product::default() };
+    own.used = string(offer.get("itemCondition")).is_some_and(|condition| {
+        let condition = condition.to_ascii_lowercase();
+        ["used", "refurbished", "damaged"].iter().any(|word| condition.contains(word))
+    });
+    let currency = string(offer.get("priceCurrency")).or_else(|| string(specification?.get("priceCurrency")));
+    let amounts = [offer.get("price"), offer.get("lowPrice"), specification.and_then(|one| one.get("price"))];
+    for amount in amounts.into_iter().filter_map(amount) {
+        if own.price.is_none() && own.unsure.is_none() {
+            own.priced(&amount, currency.as_deref());
         }
     }
-    found
+    own
+}
+
+/// Of several prices the first that is asked, not one that is struck out or advised.
+fn specification(all: Option<&Value>) -> Option<&Value> {
+    let asked = |one: &&Value| {
+        let kind = string(one.get("priceType")).unwrap_or_default().to_ascii_lowercase();
+        let kind = kind.rsplit(['/', '#', ':']).next().unwrap_or_default();
+        let other =
+            ["listprice", "strikethroughprice", "srp", "msrp", "minimumadvertisedprice", "invoiceprice"];
+        !other.contains(&kind) && one.get("validForMemberTier").is_none()
+    };
+    each(all).find(asked).or_else(|| each(all).next())
 }
 
 /// Of several offers the one that is easiest to have, and among those the cheapest.
@@ -292,91 +397,6 @@ fn code(text: &str) -> Option<String> {
         return Some(text.to_ascii_uppercase());
     }
     Unit::named(text)?.code.map(str::to_owned)
-}
-
-/// A page about more products than this is about none.
-const MAX_PRODUCTS: usize = 200;
-
-/// A page with more properties than this is no product page.
-const MAX_PROPERTIES: usize = 10_000;
-
-/// The products told in microdata (<https://html.spec.whatwg.org/multipage/microdata.html>) that say
-/// anything about buying, in the order of the page.
-pub(super) fn microdata(html: &Html) -> Vec<Product> {
-    static PROPERTIES: LazyLock<Selector> =
-        LazyLock::new(|| Selector::parse("[itemprop]").expect("a fixed selector"));
-    let mut products: Vec<Item<'_>> = Vec::new();
-    for element in html.select(&PROPERTIES).take(MAX_PROPERTIES) {
-        let scopes = || {
-            element.ancestors().filter_map(ElementRef::wrap).filter(|scope| scope.attr("itemscope").is_some())
-        };
-        let is_a = |scope: &ElementRef<'_>| itemtype(scope).split_whitespace().any(is_product_type);
-        let offer = scopes().next().filter(|scope| !is_a(scope));
-        let is_offered = offer.is_some_and(|scope| {
-            let kind = itemtype(&scope).to_ascii_lowercase();
-            kind.trim_end_matches('/').ends_with("offer")
-        });
-        if offer.is_some() && !is_offered {
-            // A name of something else: a breadcrumb, a brand, a reviewer.
-            continue;
-        }
-        let owner = scopes().find(is_a);
-        if owner.is_none() && !is_offered {
-            continue;
-        }
-        let Some(value) = value_of(element) else { continue };
-        if products.len() > MAX_PRODUCTS {
-            break;
-        }
-        let at = products.iter().position(|known| known.owner == owner).unwrap_or_else(|| {
-            products.push(Item { owner, ..Item::default() });
-            products.len() - 1
-        });
-        let Some(Item { product, amount, currency, .. }) = products.get_mut(at) else { continue };
-        for property in element.attr("itemprop").unwrap_or_default().split_whitespace() {
-            match property.to_ascii_lowercase().as_str() {
-                "name" if !is_offered => _ = product.name.get_or_insert(value.clone()),
-                "sku" | "productid" => _ = product.sku.get_or_insert(value.clone()),
-                "price" | "lowprice" => _ = amount.get_or_insert(value.clone()),
-                "pricecurrency" => _ = currency.get_or_insert(value.clone()),
-                "availability" if product.availability.is_none() => {
-                    product.availability = stock::named(&value);
-                    product.said = Some(value.clone());
-                }
-                _ => {}
-            }
-        }
-    }
-    let told = |item: Item<'_>| {
-        let mut product = item.product;
-        match &item.amount {
-            Some(amount) => product.priced(&Amount::Text(amount), item.currency.as_deref()),
-            None => product.currency = item.currency.as_deref().and_then(code),
-        }
-        product
-    };
-    products.into_iter().map(told).filter(|product| product.is_offer() || product.unsure.is_some()).collect()
-}
-
-/// What kind of thing an element is about; of a list without end only the beginning counts.
-fn itemtype<'a>(scope: &ElementRef<'a>) -> &'a str {
-    let kinds = scope.attr("itemtype").unwrap_or_default();
-    kinds.get(..kinds.floor_char_boundary(400)).unwrap_or_default()
-}
-
-/// A product of microdata on the way.
-#[derive(Default)]
-struct Item<'a> {
-    owner: Option<ElementRef<'a>>,
-    product: Product,
-    amount: Option<String>,
-    currency: Option<String>,
-}
-
-/// The value of a property: said for machines if it is, else as shown; an empty one says nothing.
-fn value_of(element: ElementRef<'_>) -> Option<String> {
-    let said = ["content", "href", "value"].into_iter().find_map(|name| element.attr(name));
-    Some(said.map_or_else(|| html::short(element), html::collapse)).filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -465,11 +485,12 @@ mod tests {
     #[test]
     fn open_graph_is_read_from_property_and_from_name() {
         let found = metadata(
-            "<title>\n A &amp; B </title><meta property='og:title' content='Card'>\
+            "<title>\n A &amp; B </title><h1>Best <b>A&amp;B</b></h1><meta property='og:title' content='Card'>\
              <meta content='in stock' name='product:availability'><meta property=product:price:amount content=12,50>\
              <meta property='product:price:currency' content=eur><link rel=canonical href=/p/1?a=1&amp;b>",
         );
         assert_eq!(found.title.as_deref(), Some("A & B"));
+        assert_eq!(found.headings, ["Best A&B"]);
         assert_eq!(found.canonical.as_deref(), Some("/p/1?a=1&b"));
         let graph = found.open_graph;
         assert_eq!((graph.price, graph.availability), (Some(12.5), Some(Availability::InStock)));
@@ -477,30 +498,64 @@ mod tests {
     }
 
     #[test]
-    fn microdata_is_read_from_its_own_product_only() {
-        let page = "<div itemscope itemtype='HTTP://schema.org/product'>
-            <ol itemscope itemtype='//schema.org/BreadcrumbList'><span itemprop=name>crumb</span></ol>
-            <meta itemprop=name><h1 itemprop=name>A  card</h1><meta itemprop=sku content=K1>
-            <div itemprop=offers itemscope itemtype='//schema.org/Offer'>
-            <span itemprop=price content=499.99>499</span><meta itemprop=priceCurrency content=CAD></div>
-            <div itemprop=offers itemscope itemtype='//schema.org/Offer'>
-            <link itemprop=availability href='//schema.org/InStock'></div>
-            <div itemscope itemtype='https://schema.org/Product'><b itemprop=name>Other</b>
-            <div itemprop=offers itemscope itemtype='https://schema.org/Offer'>
-            <i itemprop=price>$5.00</i><link itemprop=availability href=SoldOut></div></div></div>";
-        let product = microdata(&html::parse(page).expect("a tree")).remove(0);
-        assert_eq!(
-            product,
-            Product {
-                name: Some("A card".into()),
-                sku: Some("K1".into()),
-                price: Some(499.99),
-                currency: Some("CAD".into()),
-                availability: Some(Availability::InStock),
-                said: Some("//schema.org/InStock".into()),
-                ..Product::default()
-            }
-        );
-        assert_eq!(microdata(&html::parse("<p itemprop=name>x").expect("a tree")), []);
+    fn a_new_thing_at_the_price_that_is_asked_is_what_counts() {
+        use Availability::*;
+        for (offers, price, availability) in [
+            (
+                r#"[{"price": 49, "availability": "OutOfStock", "itemCondition": "NewCondition"},
+                {"price": 30, "availability": "InStock", "itemCondition": "https://schema.org/UsedCondition"}]"#,
+                49.0,
+                OutOfStock,
+            ),
+            (r#"{"price": 30, "availability": "InStock", "itemCondition": "UsedCondition"}"#, 30.0, InStock),
+            (
+                r#"{"availability": "InStock", "priceSpecification": [{"price": 99, "priceType": "https://schema.org/ListPrice"},
+                {"price": 95, "priceType": "StrikethroughPrice"}, {"price": 90, "priceType": "SRP"}, {"price": 79}]}"#,
+                79.0,
+                InStock,
+            ),
+        ] {
+            let product = one(&format!(r#"{{"@type": "Product", "offers": {offers}}}"#));
+            assert_eq!((product.price, product.availability), (Some(price), Some(availability)), "{offers}");
+            assert!(!product.mixed, "{offers}");
+        }
+        assert!(one(r#"{"offers": {"availability": "InStoreOnly"}}"#).mixed);
+    }
+
+    #[test]
+    fn variants_are_one_product_that_is_there_when_one_of_them_is() {
+        use Availability::*;
+        let group = |first: &str, second: &str| {
+            one(&format!(
+                r#"{{"@type": "ProductGroup", "name": "Lamp", "productGroupID": "G1", "hasVariant": [
+                {{"@type": "Product", "sku": "A", "offers": {{"price": 9, "availability": "{first}"}}}},
+                {{"@type": "Product", "sku": "B", "offers": {{"price": 5, "availability": "{second}"}}}}]}}"#
+            ))
+        };
+        for (first, second, price, availability, mixed) in [
+            ("OutOfStock", "InStock", 5.0, InStock, true),
+            ("InStock", "OutOfStock", 9.0, InStock, true),
+            ("InStock", "InStock", 5.0, InStock, false),
+            ("OutOfStock", "OutOfStock", 9.0, OutOfStock, false),
+        ] {
+            let found = group(first, second);
+            assert_eq!(
+                (found.price, found.availability, found.mixed),
+                (Some(price), Some(availability), mixed)
+            );
+            assert_eq!((found.name.as_deref(), found.sku.as_deref()), (Some("Lamp"), Some("G1")));
+            assert_eq!(found.variants.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_block_without_end_is_no_product_page() {
+        let page = |json: String| format!("<script type=application/ld+json>{json}</script>");
+        let stubs = |count: usize| vec![r#"{"offers":0}"#; count].join(",");
+        assert_eq!(metadata(&page(format!("[{}]", stubs(5_000)))).products.len(), MAX_PRODUCTS);
+        assert!(metadata(&page(format!("[{}]", stubs(100_000)))).products.is_empty());
+        let mut offers = Vec::new();
+        offers_in(Some(&Value::from(vec![0; 5_000])), &mut offers);
+        assert_eq!(offers.len(), MAX_OFFERS);
     }
 }

@@ -8,7 +8,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use url::Url;
 
 use super::schema_org::{self, Product};
-use super::{buttons, evidence, html};
+use super::{buttons, evidence, html, microdata};
 use crate::http::{Reply, Request};
 use crate::model::{Availability, Evidence, Listing, Observation, Reading, ReadingKind, Witness};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
@@ -42,8 +42,9 @@ impl Source for Shop {
         if page.trim().is_empty() {
             return Err(FetchError::failed("the page is empty"));
         }
-        let (product, evidence) = read_page(&page, &reply.url)?;
+        let (product, mut evidence) = read_page(&page, &reply.url)?;
         let verdict = evidence::weigh(&evidence);
+        evidence::compare_prices(&mut evidence, verdict.price, verdict.currency.as_deref());
         let url = &request.url;
         let sku = product.sku.or_else(|| last_segment(url)).unwrap_or_else(|| url.to_string());
         let listing = Listing {
@@ -81,7 +82,9 @@ fn read_page(page: &str, url: &Url) -> Result<(Product, Vec<Evidence>), FetchErr
             .flatten()
             .filter_map(|link| url.join(link).ok())
             .collect();
-    let told = chosen(metadata.products, url, &page_urls);
+    let titles: Vec<&str> =
+        metadata.open_graph.name.iter().chain(&metadata.headings).map(String::as_str).collect();
+    let told = chosen(metadata.products, url, &page_urls, &titles);
     let was_told = told.is_some();
     let told = told.unwrap_or_default();
     let graph = metadata.open_graph;
@@ -93,19 +96,20 @@ fn read_page(page: &str, url: &Url) -> Result<(Product, Vec<Evidence>), FetchErr
         Err(error) => return Err(error),
     };
     let (marked, is_own) =
-        tree.as_ref().map(|tree| of_page(&told, schema_org::microdata(tree))).unwrap_or_default();
+        tree.as_ref().map(|tree| of_page(&told, microdata::products(tree))).unwrap_or_default();
     let mut others: Vec<Evidence> = Vec::new();
     others.extend(
         evidence::of_metadata(Witness::Microdata, &marked).map(|one| Evidence { weak: !is_own, ..one }),
     );
     others.extend(evidence::of_metadata(Witness::OpenGraph, &graph));
+    if told.not_offered && told.availability.is_none() {
+        others.push(evidence::of_words(Witness::JsonLd, Availability::OutOfStock, "no offers", true));
+    }
     let sku = told.sku.clone().or(marked.sku).or(graph.sku);
     others.extend(tree.iter().flat_map(|tree| buttons::seen(tree, sku.as_deref())));
     // Where only some variants can be had, what else the page says is about one of them.
+    others.retain(|one| !told.mixed || one.from != Witness::Phrase);
     evidence.extend(others.into_iter().map(|one| Evidence { weak: one.weak || told.mixed, ..one }));
-    if told.not_offered && told.availability.is_none() {
-        evidence.push(evidence::of_words(Witness::JsonLd, Availability::OutOfStock, "no offers", true));
-    }
     if !was_told && evidence.is_empty() {
         return Err(FetchError::failed(
             "nothing on the page says what is sold and whether it can be had (no schema.org, no Open Graph, no \
@@ -116,8 +120,8 @@ fn read_page(page: &str, url: &Url) -> Result<(Product, Vec<Evidence>), FetchErr
     Ok((Product { name, sku, ..Product::default() }, evidence))
 }
 
-/// The product of microdata that the page is about, and whether that is sure: it is the only one, or has
-/// the number or the name that JSON-LD tells.
+/// The product of microdata that the page is about, and whether that is sure: it has the number or the name
+/// that JSON-LD tells, or is the only one and has no other name.
 fn of_page(told: &Product, marked: Vec<Product>) -> (Product, bool) {
     let same = |one: &Product| {
         (one.sku.is_some() && one.sku == told.sku) || (one.name.is_some() && one.name == told.name)
@@ -127,20 +131,56 @@ fn of_page(told: &Product, marked: Vec<Product>) -> (Product, bool) {
     }
     let is_another = |one: &Product| one.sku.is_some() && told.sku.is_some();
     let is_only = marked.len() == 1;
-    marked.into_iter().find(|one| !is_another(one)).map_or_else(Default::default, |first| (first, is_only))
+    let Some(first) = marked.into_iter().find(|one| !is_another(one)) else { return Default::default() };
+    let may_be_same = match (first.name.as_deref(), told.name.as_deref()) {
+        (Some(one), Some(other)) => names(one, other) || names(other, one),
+        _ => true,
+    };
+    (first, is_only && may_be_same)
 }
 
-/// The one of several products that the page is about: the one of its address, else the first on offer.
-fn chosen(products: Vec<Product>, base: &Url, page_urls: &[Url]) -> Option<Product> {
-    let is_this_page = |product: &&Product| {
-        let own = product.url.as_deref().and_then(|link| base.join(link).ok());
-        own.is_some_and(|own| {
-            page_urls.iter().any(|page| page.path() == own.path() && page.query() == own.query())
-        })
+/// The one of several products that the page is about: the one of its address, else the one that its title
+/// names, else the first on offer. Of a group of variants it is the one that the address asks for, where it
+/// asks for one.
+fn chosen(products: Vec<Product>, base: &Url, page_urls: &[Url], titles: &[&str]) -> Option<Product> {
+    let own = |product: &Product| product.url.as_deref().and_then(|link| base.join(link).ok());
+    let same = |one: &Url, other: &Url| one.path() == other.path() && one.query() == other.query();
+    let is_this_page =
+        |product: &&&Product| own(product).is_some_and(|own| page_urls.iter().any(|page| same(page, &own)));
+    let title_names = |product: &Product| {
+        product.name.as_deref().is_some_and(|name| titles.iter().any(|title| names(title, name)))
     };
-    let of_page = || products.iter().filter(|product| product.is_offer()).find(is_this_page);
-    let offered = || products.iter().find(|product| product.is_offer());
-    of_page().or_else(offered).or_else(|| products.first()).cloned()
+    let length = |product: &&&Product| product.name.as_ref().map_or(0, String::len);
+    // One that is not offered says so.
+    let judged: Vec<&Product> = products.iter().filter(|one| one.is_offer() || one.not_offered).collect();
+    let of_page = || judged.iter().find(is_this_page);
+    // Of "Lamp" and "Lamp Pro" the longer is meant where both are named; of two of a name the first.
+    let titled = || judged.iter().rev().filter(|product| title_names(product)).max_by_key(length);
+    let offered = || judged.iter().find(|product| product.is_offer());
+    let found = of_page().or_else(titled).or_else(offered).or(judged.first()).copied();
+    let found = found.or_else(|| products.first())?;
+    let mut asked_for = found
+        .variants
+        .iter()
+        .filter(|variant| base.query().is_some() && own(variant).is_some_and(|own| same(&own, base)));
+    match (asked_for.next(), asked_for.next()) {
+        (Some(variant), None) => Some(Product {
+            name: variant.name.clone().or_else(|| found.name.clone()),
+            sku: variant.sku.clone().or_else(|| found.sku.clone()),
+            ..variant.clone()
+        }),
+        _ => Some(found.clone()),
+    }
+}
+
+/// Whether a title names this: all its words stand in it, one behind the other.
+fn names(title: &str, name: &str) -> bool {
+    let words = |text: &str| {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        words.map(str::to_lowercase).collect::<Vec<_>>()
+    };
+    let (title, name) = (words(title), words(name));
+    !name.is_empty() && title.windows(name.len()).any(|part| part == name)
 }
 
 fn last_segment(url: &Url) -> Option<String> {
@@ -239,12 +279,12 @@ mod tests {
                 OutOfStock,
             ),
             ("<button>Notify me</button><h1>x</h1><input type=submit value='Add To Cart'>", InStock),
-            ("<h1>x</h1><button>Add to cart</button><button data-sku=K7>Sold out</button>", OutOfStock),
+            ("<h1>x</h1><button>Add to cart</button><button data-sku=K7001>Sold out</button>", OutOfStock),
             ("<button disabled>Add to cart</button>", Unknown),
             ("<button hidden>Add to cart</button><a class=btn>Pre-order</a>", PreOrder),
             ("<p>Add to cart or it is sold out</p><script>'<button>Add to cart</button>'</script>", Unknown),
         ] {
-            let page = json_ld(r#"{"@type": "Product", "sku": "K7", "offers": {"price": 5}}"#) + buttons;
+            let page = json_ld(r#"{"@type": "Product", "sku": "K7001", "offers": {"price": 5}}"#) + buttons;
             assert_eq!(listing(page).unwrap().availability, availability, "{buttons}");
         }
         // What is said to machines comes first.
@@ -325,6 +365,133 @@ mod tests {
         let no_offer =
             listing(json_ld(r#"{"@type": "Product", "name": "x", "mpn": "M", "offers": null}"#)).unwrap();
         assert_eq!((no_offer.sku.as_str(), no_offer.availability), ("M", OutOfStock));
+    }
+
+    #[test]
+    fn the_product_that_the_title_names_is_taken_where_none_has_an_address() {
+        let products = json_ld(
+            r#"[{"@type": "Product", "name": "Chair", "offers": {"price": 1, "availability": "InStock"}},
+            {"@type": "Product", "name": "Lamp", "offers": {"price": 2, "availability": "InStock"}},
+            {"@type": "Product", "name": "Lamp Pro", "offers": {"price": 3, "availability": "SoldOut"}},
+            {"@type": "Product", "name": "Sofa", "offers": null}]"#,
+        );
+        for (title, price, availability) in [
+            ("<h1>Lamp <i>Pro</i></h1>", Some(3.0), OutOfStock),
+            ("<h1>The lamp</h1>", Some(2.0), InStock),
+            ("<meta property=og:title content='Lamp Pro | Shop'>", Some(3.0), OutOfStock),
+            ("<h1>Sofa</h1>", None, OutOfStock),
+            ("<h1>Table</h1>", Some(1.0), InStock),
+        ] {
+            let found = listing(products.clone() + title).unwrap();
+            assert_eq!((found.price, found.availability), (price, availability), "{title}");
+        }
+    }
+
+    #[test]
+    fn the_button_of_another_product_never_says_in_stock_for_this_one() {
+        let priced = r#"{"@type": "Product", "name": "Lamp", "offers": {"price": 5}}"#;
+        let not_offered = r#"{"@type": "Product", "name": "Lamp", "offers": null}"#;
+        let stock = |word: &str| {
+            format!(
+                r#"{{"@type": "Product", "name": "Lamp", "offers": {{"price": 5, "availability": "{word}"}}}}"#
+            )
+        };
+        let carousel = "<h2>More</h2><div><a class=button>Add to cart</a></div>";
+        for (told, body, availability) in [
+            (priced.to_owned(), format!("<p class='stock out-of-stock'>Out of stock</p>{carousel}"), OutOfStock),
+            (not_offered.to_owned(), carousel.to_owned(), OutOfStock),
+            (not_offered.to_owned(), "<h2>More</h2><div><button>Add to cart</button></div>".into(), OutOfStock),
+            (
+                priced.to_owned(),
+                "<div id=availability><span>Currently unavailable.</span></div><p><button>Add to Cart</button>".into(),
+                Unknown,
+            ),
+            (
+                priced.to_owned(),
+                "<button disabled>Add to cart</button><p class=stock>Sold out</p><h2>x</h2><h3>Next</h3><button>Buy now</button>"
+                    .into(),
+                OutOfStock,
+            ),
+            (
+                priced.to_owned(),
+                "<button>Add to cart</button><p class='stock available-on-backorder'>Available on backorder</p>".into(),
+                BackOrder,
+            ),
+            (stock("InStock"), "<button>Pre-order - ships March</button>".into(), PreOrder),
+            (stock("PreOrder"), "<button disabled>Sold out</button>".into(), Unknown),
+            (
+                stock("InStock"),
+                "<button>Add to cart - $49.00</button><button>Notify me when available</button>".into(),
+                InStock,
+            ),
+            (
+                stock("InStock"),
+                "<button>Ship it - $49</button><div><button>Out of stock</button></div>".into(),
+                InStock,
+            ),
+            (
+                stock("OutOfStock"),
+                "<button>Join the waitlist</button><div><b>Other</b><button>Add to cart</button></div>".into(),
+                OutOfStock,
+            ),
+            (stock("OutOfStock"), "<button class='btn disabled'>Add to cart</button>".into(), OutOfStock),
+            (stock("OutOfStock"), "<fieldset disabled><button>Add to cart</button></fieldset>".into(), OutOfStock),
+            (stock("InStoreOnly"), "<button>Sold out</button>".into(), LimitedAvailability),
+        ] {
+            let page = json_ld(&told) + "<body><h1>Lamp</h1>" + &body;
+            let (found, evidence) = seen(page).unwrap();
+            assert_eq!(found.availability, availability, "{told} {body} {evidence:#?}");
+        }
+        // What follows the reader down the page is no contradiction.
+        for before in [
+            "<div><button>Add to cart</button></div><h1>Lamp</h1>",
+            "<header><h1>Shop</h1></header><button>Buy now</button>",
+        ] {
+            let page = json_ld(&stock("OutOfStock")) + before + "<p class=stock>Out of stock</p>";
+            assert_eq!(listing(page).unwrap().availability, OutOfStock, "{before}");
+        }
+    }
+
+    #[test]
+    fn variants_are_there_when_one_is_unless_the_address_asks_for_one() {
+        let group = |first: &str, second: &str, page: &str| {
+            json_ld(&format!(
+                r#"{{"@type": "ProductGroup", "name": "Lamp", "productGroupID": "G1", "url": "/p/lamp-7", "hasVariant": [
+                {{"@type": "Product", "name": "Lamp red", "sku": "A", "offers": {{"price": 9, "availability": "OutOfStock", "url": "{first}"}}}},
+                {{"@type": "Product", "name": "Lamp blue", "sku": "B", "offers": {{"price": 5, "availability": "InStock", "url": "{second}"}}}}]}}"#
+            )) + "<body>"
+                + page
+        };
+        let button = "<h1>Lamp</h1><form><button>Add to cart</button></form>";
+        let found = listing(group("/p/lamp-7?variant=1", "/p/lamp-7?variant=2", button)).unwrap();
+        assert_eq!((found.sku.as_str(), found.price, found.availability), ("G1", Some(5.0), InStock));
+        let found = listing(group("/p/lamp-7?ref=1", "/p/lamp-7?variant=2", "")).unwrap();
+        assert_eq!((found.sku.as_str(), found.price, found.availability), ("A", Some(9.0), OutOfStock));
+        let found = listing(group("/p/lamp-7?ref=1", "/p/lamp-7?ref=1", button)).unwrap();
+        assert_eq!((found.price, found.availability), (Some(5.0), InStock));
+    }
+
+    #[test]
+    fn microdata_with_another_name_contradicts_nothing() {
+        let told =
+            json_ld(r#"{"name": "Lamp", "sku": "K7001", "offers": {"price": 5, "availability": "InStock"}}"#);
+        let marked = |name: &str| {
+            format!(
+                "<div itemscope itemtype=//schema.org/Product><i itemprop=name>{name}</i><link itemprop=availability href=SoldOut></div>"
+            )
+        };
+        assert_eq!(listing(told.clone() + &marked("Chair")).unwrap().availability, InStock);
+        assert_eq!(listing(told + &marked("Acme Lamp")).unwrap().availability, Unknown);
+    }
+
+    #[test]
+    fn prices_that_disagree_are_named() {
+        let page = json_ld(
+            r#"{"name": "x", "offers": {"price": 499, "priceCurrency": "USD", "availability": "InStock"}}"#,
+        ) + "<meta property=og:price:amount content=999><meta property=og:price:currency content=USD>";
+        let (found, evidence) = seen(page).unwrap();
+        assert_eq!(found.price, Some(499.0));
+        assert_eq!(evidence[1].excerpt, "its price is not the one that counts");
     }
 
     #[test]

@@ -196,13 +196,18 @@ impl Strategy for Restock {
 
         if story.news.is_empty() {
             let watched = count(story.current.len(), "item");
+            let unclear = unclear(story);
+            let unjudged = match unclear {
+                0 => String::new(),
+                all if all == story.current.len() => ", could not be judged".into(),
+                some => format!(", {some} could not be judged"),
+            };
+            let found = match unclear == story.current.len() && unclear > 0 {
+                true => String::new(),
+                false => format!(", {} {}", in_stock.len(), there(&in_stock)),
+            };
             return Words {
-                title: format!(
-                    "{}: watching {watched}, {} {}",
-                    story.watch,
-                    in_stock.len(),
-                    there(&in_stock)
-                ),
+                title: format!("{}: watching {watched}{found}{unjudged}", story.watch),
                 body: words::lines(in_stock.iter().map(|signal| line(signal))),
                 url: in_stock.first().and_then(|signal| signal.url.clone()),
             };
@@ -234,10 +239,19 @@ impl Strategy for Restock {
     }
 }
 
+/// How many of what was seen say nothing about stock that can be relied on.
+fn unclear(story: &Story<'_>) -> usize {
+    let is_judged = |seen: &Observation| story.signals.iter().any(|signal| signal.subject == seen.subject);
+    let unclear = |seen: &&Observation| {
+        matches!(&seen.reading, Reading::Listing(listing) if listing.availability == Availability::Unknown)
+            && !is_judged(seen)
+    };
+    story.current.iter().filter(unclear).count()
+}
+
 /// What each part of a page says that counts.
 fn heard(seen: &Observation) -> String {
-    let counts = seen.evidence.iter().filter(|one| !one.weak && one.availability.is_some());
-    counts.map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    Evidence::counted(&seen.evidence).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Whether nothing at all is left, as far as everything was seen.
@@ -499,5 +513,16 @@ mod tests {
         assert_eq!(words.url.as_deref(), Some("https://shop.example/p/A"));
         let words = tell_all(&restock, &[], &[], &current[1..2]);
         assert_eq!(words.title, "watched: watching 1 item, 0 in stock");
+    }
+
+    #[test]
+    fn first_sight_says_what_could_not_be_judged() {
+        let restock = Restock::default();
+        let unclear = item("U", None, Availability::Unknown);
+        let both = [item("A", 499.99, Availability::InStock), unclear.clone()];
+        let words = tell_all(&restock, &[], &evaluate(&restock, &both), &both);
+        assert_eq!(words.title, "watched: watching 2 items, 1 in stock, 1 could not be judged");
+        let words = tell_all(&restock, &[], &[], &[unclear]);
+        assert_eq!(words.title, "watched: watching 1 item, could not be judged");
     }
 }

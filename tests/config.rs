@@ -86,6 +86,18 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
             &["unknown field `symbls`", "did you mean `symbols`?"],
         ),
         (
+            "misspelt key of how a source is asked",
+            "[watch.a]\nevery = '1m'\nsource = { kind = 'page', url = 'https://a.example/', useragent = 'me' }",
+            "config.toml:3:55: watch `a`: source:",
+            &["unknown field `useragent`", "did you mean `user_agent`?"],
+        ),
+        (
+            "how a source is asked, in the watch's own table",
+            "[watch.a]\nevery = '1m'\nproxy = ''\nsource = { kind = 'page', url = 'https://a.example/' }",
+            "config.toml:3:1: watch `a`:",
+            &["`proxy` says how a source is asked: it belongs into `source`"],
+        ),
+        (
             "unknown kind",
             "[watch.a]\nevery = '1m'\nsource = { kind = 'yaho', symbols = 'A' }",
             "config.toml:3:19: watch `a`: source:",

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::discreet::Discreet;
 use super::manner::Asking;
-use super::{Judge, Told, Watch, Watchlist};
+use super::{Judge, Told, Watch, Watchlist, manner};
 use crate::alerting::{Policy, QuietHours};
 use crate::config::{self, Alerting, Config, Entry, Fault, Mistakes, NotifyKeys, Secrets, WatchKeys};
 use crate::http::{self, HostRules};
@@ -21,6 +21,9 @@ use crate::plugin::{self, Kind, Lookback, Needs, Notifier, Source, Strategy};
 use crate::sessions::{AdHoc, Hours};
 use crate::timetable::Timetable;
 use crate::{notifiers, sources, strategies};
+
+/// What a notifier of any kind understands.
+const NOTIFY_KEYS: [&str; 2] = ["bundle", "budget"];
 
 pub(super) struct Builder<'c, 'i> {
     pub(super) config: &'c Config<'i>,
@@ -154,7 +157,11 @@ impl Builder<'_, '_> {
                 Ok(built) => return if left_out.is_empty() { Some(built) } else { None },
                 Err(error) => error,
             };
-            let fault = Fault::of(&error.message, error.span.clone(), table.get_ref());
+            let mut message = error.message;
+            if config::unknown_field(&message).is_some() {
+                message.extend(at.also.iter().map(|key| format!(", `{key}`")));
+            }
+            let fault = Fault::of(&message, error.span.clone(), table.get_ref());
             if fault.is_missing(&left_out) {
                 return None;
             }
@@ -182,7 +189,12 @@ impl Builder<'_, '_> {
         let mut built = BTreeMap::new();
         for entry in self.config.notifiers.values() {
             let place = format!("notify `{}`", entry.name);
-            let at = Spot { file: entry.place.file, span: entry.place.span.clone(), place: &place };
+            let at = Spot {
+                file: entry.place.file,
+                span: entry.place.span.clone(),
+                place: &place,
+                also: &NOTIFY_KEYS,
+            };
             let mut own = entry.table.clone();
             let keys = self.notify_keys(&mut own, &at);
             if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, own, &at, None) {
@@ -195,7 +207,7 @@ impl Builder<'_, '_> {
         }
         if self.config.notifiers.is_empty() {
             let table = Spanned::new(0..0, table_of("console"));
-            let at = Spot { file: 0, span: 0..0, place: "notify `console`" };
+            let at = Spot { file: 0, span: 0..0, place: "notify `console`", also: &NOTIFY_KEYS };
             if let Some((kind, notifier)) = self.plugin(notifiers::KINDS, table, &at, None) {
                 let name = "console".to_owned();
                 let keys = NotifyKeys::default();
@@ -208,7 +220,7 @@ impl Builder<'_, '_> {
     /// Takes the keys out of a notifier's table that one of any kind understands.
     fn notify_keys(&mut self, table: &mut Spanned<DeTable<'_>>, at: &Spot<'_>) -> NotifyKeys {
         let mut taken = DeTable::new();
-        for key in ["bundle", "budget"] {
+        for key in NOTIFY_KEYS {
             taken.extend(table.get_mut().remove_entry(key));
         }
         let taken = Spanned::new(table.span(), taken);
@@ -228,6 +240,13 @@ impl Builder<'_, '_> {
         let source = table.remove("source");
         let strategy = table.remove("strategy");
         let before = self.mistakes.count();
+        for key in manner::KEYS {
+            if let Some((key, _)) = table.remove_entry(key) {
+                let message =
+                    format!("`{}` says how a source is asked: it belongs into `source`", key.get_ref());
+                self.mistakes.add(file, Some(key.span()), &place, &message);
+            }
+        }
         let keys: Option<WatchKeys> = config::deserialize(
             Spanned::new(if span.is_empty() { within.clone() } else { span }, table),
             file,
@@ -349,7 +368,7 @@ impl Builder<'_, '_> {
                 }
             }
         }
-        let at = Spot { file, span: span.clone(), place: &place };
+        let at = Spot { file, span: span.clone(), place: &place, also: &manner::KEYS };
         let shared = shared.map(|entry| (entry, &*own));
         let (kind, source) = self.plugin(sources::KINDS, Spanned::new(span.clone(), table), &at, shared)?;
         let usual = self.usual.remove(kind.name).unwrap_or_default();
@@ -407,7 +426,7 @@ impl Builder<'_, '_> {
         for table in tables {
             let place = format!("{place}: strategy");
             let span = table.span();
-            let at = Spot { file, span: within.clone(), place: &place };
+            let at = Spot { file, span: within.clone(), place: &place, also: &[] };
             let Some((kind, strategy)) = self.plugin(strategies::KINDS, table, &at, None) else { continue };
             if !strategy.reads().contains(&source.yields()) {
                 let reads: Vec<String> = strategy.reads().iter().map(ToString::to_string).collect();
@@ -554,6 +573,8 @@ struct Spot<'a> {
     file: usize,
     span: std::ops::Range<usize>,
     place: &'a str,
+    /// Keys that it may hold beside those of its kind.
+    also: &'static [&'static str],
 }
 
 /// The strategies that understand a kind of reading.

@@ -4,11 +4,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::ValueEnum;
 use jiff::Timestamp;
 
 use super::once::line_of;
-use super::table::table;
+use super::table::{Format, quoted, table};
 use super::{ConfigFile, Misuse, moment, slots};
 use crate::model::{Observation, Reading, did_you_mean, or_known};
 use crate::store::{HistoryRow, Store, StoredAlert};
@@ -52,13 +51,6 @@ pub(super) struct Alerts {
     limit: usize,
     #[command(flatten)]
     config: ConfigFile,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    Table,
-    Json,
-    Csv,
 }
 
 impl History {
@@ -208,13 +200,4 @@ fn csv(rows: &[HistoryRow]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// A CSV cell (RFC 4180).
-pub(super) fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
-    }
 }

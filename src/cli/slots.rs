@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::look::{Format, quoted};
-use super::table::table;
+use super::table::{Format, quoted, table};
 use crate::model::{Coverage, SlotOutcome, Stretch};
 use crate::store::Store;
 use crate::watchlist::Watchlist;

@@ -1,4 +1,14 @@
-//! Columns of text, as wide as they must be.
+//! Rows as people and programs read them.
+
+use clap::ValueEnum;
+
+/// For whom rows are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+    Csv,
+}
 
 /// Lays rows out under their headings; the last column is left as wide as it is.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
@@ -17,4 +27,13 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
         text.push_str(&line(row.iter().map(String::as_str).collect()));
     }
     text
+}
+
+/// A CSV cell (RFC 4180).
+pub(super) fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
 }

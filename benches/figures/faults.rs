@@ -202,11 +202,15 @@ async fn one(bench: &Bench, fault: &str, more: &str) -> Result<Seen> {
     })
 }
 
-/// What is known of the watch that falls ill: its subjects, what was seen of them, how its signals stand.
+/// What is known of the watch that falls ill: its subjects, every bar that was seen of them, how its signals
+/// stand.
 async fn stored(database: &SqlitePool) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = sqlx::query_as(
-        "select json_array('subject', subject.subject, present, hash) from subject
+        "select json_array('subject', subject.subject, present) from subject
              join watch on watch.id = subject.watch_id where watch.name = ?1
+         union all
+         select json_array('bar', subject, open_time, open, high, low, close, volume) from candle
+             join watch on watch.id = candle.watch_id where watch.name = ?1
          union all
          select json_array('state', strategy, subject, state) from signal_state
              join watch on watch.id = signal_state.watch_id where watch.name = ?1 and strategy <> 'run'

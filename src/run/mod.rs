@@ -528,7 +528,9 @@ impl Runner {
             if fresh.is_empty() || !last.contains_key(&observation.subject) {
                 continue;
             }
-            let known = self.store.candles(watch_id, &observation.subject, *interval, fresh.len()).await?;
+            // As many as came, and as many again, for those that were left out.
+            let count = fresh.len().saturating_mul(2);
+            let known = self.store.candles(watch_id, &observation.subject, *interval, count).await?;
             let left_out = series::left_out(fresh, known);
             if left_out.is_empty() {
                 continue;

@@ -77,7 +77,7 @@ impl Secrets {
 
     fn found_in(&self, text: &str) -> Vec<Range<usize>> {
         let searches = [&self.shared, &self.own].into_iter().filter_map(|forms| forms.search());
-        searches.flat_map(|search| search.find_iter(text).map(|found| found.range())).collect()
+        searches.flat_map(|search| search.find_overlapping_iter(text).map(|found| found.range())).collect()
     }
 }
 
@@ -93,8 +93,8 @@ impl Forms {
     fn search(&self) -> Option<&AhoCorasick> {
         let made = || {
             let mut builder = AhoCorasick::builder();
-            // A long one may hold a shorter one.
-            builder.match_kind(MatchKind::LeftmostLongest).kind(Some(AhoCorasickKind::ContiguousNFA));
+            // A long one may hold a shorter one, and one may begin within another.
+            builder.match_kind(MatchKind::Standard).kind(Some(AhoCorasickKind::ContiguousNFA));
             builder.build(&self.all).ok()
         };
         if self.all.is_empty() { None } else { self.search.get_or_init(made).as_ref() }

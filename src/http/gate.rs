@@ -123,7 +123,10 @@ impl Gates {
         for (host, other) in &*others {
             let gate = self.of(host, now);
             let (mut state, other) = (gate.state(), other.state());
-            state.full_at = other.full_at;
+            // No more is owed than the new pace would have anybody owe.
+            let HostRules { min_interval, jitter, burst, .. } = gate.rules;
+            let most = Instant::now().checked_add(min_interval.saturating_add(jitter).saturating_mul(burst));
+            state.full_at = other.full_at.map(|full_at| most.map_or(full_at, |most| full_at.min(most)));
             if let Some(standing) = other.circuit.standing() {
                 state.circuit.restore(standing.clone());
             }
@@ -132,9 +135,7 @@ impl Gates {
 
     pub(super) fn tell_again(&self, standing: &Standing) {
         let gate = self.of(&standing.host, standing.changed_at);
-        let mut state = gate.state();
-        state.circuit.restore(standing.clone());
-        state.circuit.tell_again();
+        gate.state().circuit.tell_again(standing);
     }
 
     pub(super) fn standings(&self) -> Vec<Standing> {
@@ -144,7 +145,7 @@ impl Gates {
 
     pub(super) fn take_changed(&self, host: &str) -> Option<Standing> {
         let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.get(host)?.state().circuit.take_changed()
+        gates.get(host.strip_suffix('.').unwrap_or(host))?.state().circuit.take_changed()
     }
 }
 
@@ -340,7 +341,7 @@ impl Gate {
             }
             // Others are let ahead for as long again as the host was left alone.
             let others_until = until.checked_add(standing.wait).unwrap_or(until);
-            let is_behind = state.turned.is_behind(watch_id) && now < others_until;
+            let is_behind = state.turned.is_behind(watch_id) && until <= now && now < others_until;
             if is_resting || is_behind {
                 let until = if is_resting { until } else { others_until };
                 state.turned.away(watch_id);

@@ -211,8 +211,9 @@ impl Circuit {
         self.standing.as_ref().is_none_or(is_over)
     }
 
-    /// What changed could not be stored: it is told once more.
-    pub(super) const fn tell_again(&mut self) {
+    /// What changed could not be stored: it is told once more, unless more has changed since.
+    pub(super) fn tell_again(&mut self, standing: &Standing) {
+        self.standing.get_or_insert_with(|| standing.clone());
         self.is_changed = true;
     }
 
@@ -360,8 +361,14 @@ mod tests {
         let told = circuit.take_changed().unwrap();
         assert_eq!((told.wait.as_secs(), told.refused, told.why.as_str()), (10, true, "HTTP 403"));
         assert_eq!(circuit.take_changed(), None);
+        circuit.tell_again(&told);
+        assert_eq!(circuit.take_changed(), Some(told.clone()), "it could not be stored");
         circuit.well(after(20));
-        assert!(circuit.take_changed().unwrap().wait.is_zero());
+        let well = circuit.take_changed().unwrap();
+        assert!(well.wait.is_zero());
+        assert_eq!(circuit.take_changed(), None);
+        circuit.tell_again(&well);
+        assert_eq!(circuit.take_changed(), Some(well));
         assert_eq!(circuit.take_changed(), None);
 
         let mut later = Circuit::new(Backoff::default());

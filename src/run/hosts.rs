@@ -30,10 +30,6 @@ pub(super) struct Hosts {
     foreign_writes: AtomicU64,
 }
 
-/// When so many hosts are known, those of which there is nothing to remember are forgotten: redirects may lead
-/// to ever new ones.
-const MANY_HOSTS: usize = 4_096;
-
 #[derive(Default)]
 struct Health {
     /// What we said of it and have not taken back.
@@ -48,12 +44,6 @@ struct Health {
     own: HashSet<i64>,
     /// When it last answered, since the start.
     answered_at: Option<Instant>,
-}
-
-impl Health {
-    fn is_remarkable(&self) -> bool {
-        self.told.is_some() || !self.walled.is_empty() || !self.silent.is_empty()
-    }
 }
 
 /// A watch is without an answer.
@@ -92,7 +82,7 @@ pub(super) struct Cause {
     rested_at: Option<Instant>,
 }
 
-/// How each host that was asked answered: a wall counts more than a good answer, and that more than none.
+/// How each host that was asked answered, also by way of another that it led to: a wall counts more than a good answer, and that more than none.
 /// A failure with an answer says nothing.
 pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
     let mut stances: BTreeMap<String, Stance> = BTreeMap::new();
@@ -114,7 +104,7 @@ pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
             Stance::Open => 1,
             Stance::Down(_) => 0,
         };
-        let known = stances.entry(answer.host().to_owned()).or_insert_with(|| stance.clone());
+        let known = stances.entry(answer.request.authority().to_owned()).or_insert_with(|| stance.clone());
         if weight(&stance) > weight(known) {
             *known = stance;
         }
@@ -126,7 +116,7 @@ pub(super) fn stances(answers: &[Answer]) -> BTreeMap<String, Stance> {
 pub(super) fn silent_host(answers: &[Answer], stances: &BTreeMap<String, Stance>) -> Option<(String, Cause)> {
     let mut silent = None;
     for answer in answers.iter().filter(|answer| answer.result.is_err()) {
-        let host = answer.host();
+        let host = answer.request.authority();
         let Some(Stance::Down(cause)) = stances.get(host) else { return None };
         silent.get_or_insert_with(|| (host.to_owned(), cause.clone()));
     }
@@ -212,9 +202,6 @@ impl Hosts {
         let mut hosts = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(health) = hosts.get_mut(host) {
             return change(health);
-        }
-        if hosts.len() >= MANY_HOSTS {
-            hosts.retain(|_, health| health.is_remarkable());
         }
         change(hosts.entry(host.to_owned()).or_default())
     }

@@ -399,7 +399,7 @@ impl Runner {
         let owes = unchanged
             && answers
                 .iter()
-                .map(|answer| self.hosts.answered(answer.host(), slot.watch_id))
+                .map(|answer| self.hosts.answered(answer.request.authority(), slot.watch_id))
                 .fold(false, |owes, host| owes | host);
         let nothing_new = unchanged
             && memory.settled

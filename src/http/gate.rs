@@ -177,25 +177,20 @@ impl Turn {
             Ok(Fetched::Unchanged) => self.well(),
             Ok(Fetched::New(reply, _)) => {
                 let now = self.clock.now();
-                // Every watch of the host hears why it is left alone, so that holds nothing of the body, which may
-                // repeat one watch's secrets to another.
-                let status = reply.status_line();
-                let refused = |why: &str, trouble| {
-                    let asked = reply.retry_after(now);
-                    if trouble == Trouble::Refused {
-                        self.gate.state().turned.refused(self.watch_id);
-                    }
-                    self.circuit(|circuit, host| circuit.refused(host, now, asked, why, trouble));
-                };
+                // Every watch of the host hears why it is left alone: neither a sign nor a status line holds anything
+                // of the body, which may repeat one watch's secrets to another.
+                let asked = reply.retry_after(now);
                 if let Some(why) = wall::sign(reply) {
-                    // Of these the sign is a part of the body.
-                    let is_quoted = matches!(reply.status, 418 | 429 | 430 | 999);
-                    refused(if is_quoted { &status } else { &why }, Trouble::Refused);
+                    self.refused(now, asked, &why);
                     return Err(HttpError::Walled(why));
                 }
+                let status = reply.status_line();
                 match reply.status {
-                    403 | 418 | 429 => refused(&status, Trouble::Refused),
-                    503 => refused(&status, Trouble::Unavailable),
+                    // In words that only its source knows.
+                    403 => self.refused(now, asked, &status),
+                    503 => self.circuit(|circuit, host| {
+                        circuit.refused(host, now, asked, &status, Trouble::Unavailable);
+                    }),
                     500.. => self.circuit(|circuit, host| circuit.silent(host, now, &status)),
                     _ => self.well(),
                 }
@@ -210,6 +205,11 @@ impl Turn {
             Err(_) => {}
         }
         answered
+    }
+
+    fn refused(&self, now: Timestamp, asked: Option<Duration>, why: &str) {
+        self.gate.state().turned.refused(self.watch_id);
+        self.circuit(|circuit, host| circuit.refused(host, now, asked, why, Trouble::Refused));
     }
 
     /// The host answered.

@@ -255,4 +255,6 @@ async fn a_run_that_waited_for_its_host_says_how_long_and_so_do_the_slots_that_p
     assert!(passed.len() >= 2, "{passed:?}");
     let says_so = |why: &str| why.starts_with("the run before waited ") && why.ends_with(&turn);
     assert!(passed.iter().all(|(why,)| says_so(why)), "{passed:?}");
+    let long = format!("the run before waited 1 s{turn}");
+    assert!(passed.iter().filter(|(why,)| *why == long).count() >= 2, "{passed:?}");
 }

@@ -298,6 +298,7 @@ async fn tell(
             body,
             url: None,
             alerts: &[],
+            picture: None,
         };
         let retry = now.watchlist.daemon.retry;
         let doubled = retry.first.0.saturating_mul(1_u32 << attempt.saturating_sub(1).min(10));

@@ -1,5 +1,7 @@
 //! Builds every part, starts it, swaps the watchlist on reload, stops in reverse order.
 
+mod control;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -172,11 +174,17 @@ impl Daemon {
             daemon.start_clock(&list).await?;
         }
         if let Some(web) = web {
-            let (store, pulse) = (daemon.store.clone(), daemon.pulse.clone());
-            let serving = web::serve(store, pulse, web.listen, web.token.clone(), daemon.stop.clone());
-            let (address, serving) =
-                serving.await.with_context(|| format!("cannot listen on {}", web.listen))?;
-            daemon.tasks.spawn(serving);
+            let listening = web::listen(web.listen).await;
+            let listening = listening.with_context(|| format!("cannot listen on {}", web.listen))?;
+            let address = listening.address;
+            let shared = web::Shared::new(
+                (daemon.store.clone(), daemon.pulse.clone()),
+                list.clone(),
+                Arc::new(control::Hands),
+                address,
+                (web.token.clone(), web.public_url.clone()),
+            );
+            daemon.tasks.spawn(listening.serve(shared, daemon.stop.clone()));
             daemon.web = Some(address);
             info!("Web server on http://{address}");
         }

@@ -10,6 +10,7 @@
 
 pub mod alarm;
 pub mod alerting;
+pub mod chart;
 pub mod chores;
 pub mod cli;
 pub mod config;

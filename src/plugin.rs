@@ -12,8 +12,8 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::http::{Http, ReadError, Reply, Request};
 use crate::model::{
-    Alert, Interval, Observation, Past, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState,
-    did_you_mean,
+    Alert, Interval, Observation, Past, Plot, PolicyDefaults, Reading, ReadingKind, Reason, Signal,
+    SignalState, Track, did_you_mean,
 };
 
 /// Looks at the world: says what to ask, and reads one answer at a time.
@@ -172,6 +172,11 @@ pub trait Strategy: Send + Sync {
     /// How it came to its signal about one subject, step by step, in words with their numbers: what it
     /// looked at, what it computed, which limits it held that against.
     fn steps(&self, _view: &View<'_>, _subject: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What it adds to a chart of one subject: its indicator and its limits, by the code that judges.
+    fn plots(&self, _track: Track<'_>) -> Vec<Plot> {
         Vec::new()
     }
 
@@ -348,6 +353,26 @@ pub trait Notifier: Send + Sync {
     /// # Errors
     /// [`NotifyError`], which says whether to try again and when, and never holds a secret.
     async fn notify(&self, http: &Http, message: &Message<'_>) -> Result<Receipt, NotifyError>;
+
+    /// Whether its messages want a picture of what they tell about.
+    fn wants_picture(&self) -> bool {
+        false
+    }
+}
+
+/// A chart as a picture.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// PNG.
+    pub png: Vec<u8>,
+    /// What it shows, for who cannot see it.
+    pub alt: String,
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} bytes)", self.alt, self.png.len())
+    }
 }
 
 /// What is told: the news of one run and one strategy.
@@ -369,6 +394,8 @@ pub struct Message<'a> {
     pub url: Option<&'a str>,
     /// The alerts, at least one.
     pub alerts: &'a [Alert],
+    /// What it tells about, drawn, where the notifier wants that and there is something to draw.
+    pub picture: Option<&'a Picture>,
 }
 
 /// The service took it.

@@ -259,6 +259,7 @@ pub(super) async fn notify_test(config: &ConfigFile, name: &str) -> anyhow::Resu
         body: &body,
         url: None,
         alerts: std::slice::from_ref(&alert),
+        picture: None,
     };
     match told.notifier.notify(&http, &message).await {
         Ok(receipt) => {

@@ -143,11 +143,14 @@ pub struct Web {
     pub listen: SocketAddr,
     /// What a caller must show.
     pub token: Option<Secret>,
+    /// How people reach it, such as `https://stakeout.example.org`, where that is not `listen`: only this and
+    /// loopback are answered by name, and messages may link there.
+    pub public_url: Option<Url>,
 }
 
 impl Default for Web {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8_787).into(), token: None }
+        Self { listen: (Ipv4Addr::LOCALHOST, 8_787).into(), token: None, public_url: None }
     }
 }
 

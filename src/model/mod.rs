@@ -6,6 +6,7 @@ mod nearest;
 mod number;
 mod observation;
 mod period;
+mod plot;
 mod run;
 mod secret;
 mod signal;
@@ -20,6 +21,7 @@ pub use observation::{
     Availability, Candle, Interval, Listing, Observation, Past, Quote, Reading, ReadingKind,
 };
 pub use period::Period;
+pub use plot::{Curve, Limit, Place, Plot, Track};
 pub use run::{Outcome, RunEnd, RunRequest, Trigger};
 pub use secret::Secret;
 pub use signal::{OnFirst, PolicyDefaults, Severity, Signal, SignalState};

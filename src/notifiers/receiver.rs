@@ -45,6 +45,7 @@ pub(super) fn message(alerts: &[Alert]) -> Message<'_> {
         body: "",
         url: None,
         alerts,
+        picture: None,
     }
 }
 

@@ -282,6 +282,7 @@ async fn send_next(
         body: &claimed.body,
         url: claimed.url.as_deref(),
         alerts: &claimed.alerts,
+        picture: None,
     };
     let result = told.notifier.notify(&roster.http, &message).await;
     let now = wall();

@@ -226,35 +226,44 @@ pub(super) async fn insert(
         insert_full(connection, run).await?;
     }
     hosts::note(connection, runs.iter().flat_map(|run| &run.standings)).await?;
-    let (mut due, mut never) = (Vec::new(), Vec::new());
-    for run in runs {
-        match run.next_due {
-            NextDue::Keep => {}
-            NextDue::At(at) => due.push((run.watch_id, millis(at))),
-            NextDue::Never => never.push((run.watch_id, run.spec_hash.map(u64::cast_signed))),
-        }
-    }
-    if !never.is_empty() {
+    went(connection, runs).await
+}
+
+/// Writes down how these went, and when their watches are due next: unless a watch has no slot any more, because
+/// somebody paused it meanwhile.
+async fn went(connection: &mut SqliteConnection, runs: &[Box<RunCommit>]) -> Result<(), sqlx::Error> {
+    let row = |run: &RunCommit| {
         // A table that has changed meanwhile may have slots again.
-        sqlx::query(
-            "delete from due where watch_id in
-                 (select watch.id from json_each(?) run join watch on watch.id = run.value ->> 0
-                  where run.value ->> 1 is null or run.value ->> 1 = spec_hash)",
-        )
-        .bind(super::json(&never)?)
-        .execute(&mut *connection)
-        .await?;
+        let (keeps, next, never_by) = match run.next_due {
+            NextDue::Keep => (true, None, None),
+            NextDue::At(at) => (false, Some(millis(at)), None),
+            NextDue::Never => (false, None, run.spec_hash.map(signed)),
+        };
+        (run.watch_id, millis(run.finished_at), run.outcome.as_str(), keeps, next, never_by)
+    };
+    // A repair says nothing about how the watch is now. Of two runs the later one counts.
+    let rows: HashMap<i64, _> = runs
+        .iter()
+        .filter(|run| run.trigger != Trigger::Repair)
+        .map(|run| (run.watch_id, row(run)))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
     }
-    if !due.is_empty() {
-        sqlx::query(
-            "update due set next_due_at = run.value ->> 1
-             from json_each(?) run where due.watch_id = run.value ->> 0",
-        )
-        .bind(super::json(&due)?)
-        .execute(connection)
-        .await?;
-    }
-    Ok(())
+    sqlx::query(
+        "update due set ran_at = run.value ->> 1, outcome = run.value ->> 2,
+             next_due_at = case
+                 when next_due_at is null or run.value ->> 3 then next_due_at
+                 when run.value ->> 4 is not null then run.value ->> 4
+                 when run.value ->> 5 is null
+                      or run.value ->> 5 = (select spec_hash from watch where id = due.watch_id) then null
+                 else next_due_at end
+         from json_each(?) run where due.watch_id = run.value ->> 0",
+    )
+    .bind(super::json(&rows.values().collect::<Vec<_>>())?)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 async fn insert_brief(connection: &mut SqliteConnection, runs: &[&RunCommit]) -> Result<(), sqlx::Error> {

@@ -54,11 +54,11 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn next_due(&self, watch_id: i64) -> Result<Option<Timestamp>, sqlx::Error> {
-        let due: Option<i64> = sqlx::query_scalar("select next_due_at from due where watch_id = ?")
+        let due: Option<Option<i64>> = sqlx::query_scalar("select next_due_at from due where watch_id = ?")
             .bind(watch_id)
             .fetch_optional(&self.read)
             .await?;
-        Ok(due.map(time))
+        Ok(due.flatten().map(time))
     }
 
     /// A run that began at about a moment: with those after it the moment is over.

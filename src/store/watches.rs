@@ -369,7 +369,7 @@ async fn synchronise(
     let known: HashMap<&str, &Stored> = stored.iter().map(|row| (row.1.as_str(), row)).collect();
     let mut synced = Synced { renamed: renamed.len(), ..Synced::default() };
     let mut rows: Vec<Value> = Vec::new();
-    let mut due_at: HashMap<&str, i64> = HashMap::new();
+    let mut due_at: HashMap<&str, Option<i64>> = HashMap::new();
     let mut pulled: Vec<(i64, i64)> = Vec::new();
     for spec in specs {
         let hash = spec.spec_hash.cast_signed();
@@ -401,9 +401,7 @@ async fn synchronise(
             }
         };
         rows.push(json!([spec.name, spec.spec, hash, spec.enabled]));
-        if let Some(due) = due.filter(|_| spec.enabled) {
-            due_at.insert(&spec.name, millis(due));
-        }
+        due_at.insert(&spec.name, due.filter(|_| spec.enabled).map(millis));
     }
     if !rows.is_empty() {
         let ids: Vec<(String, i64)> = sqlx::query_as(
@@ -418,12 +416,13 @@ async fn synchronise(
         .bind(super::json(&rows)?)
         .fetch_all(&mut *connection)
         .await?;
-        let due: Vec<(i64, i64)> =
+        let due: Vec<(i64, Option<i64>)> =
             ids.iter().filter_map(|(name, id)| Some((*id, *due_at.get(name.as_str())?))).collect();
         synced.ids.extend(ids);
         sqlx::query(
-            "insert or replace into due (watch_id, next_due_at)
-             select value ->> 0, value ->> 1 from json_each(?)",
+            "insert into due (watch_id, next_due_at) select value ->> 0, value ->> 1 from json_each(?)
+             where true
+             on conflict (watch_id) do update set next_due_at = excluded.next_due_at",
         )
         .bind(super::json(&due)?)
         .execute(&mut *connection)
@@ -458,8 +457,8 @@ async fn synchronise(
         synced.removed = usize::try_from(removed.rows_affected()).unwrap_or(0);
     }
     sqlx::query(
-        "delete from due where watch_id in
-             (select id from watch where enabled = 0 or removed_at is not null)",
+        "update due set next_due_at = null where next_due_at is not null and watch_id in
+             (select id from watch where enabled = 0 or removed_at is not null or paused_at is not null)",
     )
     .execute(connection)
     .await?;

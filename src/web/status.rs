@@ -1,0 +1,128 @@
+//! How a watch stands, in one word and what belongs to it: for the overview and for the API.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::store::Glance;
+
+/// The one word for how a watch stands: of several that hold, the first of this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A person paused it, or its configuration disables it.
+    Paused,
+    /// Its last run met a wall, or a host that asked to be left alone.
+    Blocked,
+    /// Its last run failed, or it is told to be failing.
+    Failing,
+    /// Its data stand still.
+    Stale,
+    /// Something is so that was told.
+    Firing,
+    /// Something is so that will be told when the quiet hours end.
+    Held,
+    /// It has not run yet.
+    Waiting,
+    /// Nothing to tell.
+    Ok,
+}
+
+impl State {
+    /// Each of them, in the order of their weight.
+    pub const ALL: [Self; 8] = [
+        Self::Paused,
+        Self::Blocked,
+        Self::Failing,
+        Self::Stale,
+        Self::Firing,
+        Self::Held,
+        Self::Waiting,
+        Self::Ok,
+    ];
+
+    /// The word it goes by in JSON, in addresses and in style sheets.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Blocked => "blocked",
+            Self::Failing => "failing",
+            Self::Stale => "stale",
+            Self::Firing => "firing",
+            Self::Held => "held",
+            Self::Waiting => "waiting",
+            Self::Ok => "ok",
+        }
+    }
+}
+
+/// How a watch stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Status {
+    /// Its name.
+    pub name: String,
+    /// In one word.
+    pub state: State,
+    /// Where it was added: in a configuration file, or by way of the API or the command line.
+    pub origin: Origin,
+    /// When a person paused it.
+    pub paused_at: Option<Timestamp>,
+    /// When it is due next.
+    pub next_due_at: Option<Timestamp>,
+    /// When its last run was decided.
+    pub ran_at: Option<Timestamp>,
+    /// How that ended: `ok`, `unchanged`, `failed` or `blocked`.
+    pub outcome: Option<String>,
+    /// About how many subjects its strategies fire now.
+    pub firing: i64,
+    /// Since when its open episode has been going on: of what fires, of failing, or of standing still.
+    pub since: Option<Timestamp>,
+}
+
+/// Where a watch was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// In a configuration file.
+    File,
+    /// By way of the API or the command line.
+    Api,
+}
+
+impl From<Glance> for Status {
+    fn from(glance: Glance) -> Self {
+        let outcome = glance.outcome.as_deref();
+        let state = if glance.paused_at.is_some() || !glance.enabled {
+            State::Paused
+        } else if outcome == Some("blocked") {
+            State::Blocked
+        } else if outcome == Some("failed") || glance.failing_since.is_some() {
+            State::Failing
+        } else if glance.stale_since.is_some() {
+            State::Stale
+        } else if glance.firing > 0 {
+            if glance.is_held { State::Held } else { State::Firing }
+        } else if outcome.is_none() {
+            State::Waiting
+        } else {
+            State::Ok
+        };
+        let since = match state {
+            State::Blocked | State::Failing => glance.failing_since,
+            State::Stale => glance.stale_since,
+            _ => glance.firing_since,
+        };
+        Self {
+            name: glance.name,
+            state,
+            origin: if glance.is_added { Origin::Api } else { Origin::File },
+            paused_at: glance.paused_at,
+            next_due_at: glance.next_due_at,
+            ran_at: glance.ran_at,
+            outcome: glance.outcome,
+            firing: glance.firing,
+            since,
+        }
+    }
+}

@@ -221,6 +221,7 @@ mod tests {
                 spec: "{}".into(),
                 spec_hash: 1,
                 enabled: true,
+                toml: None,
                 first_due_at: Some(Timestamp::now()),
                 next_due_at: None,
             };

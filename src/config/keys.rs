@@ -139,6 +139,8 @@ impl Default for Retry {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Web {
+    /// Whether there is a web server.
+    pub enabled: bool,
     /// Where the web server listens; off loopback a token is required.
     pub listen: SocketAddr,
     /// What a caller must show.
@@ -150,7 +152,7 @@ pub struct Web {
 
 impl Default for Web {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8_787).into(), token: None, public_url: None }
+        Self { enabled: true, listen: (Ipv4Addr::LOCALHOST, 8_787).into(), token: None, public_url: None }
     }
 }
 

@@ -13,6 +13,7 @@ mod observations;
 mod one_run;
 mod outbox;
 mod past;
+mod pause;
 mod prune;
 mod runs;
 mod silences;
@@ -34,7 +35,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
 pub use backup::{Backup, back_up};
-pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
+pub use gaps::{Gap, GapChange, Later, NewGap, PAUSED, Settled};
 pub use glance::Glance;
 pub use health::Tally;
 pub use memo::Note;
@@ -45,6 +46,7 @@ pub use outbox::{
     StoredDelivery, Text, Waiting, Which,
 };
 pub use past::{SeenBar, SeenRow};
+pub use pause::Paused;
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};

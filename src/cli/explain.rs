@@ -32,7 +32,7 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load()?;
+        let watchlist = self.config.load().await?;
         let Some(watch) = watchlist.watch(&self.watch).map(Arc::clone) else {
             let hint = or_known(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("there is no watch `{}`{hint}", self.watch)).into());

@@ -29,7 +29,10 @@ pub fn added_watch(name: &str, table: &Map<String, Value>) -> Result<File, Mista
     mask_secrets(&mut masked);
     look("", &table, &masked, &mut refuse);
     if table.get("was").is_some() {
-        refuse("was", "a watch that is added takes over no other's history; such a watch belongs into the file");
+        refuse(
+            "was",
+            "a watch that is added takes over no other's history; such a watch belongs into the file",
+        );
     }
     if !mistakes.is_empty() {
         return Err(mistakes);
@@ -144,7 +147,10 @@ mod tests {
             (json!({"kind": "finnhub", "token": "abc"}), "source.token"),
             (json!({"kind": "page", "url": "https://me:pass@shop.example/"}), "source.url"),
             (json!({"kind": "page", "url": "https://shop.example/?api_key=abc"}), "source.url"),
-            (json!({"kind": "page", "headers": {"Authorization": "Bearer abc"}}), "source.headers.Authorization"),
+            (
+                json!({"kind": "page", "headers": {"Authorization": "Bearer abc"}}),
+                "source.headers.Authorization",
+            ),
             (json!({"kind": "page", "cookies": {"session": "abc"}}), "source.cookies.session"),
             (json!({"kind": "page", "body": "{\"password\": \"abc\"}"}), "source.body"),
             (json!({"kind": "page", "url": "https://${HOME}/"}), "source.url"),

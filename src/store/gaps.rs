@@ -248,7 +248,11 @@ pub(super) async fn write(
 /// What is said of the slots that a person did not want. They follow only upon each other.
 pub const PAUSED: &str = "paused";
 
-pub(super) async fn leave(connection: &mut SqliteConnection, watch_id: i64, gap: &NewGap) -> Result<(), sqlx::Error> {
+pub(super) async fn leave(
+    connection: &mut SqliteConnection,
+    watch_id: i64,
+    gap: &NewGap,
+) -> Result<(), sqlx::Error> {
     let slots = i64::try_from(gap.slots).unwrap_or(i64::MAX);
     let grown = sqlx::query(
         "update gap set last_due_at = ?3, next_due_at = ?4, slots = slots + ?5, attempts = 0,

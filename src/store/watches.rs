@@ -162,7 +162,8 @@ impl Store {
         self.synchronise_but(HashSet::new(), specs, now, close).await
     }
 
-    /// The same, but for some that cannot be built at present: they stay as they are, and are not due.
+    /// The same, but for some that cannot be built at present, each with why: they stay as they are, and are not
+    /// due.
     ///
     /// # Errors
     /// [`WriteError`]; then nothing is changed.

@@ -17,8 +17,8 @@ pub(super) struct Origin {
 }
 
 impl Watchlist {
-    /// The same configuration with these watches beside those of its files, and with other strategies for one of
-    /// them (see [`Watchlist::load_trying`]).
+    /// The same configuration with these watches, and no others, beside those of its files, and with other strategies for one of
+    /// them (see [`Watchlist::load_trying`]). What was left out stays so.
     ///
     /// # Errors
     /// Every mistake in it.
@@ -26,28 +26,26 @@ impl Watchlist {
         let environment = |name: &str| self.origin.variables.get(name).cloned().flatten();
         let mut with = Self::build_trying(&self.origin.files, added, &environment, tried)?;
         with.daemon.data_dir.clone_from(&self.daemon.data_dir);
+        with.left_out.clone_from(&self.left_out);
         Ok(with)
     }
 
     /// The same configuration with those of these watches, by name and TOML, that can be built beside its files;
-    /// with what keeps the others from it. One of a name that stands in a file gives way to it and is not
+    /// the others are left out. One of a name that stands in a file gives way to it and is not
     /// counted.
     #[must_use]
-    pub fn joined_by(self, added: &[(String, String)]) -> (Self, Vec<(String, Mistakes)>) {
+    pub fn joined_by(self, added: &[(String, String)]) -> Self {
         let of_files: HashSet<&str> = self.of_files().map(|watch| watch.name.as_str()).collect();
         let mut files: Vec<(&str, File)> = added
             .iter()
             .filter(|(name, _)| !of_files.contains(name.as_str()))
             .map(|(name, toml)| (name.as_str(), config::added_file(name, toml.clone())))
             .collect();
-        let mut left_out: Vec<(String, Mistakes)> = Vec::new();
+        let mut left_out: Vec<(String, String)> = Vec::new();
         while !files.is_empty() {
             let all: Vec<File> = files.iter().map(|(_, file)| file.clone()).collect();
             let mistakes = match self.with(&all, None) {
-                Ok(mut with) => {
-                    with.left_out = left_out.iter().map(|(name, _)| name.clone()).collect();
-                    return (with, left_out);
-                }
+                Ok(with) => return Self { left_out, ..with },
                 Err(mistakes) => mistakes,
             };
             let wrong: HashSet<PathBuf> = mistakes.iter().map(|mistake| mistake.file.clone()).collect();
@@ -57,13 +55,11 @@ impl Watchlist {
                 files.into_iter().partition(|(_, file)| !is_known || wrong.contains(&file.path));
             for (name, file) in bad {
                 let own = if is_known { mistakes.of_file(&file.path) } else { mistakes.clone() };
-                left_out.push((name.to_owned(), own));
+                left_out.push((name.to_owned(), own.to_string()));
             }
             files = good;
         }
-        let left_out_names = left_out.iter().map(|(name, _)| name.clone()).collect();
-        drop(of_files);
-        (Self { left_out: left_out_names, ..self }, left_out)
+        Self { left_out, ..self }
     }
 
     /// The watches that stand in files.

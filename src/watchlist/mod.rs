@@ -55,8 +55,8 @@ pub struct Watchlist {
     pub notifiers: BTreeMap<String, Arc<Told>>,
     /// In the order of the files; those that were added stand behind them.
     pub watches: Vec<Arc<Watch>>,
-    /// Added watches that cannot be built beside these files.
-    pub left_out: Vec<String>,
+    /// Added watches that cannot be built beside these files, each with why.
+    pub left_out: Vec<(String, String)>,
     origin: Origin,
 }
 
@@ -301,7 +301,8 @@ impl Watchlist {
             variables.borrow_mut().insert(name.to_owned(), value.clone());
             value
         };
-        let (of_files, files) = (files, &[files, added].concat());
+        let (of_files, files) = (files, [files, added].concat());
+        let files = files.as_slice();
         let strategy = tried.map_or_else(String::new, |(_, text)| match text.trim_start().starts_with('{') {
             true => format!("strategy = [{text}]"),
             false => format!("strategy = {text}"),

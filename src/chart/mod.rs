@@ -1,12 +1,14 @@
 //! Draws the past of one subject: as SVG for a page, as PNG for a message.
 
 mod gather;
+mod picture;
 
 use jiff::Timestamp;
 
 use crate::model::{Availability, Candle, Interval, Plot};
 
 pub use gather::gather;
+pub use picture::picture_of;
 
 /// One subject's past with what its strategies saw in it, ready to be drawn.
 #[derive(Clone, Debug, PartialEq)]

@@ -132,6 +132,36 @@ impl Browser {
         found.click().await.unwrap();
     }
 
+    /// Writes into a field what shall stand there.
+    pub(crate) async fn fill(&self, css: &str, text: &str) {
+        let field = self.find(css).await;
+        field.scroll_into_view().await.unwrap();
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Moves the pointer over an element: how far from its left and its top, as shares of its size.
+    pub(crate) async fn hover(&self, css: &str, x: f64, y: f64) {
+        let found = self.find(css).await;
+        found.scroll_into_view().await.unwrap();
+        let place = self.ask(&format!("const r = document.querySelector({css:?}).getBoundingClientRect(); return [r.left, r.top, r.width, r.height]")).await;
+        let at = |from: usize, share: f64| {
+            (place[from].as_f64().unwrap() + place[from + 2].as_f64().unwrap() * share) as i64
+        };
+        let chain =
+            self.driver.action_chain().move_to(at(0, x), at(1, y)).move_to(at(0, x) + 2, at(1, y) + 2);
+        chain.perform().await.unwrap();
+    }
+
+    /// Waits until nothing moves any more.
+    pub(crate) async fn settled(&self) {
+        self.until(
+            "the page is there",
+            "return document.readyState === 'complete' && document.fonts.status === 'loaded'",
+        )
+        .await;
+    }
+
     /// The text of the page.
     pub(crate) async fn text(&self) -> String {
         self.ask("return document.body.innerText").await.as_str().unwrap_or_default().to_owned()

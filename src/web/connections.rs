@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -35,6 +36,13 @@ const MOST_HEAD_BYTES: usize = 32 << 10;
 /// How long what is under way may take once the daemon stops.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// How many are open.
+pub(super) fn open() -> usize {
+    OPEN.load(Ordering::Relaxed)
+}
+
 /// Answers until it is stopped, and then what is under way.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let service = TowerToHyperService::new(router);
@@ -53,7 +61,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             Ok((stream, peer)) => {
                 let (service, stop) = (service.clone(), stop.clone());
                 open.spawn(async move {
+                    OPEN.fetch_add(1, Ordering::Relaxed);
                     talk(stream, peer, service, stop).await;
+                    OPEN.fetch_sub(1, Ordering::Relaxed);
                     drop(place);
                 });
             }

@@ -4,6 +4,7 @@ mod api;
 mod assets;
 mod connections;
 mod control;
+mod figures;
 mod guard;
 mod health;
 mod live;
@@ -18,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use control::{Control, Refused};
-pub use health::collect_figures;
+pub use figures::collect_figures;
 pub use shared::Shared;
 pub use status::{State, Status};
 

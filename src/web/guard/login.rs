@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use url::form_urlencoded;
 
 use super::super::{Shared, pages};
@@ -87,7 +87,6 @@ async fn log_in(State(shared): State<Shared>, request: Request) -> Response {
     match shared.guard.try_token(from, &shown.token, Instant::now()) {
         Ok(true) => {}
         Ok(false) => {
-            warn!(%from, "A login failed");
             let page = pages::login_page(&next, Some("That is not the token."));
             return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer realm=\"stakeout\"")], page)
                 .into_response();

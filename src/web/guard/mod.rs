@@ -86,7 +86,12 @@ impl Guard {
         let Some(token) = self.digest else { return Ok(true) };
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         // Digests have one length, so that nothing of the token's own can be measured.
-        throttle.look(from, now, || digest(shown).ct_eq(&token).into())
+        let looked = throttle.look(from, now, || digest(shown).ct_eq(&token).into());
+        if looked == Ok(false) {
+            metrics::counter!("stakeout_wrong_tokens_total").increment(1);
+            warn!(%from, "A wrong token was shown");
+        }
+        looked
     }
 
     fn forgive(&self, from: IpAddr) {
@@ -222,10 +227,7 @@ async fn who(shared: &Shared, extensions: &Extensions, headers: &HeaderMap) -> R
         let from = shared.guard.origin_of(extensions, headers);
         return Ok(match shared.guard.try_token(from, shown, Instant::now()) {
             Ok(true) => Caller::Known,
-            Ok(false) => {
-                warn!(%from, "A wrong token was shown");
-                Caller::Unknown
-            }
+            Ok(false) => Caller::Unknown,
             Err(wait) => Caller::Waits(wait),
         });
     }

@@ -23,17 +23,33 @@ const HISTOGRAM: &str = "histogram";
 /// Every figure: its name, its kind and what it says.
 const FIGURES: [(&str, &str, &str); 21] = [
     ("stakeout_runs_total", COUNTER, "Runs since the start, by the kind of source and how they ended."),
-    ("stakeout_deliveries_total", COUNTER, "Attempts to send a message, by the kind of notifier and how they ended."),
+    (
+        "stakeout_deliveries_total",
+        COUNTER,
+        "Attempts to send a message, by the kind of notifier and how they ended.",
+    ),
     ("stakeout_wrong_tokens_total", COUNTER, "Wrong tokens that were shown to the web server."),
-    ("stakeout_fetch_seconds", HISTOGRAM, "How long answers took, by the kind of source; without the wait for a turn."),
+    (
+        "stakeout_fetch_seconds",
+        HISTOGRAM,
+        "How long answers took, by the kind of source; without the wait for a turn.",
+    ),
     ("stakeout_schedule_lateness_seconds", HISTOGRAM, "How long after it was due a run began."),
     ("stakeout_build_info", GAUGE, "Always 1; the version is a label."),
     ("stakeout_watches", GAUGE, "How many watches stand so."),
-    ("stakeout_watch_up", GAUGE, "1 when the last run of a watch got an answer, 0 when it failed or was blocked."),
+    (
+        "stakeout_watch_up",
+        GAUGE,
+        "1 when the last run of a watch got an answer, 0 when it failed or was blocked.",
+    ),
     ("stakeout_watch_firing", GAUGE, "About how many subjects a watch fires now."),
     ("stakeout_watch_last_run_timestamp_seconds", GAUGE, "When a watch ran last."),
     ("stakeout_watch_next_run_timestamp_seconds", GAUGE, "When a watch is due next."),
-    ("stakeout_host_resting", GAUGE, "1 for each host that is left alone now; the reason is `refused` or `silent`."),
+    (
+        "stakeout_host_resting",
+        GAUGE,
+        "1 for each host that is left alone now; the reason is `refused` or `silent`.",
+    ),
     ("stakeout_outbox_pending", GAUGE, "Messages that wait to be sent."),
     ("stakeout_outbox_dead", GAUGE, "Messages that were given up and that nobody has looked at."),
     ("stakeout_database_size_bytes", GAUGE, "The size of the database, without its log."),
@@ -190,7 +206,8 @@ mod tests {
         let ours = words.filter(|word| word.starts_with("stakeout_") || word.starts_with("process_"));
         ours.map(|word| {
             let cut = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
-            cut.filter(|cut| FIGURES.iter().any(|(name, kind, _)| name == cut && *kind == HISTOGRAM)).unwrap_or(word)
+            cut.filter(|cut| FIGURES.iter().any(|(name, kind, _)| name == cut && *kind == HISTOGRAM))
+                .unwrap_or(word)
         })
         .collect()
     }

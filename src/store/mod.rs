@@ -8,6 +8,7 @@ mod gaps;
 mod glance;
 mod health;
 mod hosts;
+mod live;
 mod memo;
 mod observations;
 mod one_run;
@@ -15,6 +16,7 @@ mod outbox;
 mod past;
 mod prune;
 mod runs;
+mod session;
 mod silences;
 mod slots;
 #[cfg(test)]
@@ -37,6 +39,7 @@ pub use backup::{Backup, back_up};
 pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
 pub use glance::Glance;
 pub use health::Tally;
+pub use live::Moving;
 pub use memo::Note;
 pub use observations::{HistoryRow, LastSeen};
 pub use one_run::{DeliveryRow, RunRow};
@@ -47,6 +50,7 @@ pub use outbox::{
 pub use past::{SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
+pub use session::SessionHash;
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 
@@ -137,6 +141,16 @@ impl Store {
     /// Any of SQLite's own.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("select 1").execute(&self.read).await.map(drop)
+    }
+
+    /// How large the database is, in bytes, without its log.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn database_bytes(&self) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar("select page_count * page_size from pragma_page_count(), pragma_page_size()")
+            .fetch_one(&self.read)
+            .await
     }
 }
 

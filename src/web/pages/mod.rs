@@ -1,12 +1,15 @@
 //! The dashboard: pages that are rendered here and useful without a script.
 
 mod layout;
+mod login;
 mod overview;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 
 use super::Shared;
+
+pub(super) use login::login_page;
 
 pub(super) fn router() -> Router<Shared> {
     Router::new().route("/", axum::routing::get(overview::show))

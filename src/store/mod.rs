@@ -14,6 +14,7 @@ mod observations;
 mod one_run;
 mod outbox;
 mod past;
+mod pause;
 mod prune;
 mod runs;
 mod session;
@@ -36,7 +37,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
 pub use backup::{Backup, back_up};
-pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
+pub use gaps::{Gap, GapChange, Later, NewGap, PAUSED, Settled};
 pub use glance::Glance;
 pub use health::Tally;
 pub use live::Moving;
@@ -48,6 +49,7 @@ pub use outbox::{
     StoredDelivery, Text, Waiting, Which,
 };
 pub use past::{SeenBar, SeenRow};
+pub use pause::Paused;
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use session::SessionHash;

@@ -37,5 +37,6 @@ mod shutdown;
 mod slots;
 mod told_once;
 mod torture;
+mod watchlist;
 mod web;
 mod week;

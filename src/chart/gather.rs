@@ -191,6 +191,9 @@ fn plots(watch: &Watch, track: Track<'_>, window: Window) -> Vec<Plot> {
         }
         plot.limits.retain(|limit| limit.value.is_finite());
     }
-    plots.retain(|plot| !plot.curves.iter().all(|curve| curve.points.is_empty()) || !plot.limits.is_empty());
+    plots.retain(|plot| {
+        let is_curved = plot.curves.iter().any(|curve| !curve.points.is_empty());
+        is_curved || !plot.limits.is_empty() || !plot.hits.is_empty()
+    });
     plots
 }

@@ -53,12 +53,9 @@ pub(super) fn draw_volume(svg: &mut Svg, frame: &Frame<'_>) {
         }
     }
     let most = frame.bars.iter().map(|bar| bar.volume).fold(0.0, f64::max);
-    let (left, right) = frame.across.edges();
-    let _ = left;
     svg.tag("text")
         .part(Part::Axis, frame.look.theme)
-        .number("x", f64::from(frame.look.width).max(right) - 6.0)
+        .number("x", frame.right() + 6.0)
         .number("y", panel.top + 9.0)
-        .word("text-anchor", "end")
         .says(&short(most));
 }

@@ -172,7 +172,7 @@ fn limits(svg: &mut Svg, frame: &Frame<'_>) {
             beyond(svg, frame, plot, panel, (low, high));
         }
         for limit in &plot.limits {
-            draw_limit(svg, frame, limit, panel);
+            draw_limit(svg, frame, limit, panel, plot.range.is_some());
         }
     }
 }
@@ -190,7 +190,7 @@ fn beyond(svg: &mut Svg, frame: &Frame<'_>, plot: &Plot, panel: &Panel, (low, hi
     }
 }
 
-fn draw_limit(svg: &mut Svg, frame: &Frame<'_>, limit: &Limit, panel: &Panel) {
+fn draw_limit(svg: &mut Svg, frame: &Frame<'_>, limit: &Limit, panel: &Panel, is_index: bool) {
     let theme = frame.look.theme;
     let (left, right) = (frame.across.edges().0, frame.right());
     let words = format!("{} {}", limit.name, plain(limit.value));
@@ -207,8 +207,9 @@ fn draw_limit(svg: &mut Svg, frame: &Frame<'_>, limit: &Limit, panel: &Panel) {
     path.go(left, y);
     path.across_to(right);
     svg.tag("path").part(Part::Limit, theme).path(&path).end();
-    let above = y - panel.top > 16.0;
-    let y = if above { y - 4.0 } else { y + 12.0 };
+    // Of an index the curve is seldom beyond its limits: there the words are in nobody's way.
+    let wants_below = is_index && limit.value < panel.scale.middle() && panel.bottom - y > 13.0;
+    let y = if wants_below || y - panel.top < 14.0 { y + 12.0 } else { y - 4.0 };
     text(svg, theme, Part::LimitLabel, (left + 4.0, y), "start", &cut(&words, 11.0, right - left - 8.0));
 }
 
@@ -309,18 +310,34 @@ fn trigger(svg: &mut Svg, frame: &Frame<'_>) {
     }
     let words = cut(&trigger.title, 13.0, x - 30.0);
     let wide = text_width(&words, 13.0) + 10.0;
-    let right = (x - 12.0).max(wide);
-    // On the side of the point where there is more room.
-    let middle = (frame.main.top + frame.main.bottom) / 2.0;
-    let base = if y > middle {
-        (y - 22.0).max(frame.main.top + 14.0)
-    } else {
-        (y + 30.0).min(frame.main.bottom - 6.0)
-    };
+    let right = (x - 10.0).max(wide);
+    let base = free_height(frame, (right - wide, x), y);
     let mut halo = Path::default();
     halo.rectangle((right - wide, base - 14.0), (right, base + 5.0));
     svg.tag("path").part(Part::Halo, theme).path(&halo).end();
     text(svg, theme, Part::TriggerLabel, (right - 5.0, base), "end", &words);
+}
+
+/// The height of a line of words near a point that covers nothing of what was seen between two places.
+fn free_height(frame: &Frame<'_>, (left, right): (f64, f64), y: f64) -> f64 {
+    let scale = &frame.main.scale;
+    let is_near = |x: f64| (left - 8.0..=right).contains(&x);
+    let bars = frame.bars.iter().filter(|bar| is_near(frame.across.middle(bar.open_time)));
+    let heights = bars.flat_map(|bar| [scale.y(bar.high), scale.y(bar.low)]);
+    let numbers = frame.numbers.iter().filter(|point| is_near(point.x));
+    let heights = heights.chain(numbers.filter_map(|point| point.number).map(|number| scale.y(number)));
+    // What held before the first of them is drawn up to it.
+    let before = frame.numbers.iter().rev().find(|point| point.x < left - 8.0).and_then(|point| point.number);
+    let heights = heights.chain(before.map(|number| scale.y(number)));
+    let (highest, lowest) = heights.fold((y, y), |(high, low), y| (high.min(y), low.max(y)));
+    let (above, below) = (highest - 12.0, lowest + 24.0);
+    let (fits_above, fits_below) = (above - 14.0 > frame.main.top + 12.0, below + 4.0 < frame.main.bottom);
+    match (fits_above, fits_below) {
+        (true, true) if y - above <= below - y => above,
+        (_, true) => below,
+        (true, false) => above,
+        (false, false) => (y + 24.0).min(frame.main.bottom - 6.0),
+    }
 }
 
 /// The newest number at the right edge.

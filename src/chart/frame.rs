@@ -1,6 +1,6 @@
 //! What goes where: panels, one below the other, each with its scale, and one axis of time for all of them.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::across::Across;
 use super::line::thin;
@@ -216,8 +216,11 @@ fn places(chart: &Chart, (left, right): (f64, f64)) -> (Across, Vec<Candle>, Vec
             let points: Vec<(Timestamp, Option<f64>)> = seen.moments();
             let first = points.first().map_or(chart.window.from, |(at, _)| *at);
             let last = points.last().map_or(chart.window.until, |(at, _)| *at);
-            let across =
-                Across::of_time((left, right), first.max(chart.window.from), last.max(chart.window.until));
+            let (from, until) = (first.max(chart.window.from), last.max(chart.window.until));
+            // What a picture is about has just begun: a little room shows what it became.
+            let room =
+                if chart.trigger.is_some() { until.duration_since(from) / 24 } else { SignedDuration::ZERO };
+            let across = Across::of_time((left, right), from, until.checked_add(room).unwrap_or(until));
             let points: Vec<Point> =
                 points.into_iter().map(|(at, number)| Point { at, x: across.x(at), number }).collect();
             let kept = thin(&points, right - left);

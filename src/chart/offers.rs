@@ -9,8 +9,8 @@ use crate::model::Availability;
 /// What a strip tells apart.
 const KINDS: [(Part, &str); 4] = [
     (Part::InStock, "in stock"),
-    (Part::ToOrder, "pre-order or back order"),
-    (Part::Gone, "out of stock"),
+    (Part::ToOrder, "to order"),
+    (Part::Gone, "sold out"),
     (Part::Unknown, "unknown"),
 ];
 
@@ -62,21 +62,19 @@ pub(super) fn draw_offers(svg: &mut Svg, frame: &Frame<'_>) {
     legend(svg, frame, known.collect());
 }
 
-/// What the heights mean, of those that are shown.
+/// What the heights mean, of those that are shown, at the right of the line of notes.
 fn legend(svg: &mut Svg, frame: &Frame<'_>, shown: Vec<Part>) {
     let theme = frame.look.theme;
-    let right = f64::from(frame.look.width) - 6.0;
-    // In the line of notes, from the right.
-    let mut end = right;
+    let mut end = f64::from(frame.look.width) - 6.0;
     for (part, name) in KINDS.iter().rev().filter(|(part, _)| shown.contains(part)) {
-        let start = end - text_width(name, 12.0) - 20.0;
-        if start < frame.across.edges().0 + 60.0 {
+        let start = end - text_width(name, 11.0) - 15.0;
+        if start < frame.across.edges().0 {
             break;
         }
         let mut path = Path::default();
-        add(&mut path, *part, (start, start + 12.0), (30.0, 41.0));
+        add(&mut path, *part, (start, start + 11.0), (31.0, 41.0));
         svg.tag("path").part(*part, theme).path(&path).end();
-        svg.tag("text").part(Part::Note, theme).number("x", start + 16.0).number("y", 40.0).says(name);
-        end = start - 10.0;
+        svg.tag("text").part(Part::Axis, theme).number("x", start + 14.0).number("y", 40.0).says(name);
+        end = start - 6.0;
     }
 }

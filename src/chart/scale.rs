@@ -70,7 +70,8 @@ impl Scale {
 
     /// Round numbers on the scale, about so many.
     pub(super) fn ticks(&self, about: usize) -> Vec<Tick> {
-        let step = round_step((self.high - self.low) / about.max(1) as f64);
+        // Rather half as many again than too few.
+        let step = round_step((self.high - self.low) / (about.max(1) as f64 * 1.5));
         let first = (self.low / step).ceil();
         let values = (0..50).map(|n| (first + f64::from(n)) * step).take_while(|value| *value <= self.high);
         let mut ticks: Vec<Tick> = values.map(|value| Tick { value, label: label(value, step) }).collect();
@@ -133,11 +134,19 @@ mod tests {
         for (values, about, expected) in [
             (vec![181.0, 189.4], 4, vec!["182", "184", "186", "188"]),
             (vec![3.41, 3.58], 4, vec!["3.40", "3.45", "3.50", "3.55"]),
-            (vec![185.1, 185.9], 3, vec!["185.50"]),
-            (vec![0.0, 100.0], 4, vec!["0", "50", "100"]),
+            (vec![185.1, 185.9], 3, vec!["185.20", "185.40", "185.60", "185.80"]),
+            (vec![0.0, 100.0], 4, vec!["0", "20", "40", "60", "80", "100"]),
             (vec![-3.0, 5.0], 4, vec!["-2", "0", "2", "4"]),
-            (vec![1e12, 1.4e12], 3, vec!["1000000000000", "1200000000000", "1400000000000"]),
-            (vec![1e-8, 1.4e-8], 3, vec!["0.000000010", "0.000000012", "0.000000014"]),
+            (
+                vec![1e12, 1.4e12],
+                3,
+                vec!["1000000000000", "1100000000000", "1200000000000", "1300000000000", "1400000000000"],
+            ),
+            (
+                vec![1e-8, 1.4e-8],
+                3,
+                vec!["0.000000010", "0.000000011", "0.000000012", "0.000000013", "0.000000014"],
+            ),
             (vec![42.0], 2, vec!["42.00"]),
             (vec![0.0], 2, vec!["-1", "0", "1"]),
         ] {

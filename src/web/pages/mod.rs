@@ -1,5 +1,6 @@
 //! The dashboard: pages that are rendered here and useful without a script.
 
+mod chart;
 mod layout;
 mod login;
 mod overview;
@@ -12,7 +13,11 @@ use super::Shared;
 pub(super) use login::login_page;
 
 pub(super) fn router() -> Router<Shared> {
-    Router::new().route("/", axum::routing::get(overview::show))
+    Router::new()
+        .route("/", axum::routing::get(overview::show))
+        .route("/watches/{name}/chart.svg", axum::routing::get(chart::svg))
+        .route("/watches/{name}/chart.json", axum::routing::get(chart::json))
+        .route("/watches/{name}/chart.png", axum::routing::get(chart::png))
 }
 
 /// A page could not be put together: the reason goes into the log, a page with a sentence to the person.

@@ -1,0 +1,1 @@
+// Keeps the page as it is now.

@@ -17,6 +17,7 @@ mod prune;
 mod runs;
 mod silences;
 mod slots;
+mod spark;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -47,6 +48,7 @@ pub use outbox::{
 pub use past::{SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
+pub use spark::{Peek, Stock, Wanted};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 

@@ -9,6 +9,7 @@ mod glance;
 mod health;
 mod hosts;
 mod memo;
+mod moved;
 mod observations;
 mod one_run;
 mod outbox;
@@ -20,6 +21,7 @@ mod slots;
 mod spark;
 #[cfg(test)]
 mod tests;
+mod told;
 mod trouble;
 mod watches;
 mod writer;
@@ -39,6 +41,7 @@ pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
 pub use glance::Glance;
 pub use health::Tally;
 pub use memo::Note;
+pub use moved::Moved;
 pub use observations::{HistoryRow, LastSeen};
 pub use one_run::{DeliveryRow, RunRow};
 pub use outbox::{
@@ -49,6 +52,7 @@ pub use past::{SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use spark::{Peek, Stock, Wanted};
+pub use told::{Reached, Told};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 

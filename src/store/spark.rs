@@ -100,7 +100,8 @@ impl Store {
         wanted: &[Wanted<'_>],
         count: usize,
     ) -> Result<HashMap<i64, Vec<f64>>, sqlx::Error> {
-        let key = |one: &Wanted<'_>| (one.watch_id, one.subject.to_owned(), one.interval.map(Interval::seconds));
+        let key =
+            |one: &Wanted<'_>| (one.watch_id, one.subject.to_owned(), one.interval.map(Interval::seconds));
         let rows: Vec<(i64, String)> = sqlx::query_as(
             "select value ->> 0, case when value ->> 2 is null then
                  (select json_group_array(number) from

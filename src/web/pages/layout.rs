@@ -224,6 +224,12 @@ pub(super) fn watch_url(name: &str) -> String {
     format!("/watches/{}", escaped(name))
 }
 
+/// A link out of here, where that is an address of the web; otherwise only its words.
+pub(super) fn outside(url: &str, words: &str) -> Markup {
+    let is_web = url.starts_with("https://") || url.starts_with("http://");
+    html! { @if is_web { a href=(url) rel="noopener noreferrer" { (words) } } @else { (words) } }
+}
+
 /// A text as a part of an address.
 pub(super) fn escaped(text: &str) -> String {
     // A form writes a space as `+`, and a plus as `%2B`.

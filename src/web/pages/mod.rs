@@ -1,14 +1,20 @@
 //! The dashboard: pages that are rendered here and useful without a script.
 
+mod alerts;
+mod deliveries;
 mod layout;
 mod login;
+mod metrics;
 mod overview;
+mod settings;
+mod silences;
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use jiff::Timestamp;
 use maud::Markup;
 
 use super::Shared;
@@ -16,8 +22,18 @@ use super::Shared;
 pub(super) use login::login_page;
 
 pub(super) fn router(shared: &Shared) -> Router<Shared> {
+    let started_at = Timestamp::now();
     Router::new()
         .route("/", get(overview::show))
+        .route("/alerts", get(alerts::show))
+        .route("/deliveries", get(deliveries::show))
+        .route("/deliveries/{id}/retry", post(deliveries::retry))
+        .route("/deliveries/{id}/drop", post(deliveries::give_up))
+        .route("/notifiers/{name}/test", post(deliveries::test))
+        .route("/silences", get(silences::show).post(silences::add))
+        .route("/silences/{id}/end", post(silences::end))
+        .route("/metrics-table", get(metrics::show))
+        .route("/settings", get(move |state| settings::show(state, started_at)))
         .fallback(nothing_here)
         .layer(from_fn_with_state(shared.clone(), layout::around))
 }

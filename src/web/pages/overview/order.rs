@@ -67,7 +67,9 @@ impl Order {
     pub(super) fn sort(self, watches: &mut [&Status], changed: impl Fn(&str) -> Option<Timestamp>) {
         let never = Timestamp::MAX;
         match self {
-            Self::Troubles => watches.sort_by_key(|one| BY_TROUBLE.iter().position(|state| *state == one.state)),
+            Self::Troubles => {
+                watches.sort_by_key(|one| BY_TROUBLE.iter().position(|state| *state == one.state))
+            }
             Self::Name => watches.sort_by_cached_key(|one| one.name.to_lowercase()),
             Self::Change => watches.sort_by_cached_key(|one| Reverse(changed(&one.name))),
             Self::Run => watches.sort_by_key(|one| Reverse(one.ran_at)),
@@ -99,7 +101,8 @@ mod tests {
 
     #[test]
     fn troubles_come_first_and_what_is_paused_comes_last() {
-        let all: Vec<Status> = State::ALL.into_iter().map(|state| watch(state.as_str(), state, None)).collect();
+        let all: Vec<Status> =
+            State::ALL.into_iter().map(|state| watch(state.as_str(), state, None)).collect();
         let mut listed: Vec<&Status> = all.iter().collect();
         Order::Troubles.sort(&mut listed, |_| None);
         let names: Vec<&str> = listed.iter().map(|one| one.name.as_str()).collect();

@@ -39,7 +39,8 @@ impl<'a> Row<'a> {
         let watch_of = |one: &Status| roster.watches.get(&one.name).map(|(_, watch)| watch.as_ref());
         let all: Vec<i64> = shown.iter().map(|one| row_of(one)).collect();
         let mut peeks = store.peeks(&all).await?;
-        let sells = |one: &&Status| watch_of(one).is_some_and(|it| it.source.yields() == ReadingKind::Listing);
+        let sells =
+            |one: &&Status| watch_of(one).is_some_and(|it| it.source.yields() == ReadingKind::Listing);
         let shops: Vec<i64> = shown.iter().copied().filter(sells).map(row_of).collect();
         let stocks = if shops.is_empty() { HashMap::new() } else { store.stocks(&shops).await? };
         let wanted: Vec<Wanted<'_>> = peeks

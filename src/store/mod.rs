@@ -11,6 +11,7 @@ mod health;
 mod hosts;
 mod live;
 mod memo;
+mod moved;
 mod observations;
 mod one_run;
 mod outbox;
@@ -21,8 +22,10 @@ mod runs;
 mod session;
 mod silences;
 mod slots;
+mod spark;
 #[cfg(test)]
 mod tests;
+mod told;
 mod trouble;
 mod watches;
 mod writer;
@@ -44,6 +47,7 @@ pub use glance::Glance;
 pub use health::Tally;
 pub use live::Moving;
 pub use memo::Note;
+pub use moved::Moved;
 pub use observations::{HistoryRow, LastSeen};
 pub use one_run::{DeliveryRow, RunRow};
 pub use outbox::{
@@ -55,6 +59,8 @@ pub use pause::Paused;
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use session::SessionHash;
+pub use spark::{Peek, Stock, Wanted};
+pub use told::{Reached, Told};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 

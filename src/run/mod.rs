@@ -33,6 +33,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::alerting::Policy;
 use crate::http::{Mark, Standing};
@@ -132,7 +133,7 @@ pub struct Slot {
 }
 
 /// What a run found, in the shape that a script reads.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Report {
     /// The watch.
     pub watch: String,
@@ -155,7 +156,7 @@ pub struct Report {
 }
 
 /// A signal with the strategy that saw it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct NamedSignal {
     /// The strategy.
     pub strategy: String,

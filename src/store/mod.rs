@@ -12,6 +12,7 @@ mod memo;
 mod observations;
 mod one_run;
 mod outbox;
+mod page;
 mod past;
 mod prune;
 mod runs;
@@ -44,6 +45,7 @@ pub use outbox::{
     Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
     StoredDelivery, Text, Waiting, Which,
 };
+pub use page::{MetricRow, Page, SettledRow, StoredBar, StoredObservation, TimeSpan};
 pub use past::{SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};

@@ -6,7 +6,9 @@ mod control;
 mod guard;
 mod health;
 mod live;
+mod metric;
 mod pages;
+mod problem;
 mod shared;
 mod status;
 

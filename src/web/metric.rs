@@ -10,7 +10,7 @@ use crate::store::MetricRow;
 
 /// How one number of a watch moved.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Metric {
+pub(super) struct Metric {
     /// Whose number it is: a subject of the watch.
     pub subject: String,
     /// How many readings there are of it.
@@ -33,7 +33,7 @@ pub struct Metric {
 
 /// One reading.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Point {
+pub(super) struct Point {
     /// When it was read; for a bar when it opened.
     pub at: Timestamp,
     /// The number.

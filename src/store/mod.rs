@@ -15,6 +15,7 @@ mod moved;
 mod observations;
 mod one_run;
 mod outbox;
+mod page;
 mod past;
 mod pause;
 mod prune;
@@ -54,6 +55,7 @@ pub use outbox::{
     Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
     StoredDelivery, Text, Waiting, Which,
 };
+pub use page::{MetricRow, Page, SettledRow, StoredBar, StoredObservation, TimeSpan};
 pub use past::{SeenBar, SeenRow};
 pub use pause::Paused;
 pub use prune::{Pruned, Retention};

@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod api;
 mod blocked;
 mod caps;
 mod cli;
 mod closing;
 mod corpus;
 mod crash;
+mod described;
 mod evidence;
 mod explain;
 mod failing;

@@ -62,7 +62,7 @@ pub struct DeliveryRow {
     pub tries: Vec<(Timestamp, String, Option<String>)>,
 }
 
-type RunTuple =
+pub(super) type RunTuple =
     (i64, String, i64, i64, i64, String, Option<String>, i64, i64, i64, Option<String>, i64, Option<String>);
 type DeliveryTuple = (
     String,
@@ -317,7 +317,7 @@ impl Store {
     }
 }
 
-fn run_row(
+pub(super) fn run_row(
     (
         id,
         trigger,

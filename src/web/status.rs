@@ -1,13 +1,13 @@
 //! How a watch stands, in one word and what belongs to it: for the overview and for the API.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::store::Glance;
 
 /// The one word for how a watch stands: of several that hold, the first of this list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// A person paused it, or its configuration disables it.
@@ -72,7 +72,8 @@ pub struct Status {
     pub next_due_at: Option<Timestamp>,
     /// When its last run was decided.
     pub ran_at: Option<Timestamp>,
-    /// How that ended: `ok`, `unchanged`, `failed` or `blocked`.
+    /// How that ended.
+    #[schema(value_type = Option<crate::model::Outcome>)]
     pub outcome: Option<String>,
     /// About how many subjects its strategies fire now.
     pub firing: i64,

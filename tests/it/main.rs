@@ -3,20 +3,24 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod api;
 mod blocked;
 mod caps;
 mod cli;
 mod closing;
 mod corpus;
 mod crash;
+mod described;
 mod evidence;
 mod explain;
 mod failing;
 mod faults;
 mod first_sight;
+mod guard;
 mod harness;
 mod hours;
 mod itself;
+mod live;
 mod messages;
 mod muted;
 mod newegg;

@@ -5,6 +5,7 @@
 
 mod blocked;
 mod caps;
+mod charts;
 mod cli;
 mod closing;
 mod corpus;

@@ -20,7 +20,7 @@ mod slots;
 
 pub use closing::{Closer, Meaning, meaning};
 pub use explain::{explain, subjects};
-pub use explanation::{Explanation, Judgement};
+pub use explanation::{Delivered, Explanation, Judgement};
 pub use repair::Repair;
 pub use replay::{Replayed, Told, replay};
 pub use serve::serve;

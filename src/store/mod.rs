@@ -11,10 +11,12 @@ mod hosts;
 mod memo;
 mod observations;
 mod one_run;
+mod one_watch;
 mod outbox;
 mod past;
 mod prune;
 mod runs;
+mod shelf;
 mod silences;
 mod slots;
 #[cfg(test)]
@@ -40,6 +42,7 @@ pub use health::Tally;
 pub use memo::Note;
 pub use observations::{HistoryRow, LastSeen};
 pub use one_run::{DeliveryRow, RunRow};
+pub use one_watch::Episode;
 pub use outbox::{
     Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
     StoredDelivery, Text, Waiting, Which,
@@ -47,6 +50,7 @@ pub use outbox::{
 pub use past::{SeenBar, SeenRow};
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
+pub use shelf::{Item, KnownSubject, Shelf};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 

@@ -8,7 +8,7 @@ mod manner;
 mod pace;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -230,6 +230,13 @@ impl Watch {
     #[must_use]
     pub fn late_after(&self, now: Timestamp) -> Duration {
         (self.spacing(now) / 4).clamp(Duration::from_secs(10), Duration::from_secs(300))
+    }
+
+    /// The hosts that it asks, in order.
+    #[must_use]
+    pub fn hosts(&self, now: Timestamp) -> BTreeSet<String> {
+        let requests = self.source.requests(&Needs { now, bars: self.bars() });
+        requests.iter().map(|request| request.authority().to_owned()).collect()
     }
 
     /// Whether its source can tell of a past that nobody looked at.

@@ -1,7 +1,9 @@
 //! The dashboard: pages that are rendered here and useful without a script.
 
+mod chart;
 mod layout;
 mod overview;
+mod watch;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::Shared;
 
 pub(super) fn router() -> Router<Shared> {
-    Router::new().route("/", axum::routing::get(overview::show))
+    Router::new().route("/", axum::routing::get(overview::show)).merge(watch::router())
 }
 
 /// A page could not be put together: the reason goes into the log, a page with a sentence to the person.

@@ -51,7 +51,7 @@ impl Listening {
 
 /// Everything that is answered. What lies under the guard wants a token or a login, where there is a token.
 fn router(shared: Shared) -> Router {
-    let guarded = Router::new().merge(pages::router()).nest("/api", api::router(&shared));
+    let guarded = Router::new().merge(pages::router(&shared)).nest("/api", api::router(&shared));
     let open = Router::new().merge(health::router()).merge(assets::router()).merge(guard::router());
     guard::protect(guarded, open, &shared).with_state(shared)
 }

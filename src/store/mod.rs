@@ -4,6 +4,7 @@
 mod alerts;
 mod backup;
 mod clock;
+mod drawn;
 mod gaps;
 mod glance;
 mod health;
@@ -39,6 +40,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
 pub use backup::{Backup, back_up};
+pub use drawn::DrawnRow;
 pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
 pub use glance::Glance;
 pub use health::Tally;

@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use super::indicator::{self, Strength};
 use super::{checked, words};
-use crate::model::{Candle, Interval, Observation, PolicyDefaults, Reading, ReadingKind, Signal, shown};
+use crate::model::{
+    Candle, Interval, Observation, Place, Plot, PolicyDefaults, Reading, ReadingKind, Signal, Track, shown,
+};
 use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Words};
 
 /// Time to buy below one limit, time to sell above the other.
@@ -152,6 +154,18 @@ impl Strategy for Rsi {
         let over = if state == "oversold" { low + self.hysteresis } else { high - self.hysteresis };
         steps.extend(words::held(self.hysteresis, before, (plain, state), &shown(over)));
         steps
+    }
+
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        let Track::Candles { candles, .. } = track else { return Vec::new() };
+        if !indicator::sound(candles) {
+            return Vec::new();
+        }
+        let index = indicator::rsi(candles.iter().map(|candle| candle.close), self.period);
+        let points = candles.iter().zip(index).filter_map(|(bar, now)| Some((bar.open_time, now.index?)));
+        let name = format!("RSI {}", self.period);
+        let plot = Plot::new(&name, Place::Panel).curve(&name, points.collect()).range(0.0, 100.0);
+        vec![plot.limit("sell above", self.sell_above).limit("buy below", self.buy_below)]
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::reading::{Field, History, NUMBERS};
 use super::{checked, words};
-use crate::model::{PolicyDefaults, ReadingKind, Reason, Signal, plain};
+use crate::model::{Place, Plot, PolicyDefaults, ReadingKind, Reason, Signal, Track, plain};
 use crate::plugin::{EvaluateError, News, Plugin, Story, Strategy, View, Words};
 
 /// A limit above, a limit below, or both.
@@ -127,6 +127,21 @@ impl Strategy for Threshold {
         let over = over.map(plain).unwrap_or_default();
         steps.extend(words::held(self.hysteresis, before, (found, state), &over));
         steps
+    }
+
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        let plot = match (self.field, track) {
+            (Field::Volume, Track::Candles { candles, .. }) => {
+                let volume = candles.iter().map(|bar| (bar.open_time, bar.volume));
+                let volume = volume.filter(|(_, volume)| volume.is_finite()).collect();
+                Plot::new("volume", Place::Panel).curve("volume", volume)
+            }
+            // The track of a quote is its price.
+            (Field::Volume, Track::Values(_)) => return Vec::new(),
+            (Field::Price | Field::Value, _) => Plot::new("limits", Place::Over),
+        };
+        let plot = self.above.into_iter().fold(plot, |plot, limit| plot.limit("above", limit));
+        vec![self.below.into_iter().fold(plot, |plot, limit| plot.limit("below", limit))]
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {

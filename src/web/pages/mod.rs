@@ -37,6 +37,9 @@ pub(super) fn router(shared: &Shared) -> Router<Shared> {
         .route("/metrics-table", get(metrics::show))
         .route("/settings", get(move |state| settings::show(state, started_at)))
         .merge(watch::router())
+        .route("/watches/{name}/chart.svg", get(chart::svg))
+        .route("/watches/{name}/chart.json", get(chart::json))
+        .route("/watches/{name}/chart.png", get(chart::png))
         .fallback(nothing_here)
         .layer(from_fn_with_state(shared.clone(), layout::around))
 }

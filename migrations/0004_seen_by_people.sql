@@ -4,7 +4,8 @@ create table due_and_ran (
     watch_id    integer primary key references watch (id),
     next_due_at integer,
     ran_at      integer,                       -- when its last run was decided
-    outcome     text                           -- of that run
+    outcome     text,                          -- of that run
+    paused_from integer                        -- of a paused watch: its first slot that nobody stands for yet
 );
 insert into due_and_ran (watch_id, next_due_at) select watch_id, next_due_at from due;
 drop table due;

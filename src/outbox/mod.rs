@@ -3,6 +3,7 @@
 
 mod plan;
 mod standing;
+mod trial;
 mod words;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use crate::store::{Carried, Claim, Claimed, DeliveryKind, Settlement, Store, Wri
 use crate::watchlist::{Roster, Told};
 
 pub use plan::HeldUp;
+pub use trial::send_test;
 
 use plan::Terms;
 use standing::{Came, Who};

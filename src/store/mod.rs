@@ -16,6 +16,7 @@ mod one_run;
 mod one_watch;
 mod outbox;
 mod past;
+mod pause;
 mod prune;
 mod runs;
 mod shelf;
@@ -41,7 +42,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 pub use alerts::StoredAlert;
 pub use backup::{Backup, back_up};
 pub use drawn::DrawnRow;
-pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
+pub use gaps::{Gap, GapChange, Later, NewGap, PAUSED, Settled};
 pub use glance::Glance;
 pub use health::Tally;
 pub use memo::Note;
@@ -54,6 +55,7 @@ pub use outbox::{
     StoredDelivery, Text, Waiting, Which,
 };
 pub use past::{SeenBar, SeenRow};
+pub use pause::Paused;
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use shelf::{Item, KnownSubject, Shelf};

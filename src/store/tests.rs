@@ -126,6 +126,7 @@ fn spec(name: &str, hash: u64) -> WatchSpec {
         spec: "{}".into(),
         spec_hash: hash,
         enabled: true,
+        toml: None,
         first_due_at: Some(at(NOW)),
         next_due_at: Some(minutes(5)),
     }

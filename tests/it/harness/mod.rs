@@ -31,13 +31,14 @@ pub(crate) use wire::{Wire, page};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The tables that a test leaves out.
-const TABLES: [(&str, &str); 3] = [
+const TABLES: [(&str, &str); 4] = [
     ("[daemon]", "[daemon]\nretry = { first = \"5ms\", longest = \"20ms\", give_up_after = \"3000d\" }\n"),
     (
         "[fetch]",
         "[fetch]\ntimeout = \"5s\"\nallow_private_networks = true\n\
          per_host = { min_interval = \"0s\", max_concurrent = 32 }\n",
     ),
+    ("[web]", "[web]\nlisten = \"127.0.0.1:0\"\n"),
     ("[notify.", "[notify.hook]\nkind = \"webhook\"\nurl = \"{origin}/hook/hook\"\n"),
 ];
 

@@ -6,6 +6,7 @@ mod build;
 mod checks;
 mod discreet;
 mod manner;
+mod offer;
 mod pace;
 
 use std::borrow::Cow;
@@ -33,6 +34,7 @@ use crate::timetable::Timetable;
 use added::Origin;
 use build::{Builder, Tried};
 pub use manner::says_only_how;
+pub use offer::{Offer, Outlook, outlook, source_offers, strategy_offers};
 
 /// What is told of a watch whose next slots are not known.
 const ONE_DAY: Duration = Duration::from_secs(86_400);

@@ -5,34 +5,21 @@ use std::time::Duration;
 
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use serde::Deserialize;
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use super::super::super::status::Origin;
 use super::super::super::{Refused, Shared, Status};
 use super::super::Trouble;
-use super::super::layout::{Section, page};
-use super::{Asked, escaped, href, missing, show_with};
+use super::super::layout::{Section, back_to, page, watch_url};
+use super::{Asked, missing, show_with};
 use crate::model::{Matchers, Period, Silence};
 
 /// The longest that the page offers.
 const LONGEST_SILENCE: Duration = Duration::from_secs(7 * 86_400);
-
-/// What is said of a word that an address may end in.
-pub(super) fn done(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "paused" => "Paused: it is not run until it is resumed.",
-        "resumed" => "Resumed: it runs by its schedule again.",
-        "run" => "A run was asked for; what comes of it is shown here.",
-        "silenced" => "Silenced; what ends is told all the same.",
-        "added" => "Added: it runs from now on.",
-        "tested" => "A test message was sent.",
-        _ => return None,
-    })
-}
 
 pub(super) async fn run(
     state: State<Shared>,
@@ -40,7 +27,7 @@ pub(super) async fn run(
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
     let did = state.control.run_watch(&name).await;
-    answered(&state, &name, &headers, did, "run").await
+    answered(&state, &name, &headers, did, "running").await
 }
 
 pub(super) async fn pause(
@@ -124,13 +111,13 @@ fn confirmation(status: &Status) -> Markup {
         h1 { "Remove " (name) "?" }
         @if status.origin == Origin::Api {
             p { "It is no longer run, and what goes on under it ends with a note. What it saw and told is kept." }
-            form.actions method="post" action={ "/watches/" (escaped(name)) "/remove" } {
+            form.actions method="post" action={ (watch_url(name)) "/remove" } {
                 button.danger type="submit" { "Remove " (name) }
-                a href=(href(name, &[])) { "Keep it" }
+                a href=(watch_url(name)) { "Keep it" }
             }
         } @else {
             p { "It stands in a configuration file, and is removed there." }
-            p { a href=(href(name, &[])) { "Back to it" } }
+            p { a href=(watch_url(name)) { "Back to it" } }
         }
     }
 }
@@ -140,7 +127,7 @@ pub(super) async fn remove(
     Path(name): Path<String>,
 ) -> Result<Response, Trouble> {
     match shared.control.remove_watch(&name).await {
-        Ok(()) => Ok(Redirect::to("/?done=removed").into_response()),
+        Ok(()) => Ok(back_to("/", "removed")),
         Err(refused) => refusal(&shared, &name, &refused).await,
     }
 }
@@ -154,7 +141,7 @@ async fn answered(
     done: &str,
 ) -> Result<Response, Trouble> {
     match did {
-        Ok(()) => Ok(Redirect::to(&back(headers, &href(name, &[]), done)).into_response()),
+        Ok(()) => Ok(back_to(&came_from(headers, &watch_url(name)), done)),
         Err(refused) => refusal(shared, name, &refused).await,
     }
 }
@@ -166,24 +153,17 @@ async fn refusal(shared: &Shared, name: &str, refused: &Refused) -> Result<Respo
         Refused::Mistakes(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let note = html! { p.refused role="alert" { (refused.to_string()) } };
+    let note = html! { p.flash.flash-bad role="alert" { (refused.to_string()) } };
     show_with(shared, name, &Asked::default(), status, Some(note)).await
 }
 
-/// The page that a form was sent from, with what was done; only ever one of this server.
-fn back(headers: &HeaderMap, otherwise: &str, done: &str) -> String {
+/// The page that a form was sent from, where that is the overview or the page of the watch itself.
+fn came_from(headers: &HeaderMap, own: &str) -> String {
     let from = headers.get(header::REFERER).and_then(|from| Url::parse(from.to_str().ok()?).ok());
-    // A removal's question is no place to go back to, and `//host` would be another server.
-    let from = from.filter(|from| !from.path().starts_with("//") && !from.path().ends_with("/remove"));
-    let Some(from) = from.filter(|from| from.path() == "/" || from.path() == otherwise) else {
-        return format!("{otherwise}?done={done}");
-    };
-    let asked = from.query_pairs().filter(|(key, _)| key != "done");
-    let asked = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(asked)
-        .append_pair("done", done)
-        .finish();
-    format!("{}?{asked}", from.path())
+    match from.filter(|from| from.path() == "/" || from.path() == own) {
+        Some(from) => format!("{}?{}", from.path(), from.query().unwrap_or_default()),
+        None => own.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -194,22 +174,18 @@ mod tests {
     #[test]
     fn one_comes_back_to_where_one_was_and_never_to_another_server() {
         for (from, to) in [
-            (None, "/watches/a%20b?done=paused"),
-            (Some("http://127.0.0.1:8787/"), "/?done=paused"),
-            (Some("http://127.0.0.1:8787/?state=firing&done=run"), "/?state=firing&done=paused"),
-            (
-                Some("http://127.0.0.1:8787/watches/a%20b?subject=x+y"),
-                "/watches/a%20b?subject=x+y&done=paused",
-            ),
-            (Some("http://evil.example//evil.example/"), "/watches/a%20b?done=paused"),
-            (Some("http://127.0.0.1:8787/add"), "/watches/a%20b?done=paused"),
-            (Some("nonsense"), "/watches/a%20b?done=paused"),
+            (None, "/watches/a%20b"),
+            (Some("http://127.0.0.1:8787/?state=firing"), "/?state=firing"),
+            (Some("http://127.0.0.1:8787/watches/a%20b?subject=x"), "/watches/a%20b?subject=x"),
+            (Some("http://evil.example//evil.example/"), "/watches/a%20b"),
+            (Some("http://127.0.0.1:8787/add"), "/watches/a%20b"),
+            (Some("nonsense"), "/watches/a%20b"),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(from) = from {
                 headers.insert(header::REFERER, from.parse().unwrap());
             }
-            assert_eq!(back(&headers, "/watches/a%20b", "paused"), to, "{from:?}");
+            assert_eq!(came_from(&headers, "/watches/a%20b"), to, "{from:?}");
         }
     }
 

@@ -1,14 +1,13 @@
 //! The top of the page: how it stands, where it looks, when, whom it tells, and what a person can do.
 
-use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::super::super::State;
 use super::super::super::status::Origin;
 use super::super::Trouble;
-use super::super::layout::moment;
-use super::{One, ago, escaped, link, rough};
+use super::super::layout::{age, ago, escaped, moment, state, watch_url};
+use super::{One, link};
 use crate::model::{About, Silence};
 use crate::store::Episode;
 
@@ -25,13 +24,14 @@ pub(super) async fn head(one: &One<'_>) -> Result<Markup, Trouble> {
     let silences: Vec<Silence> = silences.into_iter().filter(|silence| concerns(one, silence)).collect();
     let status = one.status;
     Ok(html! {
-        header {
-            h1 { (one.watch.name) " " (badge(status.state)) }
+        header.title {
+            h1 { (one.watch.name) }
+            (state(status.state.as_str()))
             (sentence(one))
-            (buttons(one))
         }
+        (buttons(one))
         section.card aria-label="About this watch" {
-            dl.facts {
+            dl.pairs {
                 dt { "Looks at" } dd { (looks_at(one)) }
                 dt { "When" } dd { (schedule(one)) }
                 dt { "Last run" }
@@ -45,7 +45,7 @@ pub(super) async fn head(one: &One<'_>) -> Result<Markup, Trouble> {
                 dt { "Next run" }
                 dd {
                     @if let Some(at) = status.next_due_at {
-                        (moment(at)) " " span.muted { (ahead(at, one.now)) }
+                        (moment(at)) " " span.muted { "(" (ago(at, one.now)) ")" }
                     } @else { "none" }
                 }
                 dt { "Tells" }
@@ -73,16 +73,9 @@ pub(super) async fn head(one: &One<'_>) -> Result<Markup, Trouble> {
     })
 }
 
-/// A state as a badge.
-pub(super) fn badge(state: State) -> Markup {
-    html! { span class={ "state state-" (state.as_str()) } { (state.as_str()) } }
-}
-
 /// What the state means, in a sentence.
 fn sentence(one: &One<'_>) -> Markup {
     let status = one.status;
-    let since =
-        status.since.map(|since| html! { " for " (rough(one.now.duration_since(since).unsigned_abs())) });
     let what = match status.state {
         State::Paused if !one.watch.enabled => "It is switched off in its configuration.",
         State::Paused => "Somebody paused it; it is not run until it is resumed.",
@@ -97,31 +90,31 @@ fn sentence(one: &One<'_>) -> Markup {
     html! {
         p.muted {
             (what)
-            @if let Some(since) = since { " It has been so" (since) "." }
+            @if let Some(since) = status.since { " It has been so for " (age(since, one.now)) "." }
         }
     }
 }
 
 fn buttons(one: &One<'_>) -> Markup {
-    let action = |verb: &str| format!("/watches/{}/{verb}", escaped(&one.watch.name));
+    let action = |verb: &str| format!("{}/{verb}", watch_url(&one.watch.name));
     html! {
         div.actions {
             form method="post" action=(action("run")) { button type="submit" { "Run now" } }
             @if one.status.paused_at.is_some() {
-                form method="post" action=(action("resume")) { button type="submit" { "Resume" } }
+                form method="post" action=(action("resume")) { button.quiet type="submit" { "Resume" } }
             } @else if one.watch.enabled {
-                form method="post" action=(action("pause")) { button type="submit" { "Pause" } }
+                form method="post" action=(action("pause")) { button.quiet type="submit" { "Pause" } }
             }
-            form.inline method="post" action=(action("silence")) {
+            form.actions method="post" action=(action("silence")) {
                 label for="silence-for" { "Silence for" }
                 select #silence-for name="for" {
                     @for (value, words) in SILENCES { option value=(value) { (words) } }
                 }
-                button type="submit" { "Silence" }
+                button.quiet type="submit" { "Silence" }
             }
             @for notifier in &one.watch.notify {
                 form method="post" action={ "/notifiers/" (escaped(notifier)) "/test" } {
-                    button type="submit" { "Test " (notifier) }
+                    button.quiet type="submit" { "Test " (notifier) }
                 }
             }
             @if one.status.origin == Origin::Api {
@@ -172,11 +165,6 @@ fn schedule(one: &One<'_>) -> Markup {
     }
 }
 
-fn ahead(at: Timestamp, now: Timestamp) -> String {
-    let left = at.duration_since(now);
-    if left.is_negative() { "(due)".into() } else { format!("(in {})", rough(left.unsigned_abs())) }
-}
-
 /// Whether a silence is in force or to come and is about all of this watch or a part of it.
 fn concerns(one: &One<'_>, silence: &Silence) -> bool {
     let strategies = one.watch.judges.iter().map(|judge| judge.name.as_str()).chain(["run"]);
@@ -214,7 +202,7 @@ fn going_on(one: &One<'_>, episodes: &[Episode]) -> Markup {
                         }
                         ", since " (moment(state.since)) " "
                         span.muted {
-                            "(" (rough(one.now.duration_since(state.since).unsigned_abs())) ")"
+                            "(" (age(state.since, one.now)) ")"
                             @if !state.told { ", not told" }
                         }
                     }

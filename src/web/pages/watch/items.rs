@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::super::Trouble;
-use super::super::layout::moment;
+use super::super::layout::{age, ago, moment};
 use super::seen::{figure, search};
-use super::{One, ago, count, link};
+use super::{One, count, link};
 use crate::model::{Availability, Listing, Past, Reading, money};
 use crate::store::{Item, Shelf};
 
@@ -193,7 +193,7 @@ impl Since {
     }
 
     fn words(self, now: Timestamp) -> Markup {
-        html! { @if self.at_least { "for at least " } @else { "for " } (super::rough(now.duration_since(self.at).unsigned_abs())) }
+        html! { @if self.at_least { "for at least " } @else { "for " } (age(self.at, now)) }
     }
 }
 
@@ -229,7 +229,7 @@ fn sparkline(history: &[Past]) -> Markup {
         money(high, None)
     );
     html! {
-        svg.sparkline width="100" height="24" viewBox="0 0 100 24" role="img" aria-label={ "Price " (words) } {
+        svg.spark width="100" height="24" viewBox="0 0 100 24" role="img" aria-label={ "Price " (words) } {
             title { "Price " (words) }
             polyline points=(line.trim_end()) fill="none" stroke="currentColor" stroke-width="1.5";
         }
@@ -251,7 +251,7 @@ async fn item(one: &One<'_>) -> Result<Markup, Trouble> {
     Ok(html! {
         p { a href=(one.href(&[])) { "← All items" } }
         h3 { (item.listing.name) }
-        dl.facts {
+        dl.pairs {
             dt { "Number" } dd { (item.subject) @if let Some(url) = &item.url { " · " (link(url, "in the shop")) } }
             dt { "Now" }
             dd {
@@ -264,7 +264,7 @@ async fn item(one: &One<'_>) -> Result<Markup, Trouble> {
             dt { "Lowest" } dd { (lowest(item)) }
             dt { "Last in stock" } dd { (last_in_stock(item, one.now)) }
         }
-        (figure(one, &item.subject).await?)
+        @if let Some(figure) = figure(one, &item.subject).await? { (figure) }
         div.scroll tabindex="0" role="region" aria-label="Price and availability before" {
             table.items {
                 caption { "What changed, the newest first" }

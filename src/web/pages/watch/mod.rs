@@ -21,11 +21,10 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
-use url::form_urlencoded;
 
 use super::super::{Shared, Status};
 use super::Trouble;
-use super::layout::{Section, page};
+use super::layout::{Section, outside, page, watch_url, with_query};
 use crate::model::{Period, or_known};
 use crate::watchlist::{Roster, Watch};
 
@@ -56,9 +55,6 @@ struct Asked {
     /// Which run is explained: this one.
     #[serde(default)]
     run: String,
-    /// What has just been done.
-    #[serde(default)]
-    done: String,
 }
 
 /// A watch of the watchlist, and the moment at which it is looked at.
@@ -79,20 +75,8 @@ impl One<'_> {
 }
 
 /// The address of a watch's page, with what is asked about it.
-pub(super) fn href(name: &str, asked: &[(&str, &str)]) -> String {
-    let asked: Vec<&(&str, &str)> = asked.iter().filter(|(_, value)| !value.is_empty()).collect();
-    let address = format!("/watches/{}", escaped(name));
-    if asked.is_empty() {
-        return address;
-    }
-    let asked: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).finish();
-    format!("{address}?{asked}")
-}
-
-/// A name as a part of a path.
-fn escaped(name: &str) -> String {
-    let escaped: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
-    escaped.replace('+', "%20")
+fn href(name: &str, asked: &[(&str, &str)]) -> String {
+    with_query(&watch_url(name), asked)
 }
 
 async fn show(
@@ -100,8 +84,7 @@ async fn show(
     Path(name): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Trouble> {
-    let note = actions::done(&asked.done).map(|sentence| html! { p.done role="status" { (sentence) } });
-    show_with(&shared, &name, &asked, StatusCode::OK, note).await
+    show_with(&shared, &name, &asked, StatusCode::OK, None).await
 }
 
 /// The page, with a sentence above it.
@@ -162,7 +145,7 @@ fn table(watch: &Watch) -> Markup {
 }
 
 /// The table of a watch as it would stand in a file.
-pub(super) fn as_toml(name: &str, spec: &str) -> String {
+pub(in crate::web::pages) fn as_toml(name: &str, spec: &str) -> String {
     let Ok(table) = serde_json::from_str::<toml::Table>(spec) else { return spec.to_owned() };
     let named = toml::Table::from_iter([(name.to_owned(), toml::Value::Table(table))]);
     let file = toml::Table::from_iter([("watch".to_owned(), toml::Value::Table(named))]);
@@ -170,19 +153,12 @@ pub(super) fn as_toml(name: &str, spec: &str) -> String {
 }
 
 /// A link to where the outside world has more of it, where that is an address to follow.
-fn link(address: &str, text: &str) -> Markup {
-    let leads_out = ["https://", "http://"].iter().any(|scheme| address.starts_with(scheme));
-    html! {
-        @if leads_out && !address.contains("[secret]") {
-            a href=(address) rel="noopener noreferrer" { (text) }
-        } @else { (text) }
+fn link(address: &str, words: &str) -> Markup {
+    if address.contains("[secret]") {
+        html! { (words) }
+    } else {
+        outside(address, words)
     }
-}
-
-/// How long ago something was, roughly.
-fn ago(at: Timestamp, now: Timestamp) -> String {
-    let lasted = now.duration_since(at);
-    if lasted.is_negative() { "just now".into() } else { format!("{} ago", rough(lasted.unsigned_abs())) }
 }
 
 /// A length of time in whole seconds.
@@ -198,21 +174,6 @@ fn count(number: usize, thing: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_name_has_an_address_that_leads_back_to_it() {
-        for (name, path) in [
-            ("gtx3070", "/watches/gtx3070"),
-            ("a b", "/watches/a%20b"),
-            ("a/b?c#d", "/watches/a%2Fb%3Fc%23d"),
-            ("\"<1+1>\"", "/watches/%22%3C1%2B1%3E%22"),
-            ("100 %", "/watches/100%20%25"),
-            ("Käse", "/watches/K%C3%A4se"),
-        ] {
-            assert_eq!(href(name, &[]), path);
-        }
-        assert_eq!(href("a", &[("subject", "x&y z"), ("range", "")]), "/watches/a?subject=x%26y+z");
-    }
 
     #[test]
     fn only_an_address_of_the_web_becomes_a_link() {

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::Trouble;
-use super::super::layout::moment;
+use super::super::layout::{moment, state};
 use super::{One, rough};
 use crate::model::Period;
 
@@ -38,7 +38,7 @@ pub(super) async fn runs(one: &One<'_>) -> Result<Markup, Trouble> {
                                         }
                                     }
                                     td { (run.trigger.replace('_', " ")) }
-                                    td { span class={ "outcome outcome-" (run.outcome) } { (run.outcome) } }
+                                    td { (state(&run.outcome)) }
                                     td { (Period(took)) }
                                     td { (seen) ", " (signals) ", " (alerts) }
                                     td {

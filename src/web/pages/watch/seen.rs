@@ -3,23 +3,13 @@
 use maud::{Markup, html};
 
 use super::super::Trouble;
-use super::super::chart;
+use super::super::chart::{self, Range};
 use super::{One, count, items, numbers, texts};
 use crate::model::ReadingKind;
 use crate::store::KnownSubject;
 
 /// So many subjects are listed; the others are found by their names.
 const MOST_SUBJECTS: usize = 60;
-
-/// How much of the past a chart may show: in the address, and in words.
-const RANGES: [(&str, &str); 6] = [
-    ("1d", "1 day"),
-    ("1w", "1 week"),
-    ("30d", "30 days"),
-    ("90d", "90 days"),
-    ("1y", "1 year"),
-    ("", "usual"),
-];
 
 pub(super) async fn seen(one: &One<'_>) -> Result<Markup, Trouble> {
     let body = if one.watch.source.yields() == ReadingKind::Listing {
@@ -56,7 +46,7 @@ async fn subject_by_subject(one: &One<'_>) -> Result<Markup, Trouble> {
     let body = match one.watch.source.yields() {
         ReadingKind::Text => texts::versions(one, &chosen.subject).await?,
         _ => html! {
-            (figure(one, &chosen.subject).await?)
+            @if let Some(figure) = figure(one, &chosen.subject).await? { (figure) }
             (numbers::last_readings(one, &chosen).await?)
         },
     };
@@ -72,24 +62,10 @@ async fn subject_by_subject(one: &One<'_>) -> Result<Markup, Trouble> {
     })
 }
 
-/// The chart of a subject, and how much of its past it may show.
-pub(super) async fn figure(one: &One<'_>, subject: &str) -> Result<Markup, Trouble> {
-    let range = one.asked.range.as_deref();
-    let Some(figure) = chart::figure(one.shared, (one.id, one.watch), subject, range).await? else {
-        return Ok(html! {});
-    };
-    Ok(html! {
-        nav.ranges aria-label="How much of the past" {
-            @for (range, words) in RANGES {
-                @let current = one.asked.range.as_deref().unwrap_or_default() == range;
-                a href=(one.href(&[("subject", subject), ("range", range)])) aria-current=[current.then_some("true")] {
-                    (words)
-                }
-                " "
-            }
-        }
-        (figure)
-    })
+/// The chart of a subject.
+pub(super) async fn figure(one: &One<'_>, subject: &str) -> Result<Option<Markup>, Trouble> {
+    let range = one.asked.range.as_deref().and_then(Range::of).unwrap_or(Range::Month);
+    chart::figure(one.shared, (one.id, one.watch), subject, range).await
 }
 
 /// A list of subjects with a search.

@@ -48,7 +48,8 @@ pub(crate) async fn stocked() -> Harness {
         harness.site().show("/number", number(n));
         harness.tick_at("number", ago(minute)).await;
     }
-    let cards = [("N82E16814137600", "GTX 3070, \"OC\"", 499, true), ("N82E16814137601", "RTX 3080", 699, false)];
+    let cards =
+        [("N82E16814137600", "GTX 3070, \"OC\"", 499, true), ("N82E16814137601", "RTX 3080", 699, false)];
     harness.site().show("/shop", listing(&cards));
     harness.tick_at("shop", ago(20)).await;
     harness.settled().await;

@@ -39,12 +39,15 @@ impl Daemon {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut said = Vec::new();
         let mut origin = None;
-        while origin.is_none() {
+        // The demo says beneath it where it plays.
+        let addresses = if arguments.contains(&"demo") { 2 } else { 1 };
+        while origin.is_none() || said.iter().filter_map(|line: &String| address(line)).count() < addresses {
             let line = lines.next().expect("it says where its dashboard is");
-            origin = address(&line).filter(|_| {
+            let is_dashboard = |_: &String| {
                 let line = line.to_lowercase();
                 line.contains("dashboard") || line.contains("web server")
-            });
+            };
+            origin = origin.or_else(|| address(&line).filter(is_dashboard));
             said.push(line);
         }
         // What it goes on to say is of no interest, but has to go somewhere.

@@ -14,6 +14,7 @@ mod memo;
 mod moved;
 mod observations;
 mod one_run;
+mod one_watch;
 mod outbox;
 mod page;
 mod past;
@@ -21,6 +22,7 @@ mod pause;
 mod prune;
 mod runs;
 mod session;
+mod shelf;
 mod silences;
 mod slots;
 mod spark;
@@ -51,6 +53,7 @@ pub use memo::Note;
 pub use moved::Moved;
 pub use observations::{HistoryRow, LastSeen};
 pub use one_run::{DeliveryRow, RunRow};
+pub use one_watch::Episode;
 pub use outbox::{
     Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
     StoredDelivery, Text, Waiting, Which,
@@ -61,6 +64,7 @@ pub use pause::Paused;
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use session::SessionHash;
+pub use shelf::{Item, KnownSubject, Shelf};
 pub use spark::{Peek, Stock, Wanted};
 pub use told::{Reached, Told};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};

@@ -601,7 +601,7 @@ struct Spot<'a> {
 }
 
 /// The strategies that understand a kind of reading.
-fn strategies_for(reading: ReadingKind) -> Vec<&'static str> {
+pub(super) fn strategies_for(reading: ReadingKind) -> Vec<&'static str> {
     let understands = |kind: &&Kind<dyn Strategy>| {
         let table = DeTable::parse(kind.example).ok().map(|mut table| {
             table.get_mut().extend(table_of(kind.name));

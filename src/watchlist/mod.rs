@@ -6,11 +6,12 @@ mod build;
 mod checks;
 mod discreet;
 mod manner;
+mod offer;
 mod pace;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +34,7 @@ use crate::timetable::Timetable;
 use added::Origin;
 use build::{Builder, Tried};
 pub use manner::says_only_how;
+pub use offer::{Offer, Outlook, outlook, source_offers, strategy_offers};
 
 /// What is told of a watch whose next slots are not known.
 const ONE_DAY: Duration = Duration::from_secs(86_400);
@@ -238,6 +240,13 @@ impl Watch {
     #[must_use]
     pub fn late_after(&self, now: Timestamp) -> Duration {
         (self.spacing(now) / 4).clamp(Duration::from_secs(10), Duration::from_secs(300))
+    }
+
+    /// The hosts that it asks, in order.
+    #[must_use]
+    pub fn hosts(&self, now: Timestamp) -> BTreeSet<String> {
+        let requests = self.source.requests(&Needs { now, bars: self.bars() });
+        requests.iter().map(|request| request.authority().to_owned()).collect()
     }
 
     /// Whether its source can tell of a past that nobody looked at.

@@ -6,6 +6,7 @@
 mod api;
 mod blocked;
 mod caps;
+mod charts;
 mod cli;
 mod closing;
 mod corpus;

@@ -1,5 +1,6 @@
 //! The dashboard: pages that are rendered here and useful without a script.
 
+mod add;
 mod alerts;
 mod chart;
 mod deliveries;
@@ -9,6 +10,7 @@ mod metrics;
 mod overview;
 mod settings;
 mod silences;
+mod watch;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -35,6 +37,8 @@ pub(super) fn router(shared: &Shared) -> Router<Shared> {
         .route("/silences/{id}/end", post(silences::end))
         .route("/metrics-table", get(metrics::show))
         .route("/settings", get(move |state| settings::show(state, started_at)))
+        .merge(watch::router())
+        .merge(add::router())
         .route("/watches/{name}/chart.svg", get(chart::svg))
         .route("/watches/{name}/chart.json", get(chart::json))
         .route("/watches/{name}/chart.png", get(chart::png))

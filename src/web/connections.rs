@@ -43,6 +43,22 @@ pub(super) fn open() -> usize {
     OPEN.load(Ordering::Relaxed)
 }
 
+/// One of those that are open, until it is dropped.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Answers until it is stopped, and then what is under way.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let service = TowerToHyperService::new(router);
@@ -61,9 +77,8 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             Ok((stream, peer)) => {
                 let (service, stop) = (service.clone(), stop.clone());
                 open.spawn(async move {
-                    OPEN.fetch_add(1, Ordering::Relaxed);
+                    let _counted = Counted::new();
                     talk(stream, peer, service, stop).await;
-                    OPEN.fetch_sub(1, Ordering::Relaxed);
                     drop(place);
                 });
             }

@@ -64,32 +64,32 @@ impl Events {
 
     async fn next(&mut self) -> Option<Event> {
         loop {
-            let block = tokio::time::timeout(Duration::from_secs(20), self.block()).await.unwrap()?;
-            let line =
-                |start: &str| block.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned);
-            let (Some(name), Some(body)) = (line("event: "), line("data: ")) else { continue };
-            return Some(Event { name, body: serde_json::from_str(&body).unwrap() });
+            let block = self.block().await?;
+            let line = |start: &str| block.lines().find_map(|line| line.strip_prefix(start));
+            if let (Some(name), Some(body)) = (line("event: "), line("data: ")) {
+                return Some(Event { name: name.to_owned(), body: serde_json::from_str(body).unwrap() });
+            }
         }
     }
 
     /// The next one of this name for which something holds.
     async fn find(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let event = self.next().await.unwrap();
-            if event.name == name && holds(&event.body) {
-                return event.body;
+        let mut others = Vec::new();
+        let found = async {
+            loop {
+                match self.next().await.unwrap() {
+                    event if event.name == name && holds(&event.body) => return event.body,
+                    event => others.push(event),
+                }
             }
-        }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(20), found).await;
+        found.unwrap_or_else(|_| panic!("no such `{name}` came, only {others:?}"))
     }
 }
 
 fn address(harness: &Harness) -> String {
     harness.daemon().web().unwrap().to_string()
-}
-
-/// The first look of the task has to come before what is to be seen as new.
-async fn first_look() {
-    tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
 #[tokio::test]
@@ -98,7 +98,6 @@ async fn a_run_its_alert_and_its_message_are_told_as_they_happen() {
     harness.site().show("/number", number(11));
     let mut events = Events::open(&address(&harness), None).await;
     assert_eq!(events.reply.headers()["cache-control"], "no-store");
-    first_look().await;
     harness.tick("number", "2026-11-20T10:00:00Z").await;
     let alert = events.find("alert", |_| true).await;
     assert_eq!((&alert["watch"], &alert["status"]), (&"number".into(), &"firing".into()));
@@ -115,7 +114,6 @@ async fn who_was_away_for_a_moment_misses_nothing() {
     let harness = Harness::start(NUMBER).await;
     harness.site().show("/number", number(9));
     let mut events = Events::open(&address(&harness), None).await;
-    first_look().await;
     harness.tick("number", "2026-11-20T10:00:00Z").await;
     events.find("watch", |watch| watch["name"] == "number").await;
     let last_id = events.last_id.clone();

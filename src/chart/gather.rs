@@ -13,6 +13,9 @@ use crate::watchlist::Watch;
 /// How many rows of the past are read for one chart, at most: the newest ones.
 const MOST_ROWS: usize = 10_000;
 
+/// About how many bars are shown where there are more than that, put together to longer ones.
+const LONGER_BARS: i64 = 2_000;
+
 /// How many messages are marked, at most: the newest ones.
 const MOST_MARKS: usize = 200;
 
@@ -128,9 +131,31 @@ async fn bars(
     let before = store.nth_bar_before(watch_id, subject, interval, window.from, watch.bars() as i64).await?;
     let from = before.unwrap_or(window.from);
     let candles = store.bars_drawn(watch_id, subject, interval, (from, window.until), MOST_ROWS).await?;
+    if candles.len() == MOST_ROWS {
+        return too_many_bars(store, watch_id, subject, interval, window).await;
+    }
     let plots = plots(watch, Track::Candles { interval, candles: &candles }, window);
     let candles: Vec<_> = candles.into_iter().filter(|bar| bar.open_time >= window.from).collect();
     let past = Past { seen: Seen::Candles(interval, candles), plots, line: Line::Straight };
+    Ok(Some(past).filter(|past| !past.seen.is_empty()))
+}
+
+/// Longer bars where there are more than anybody could tell apart. What a strategy computes from bars as long as
+/// it is told would be something else for these, so nothing of it is shown.
+async fn too_many_bars(
+    store: &Store,
+    watch_id: i64,
+    subject: &str,
+    interval: Interval,
+    window: Window,
+) -> Result<Option<Past>, sqlx::Error> {
+    let from = store.first_bar_since(watch_id, subject, interval, window.from).await?.unwrap_or(window.from);
+    let bars = window.until.duration_since(from).as_secs() / interval.seconds().max(1);
+    let together = u32::try_from(bars / LONGER_BARS).unwrap_or(u32::MAX).saturating_add(1);
+    let candles = store.bars_together(watch_id, subject, interval, (from, window.until), together).await?;
+    let length = interval.minutes().saturating_mul(together);
+    let interval = Interval::from_minutes(length).unwrap_or(interval);
+    let past = Past { seen: Seen::Candles(interval, candles), plots: Vec::new(), line: Line::Straight };
     Ok(Some(past).filter(|past| !past.seen.is_empty()))
 }
 

@@ -29,7 +29,8 @@ class Chart {
     on("pointerup", this.pointerUp);
     on("pointercancel", this.pointerUp);
     on("pointerleave", (event) => {
-      if (!this.pointers.has(event.pointerId)) this.point(null);
+      // A finger that is lifted leaves its numbers.
+      if (event.pointerType === "mouse" && !this.pointers.has(event.pointerId)) this.point(null);
     });
     on("wheel", this.wheel, { passive: false });
     on("dblclick", () => this.show(this.home));

@@ -62,7 +62,8 @@ impl Store {
             .await
     }
 
-    /// The bars of a subject that opened in a stretch of time, oldest first; of too many the newest `most`.
+    /// The bars of a subject that opened in a stretch of time, oldest first; of too many the newest `most`. With
+    /// `as_seen` only what had been seen by its end.
     ///
     /// # Errors
     /// Any of SQLite's own.
@@ -72,18 +73,21 @@ impl Store {
         subject: &str,
         interval: Interval,
         (from, until): (Timestamp, Timestamp),
+        as_seen: bool,
         most: usize,
     ) -> Result<Vec<Candle>, sqlx::Error> {
         let mut rows: Vec<BarRow> = sqlx::query_as(
             "select open_time, open, high, low, close, volume from candle
-             where watch_id = ? and subject = ? and interval = ? and open_time >= ? and open_time <= ?
-             order by open_time desc limit ?",
+             where watch_id = ?1 and subject = ?2 and interval = ?3 and open_time >= ?4 and open_time <= ?5
+               and (not ?6 or coalesce(seen_at, open_time) <= ?5)
+             order by open_time desc limit ?7",
         )
         .bind(watch_id)
         .bind(subject)
         .bind(interval.seconds())
         .bind(millis(from))
         .bind(millis(until))
+        .bind(as_seen)
         .bind(count(most))
         .fetch_all(&self.read)
         .await?;

@@ -70,6 +70,11 @@ every = "30m"
     let png = png.bytes().await.unwrap();
     assert_eq!((&png[1..4], &png[16..24]), (b"PNG".as_slice(), [0, 0, 2, 128, 0, 0, 1, 104].as_slice()));
 
+    // A message that is sent late shows what was known when it was written.
+    harness
+        .site()
+        .show("/v8/finance/chart/AAPL", chart("AAPL", moment("2026-11-20T10:30:00Z"), &falling(61)));
+    harness.tick("shares", "2026-11-20T11:01:00Z").await;
     let store = harness.daemon().store();
     let alert = store.alerts(None, moment("2026-11-01T00:00:00Z"), 1).await.unwrap().remove(0).alert;
     let watchlist = Watchlist::load(&harness.stage.config()).unwrap();

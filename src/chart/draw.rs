@@ -362,9 +362,11 @@ fn last_number(svg: &mut Svg, frame: &Frame<'_>) {
 }
 
 impl Chart {
-    /// A moment in the zone of the chart.
+    /// A moment in the zone of the chart; of a date alone the day.
     pub(super) fn when(&self, at: Timestamp) -> String {
-        at.to_zoned(self.zone.clone()).strftime("%-d %b %Y %H:%M").to_string()
+        let zoned = at.to_zoned(self.zone.clone());
+        let is_date = self.seen.is_long() && zoned.time() == jiff::civil::Time::midnight();
+        zoned.strftime(if is_date { "%-d %b %Y" } else { "%-d %b %Y %H:%M" }).to_string()
     }
 
     /// From when until when something was seen, in the zone of the chart.

@@ -9,6 +9,7 @@ mod cli;
 mod closing;
 mod corpus;
 mod crash;
+mod dashboard;
 mod evidence;
 mod explain;
 mod failing;

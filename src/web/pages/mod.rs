@@ -1,6 +1,8 @@
 //! The dashboard: pages that are rendered here and useful without a script.
 
 mod alerts;
+#[cfg(test)]
+mod contrast;
 mod deliveries;
 mod layout;
 mod login;

@@ -25,3 +25,6 @@ create table session (
     created_at integer not null,
     expires_at integer not null
 ) without rowid;
+
+-- What a person has yet to look at: counted for every page.
+create index delivery_dead on delivery (seq) where status = 'dead' and dropped_at is null;

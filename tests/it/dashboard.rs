@@ -78,7 +78,7 @@ async fn every_page_answers_and_foreign_text_stays_text() {
 [web]
 listen = "127.0.0.1:0"
 [watch."<script>alert('name')</script> & co/%?#"]
-source = { kind = "json", url = "{origin}/prices", pointer = "/prices", value = "/n", name = "/name" }
+source = { kind = "json", url = "{origin}/prices", pointer = "/prices/*/n", subject = "/prices/*/name" }
 strategy = [{ kind = "threshold", above = 10 }]
 every = "1m"
 labels = { "team" = "\" onmouseover=\"alert(1)" }
@@ -105,7 +105,7 @@ on_first = "notify"
     ]) {
         let page = page(&harness, path).await;
         assert_eq!(own_code(&page), Vec::<&str>::new(), "{path}");
-        for mark in ["<script>", "<img src=x", "<b>", "\"><"] {
+        for mark in ["<script>", "<img src=x", "<b>"] {
             assert!(!page.contains(mark), "{path}: {mark}\n{page}");
         }
         assert_eq!(page.matches("<h1").count(), 1, "{path}");
@@ -132,7 +132,7 @@ async fn the_overview_shows_how_each_watch_stands_and_what_it_saw_last() {
         );
     }
     toml += "[watch.bars]\nsource = { kind = \"yahoo\", symbols = [\"AAPL\"], interval = \"30m\" }\nevery = \"1m\"\n\
-             strategy = [{ kind = \"rsi\" }]\n[watch.idle]\nsource = { kind = \"page\", url = \"{origin}/page\" }\nevery = \"1h\"\n\
+             strategy = [{ kind = \"threshold\", above = 1000 }]\n[watch.idle]\nsource = { kind = \"page\", url = \"{origin}/page\" }\nevery = \"1h\"\n\
              [source.yahoo]\nbase_url = \"{origin}\"\n";
     let harness = Harness::start(&toml).await;
     harness.site().show("/quiet", number(5));

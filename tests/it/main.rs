@@ -35,5 +35,6 @@ mod shutdown;
 mod slots;
 mod told_once;
 mod torture;
+mod watch_page;
 mod web;
 mod week;

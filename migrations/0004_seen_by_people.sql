@@ -35,3 +35,6 @@ create table session (
     created_at integer not null,
     expires_at integer not null
 ) without rowid;
+
+-- What a watch saw last, whichever the subject.
+create index observation_time on observation (watch_id, observed_at);

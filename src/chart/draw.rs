@@ -221,9 +221,12 @@ fn panel_name(svg: &mut Svg, frame: &Frame<'_>, plot: &Plot, panel: &Panel) {
     let x = frame.right() - 4.0;
     let y = panel.top + 12.0;
     let halo = text_width(&words, 11.0) + 4.0;
-    let mut path = Path::default();
-    path.rectangle(((x - halo).max(0.0), panel.top + 1.0), (x + 3.0, panel.top + 16.0));
-    svg.tag("path").part(Part::Halo, frame.look.theme).path(&path).end();
+    // An index is seldom where its name stands.
+    if plot.range.is_none() {
+        let mut path = Path::default();
+        path.rectangle(((x - halo).max(0.0), panel.top + 1.0), (x + 3.0, panel.top + 16.0));
+        svg.tag("path").part(Part::Halo, frame.look.theme).path(&path).end();
+    }
     text(svg, frame.look.theme, Part::Label, (x, y), "end", &words);
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
 
 use super::Evidence;
 
 /// What one fetch saw of one subject.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Observation {
     /// Who or what was seen: a symbol, an item number, a region, a page's title.
     pub subject: String,
@@ -55,12 +56,13 @@ pub struct Past {
 }
 
 /// The observed thing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Reading {
     /// Closed OHLCV bars, oldest first, one per bar.
     Candles {
         /// The length of a bar.
+        #[schema(value_type = String, pattern = "^[0-9]+[mhdw]$")]
         interval: Interval,
         /// Oldest first, closed bars only, every number finite.
         candles: Vec<Candle>,
@@ -98,7 +100,7 @@ impl Reading {
 }
 
 /// The kinds of reading, for matching sources with strategies before anything runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadingKind {
     /// OHLCV bars.
@@ -126,7 +128,7 @@ impl fmt::Display for ReadingKind {
 }
 
 /// One OHLCV bar.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Candle {
     /// The start of the bar, floored to its interval, UTC.
     pub open_time: Timestamp,
@@ -232,7 +234,7 @@ impl<'de> Deserialize<'de> for Interval {
 }
 
 /// The last traded price.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Quote {
     /// Last traded price.
     pub price: f64,
@@ -247,7 +249,7 @@ pub struct Quote {
 }
 
 /// A product on sale: schema.org's `Product` with its `Offer`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Listing {
     /// The shop's item number; the key of the subject.
     pub sku: String,
@@ -262,7 +264,7 @@ pub struct Listing {
 }
 
 /// schema.org's `ItemAvailability`, as far as shops use it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
     /// Can be bought now.

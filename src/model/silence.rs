@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How a line begins that says that a silence has ended; such a line stands under whatever is told next.
 pub const SILENCE_OF: &str = "The silence of ";
 
 /// A person's "not now": mutes openings of what it matches, never their ends, and always ends itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Silence {
     /// Its row; 0 before it is stored.
     pub id: i64,
     /// What it matches.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub matchers: Matchers,
     /// From when on.
     pub starts_at: Timestamp,

@@ -35,6 +35,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::alerting::Policy;
 use crate::http::{Mark, Standing};
@@ -134,7 +135,7 @@ pub struct Slot {
 }
 
 /// What a run found, in the shape that a script reads.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Report {
     /// The watch.
     pub watch: String,
@@ -157,7 +158,7 @@ pub struct Report {
 }
 
 /// A signal with the strategy that saw it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct NamedSignal {
     /// The strategy.
     pub strategy: String,

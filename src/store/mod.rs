@@ -9,16 +9,19 @@ mod gaps;
 mod glance;
 mod health;
 mod hosts;
+mod live;
 mod memo;
 mod moved;
 mod observations;
 mod one_run;
 mod one_watch;
 mod outbox;
+mod page;
 mod past;
 mod pause;
 mod prune;
 mod runs;
+mod session;
 mod shelf;
 mod silences;
 mod slots;
@@ -45,6 +48,7 @@ pub use drawn::DrawnRow;
 pub use gaps::{Gap, GapChange, Later, NewGap, PAUSED, Settled};
 pub use glance::Glance;
 pub use health::Tally;
+pub use live::Moving;
 pub use memo::Note;
 pub use moved::Moved;
 pub use observations::{HistoryRow, LastSeen};
@@ -54,10 +58,12 @@ pub use outbox::{
     Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
     StoredDelivery, Text, Waiting, Which,
 };
+pub use page::{MetricRow, Page, SettledRow, StoredBar, StoredObservation, TimeSpan};
 pub use past::{SeenBar, SeenRow};
 pub use pause::Paused;
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
+pub use session::SessionHash;
 pub use shelf::{Item, KnownSubject, Shelf};
 pub use spark::{Peek, Stock, Wanted};
 pub use told::{Reached, Told};
@@ -151,6 +157,16 @@ impl Store {
     /// Any of SQLite's own.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("select 1").execute(&self.read).await.map(drop)
+    }
+
+    /// How large the database is, in bytes, without its log.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn database_bytes(&self) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar("select page_count * page_size from pragma_page_count(), pragma_page_size()")
+            .fetch_one(&self.read)
+            .await
     }
 }
 

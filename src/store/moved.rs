@@ -42,7 +42,7 @@ impl Store {
         since: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Moved>, sqlx::Error> {
-        sqlx::query_as(
+        let mut rows: Vec<Moved> = sqlx::query_as(
             "with own as materialized (
                  select s.watch_id, s.subject, s.bars is not null as is_bar,
                         cast(s.bars ->> '$.reading.interval' as integer)
@@ -82,20 +82,23 @@ impl Store {
                  from weighed group by watch_id, subject),
              spread as (
                  select w.watch_id, w.subject,
-                        sqrt(sum(w.weight * (w.number - m.mean) * (w.number - m.mean)) / sum(w.weight)) as deviation
+                        sum(w.weight * (w.number - m.mean) * (w.number - m.mean)) / sum(w.weight) as variance
                  from weighed w join meant m on m.watch_id = w.watch_id and m.subject = w.subject
                  group by w.watch_id, w.subject)
-             select m.*, s.deviation,
-                    rank() over (partition by m.watch_id order by s.deviation desc) as place,
+             select m.*, s.variance as deviation,
+                    rank() over (partition by m.watch_id order by s.variance desc) as place,
                     count(*) over (partition by m.watch_id) as among
              from meant m join spread s on s.watch_id = m.watch_id and s.subject = m.subject
-             where s.deviation is not null
+             where s.variance is not null
              order by m.watch_id, place, m.subject",
         )
         .bind(json(&watch_ids)?)
         .bind(millis(since))
         .bind(millis(until))
         .fetch_all(&self.read)
-        .await
+        .await?;
+        // SQLite is built without its mathematics.
+        rows.iter_mut().for_each(|row| row.deviation = row.deviation.sqrt());
+        Ok(rows)
     }
 }

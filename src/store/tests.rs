@@ -1,5 +1,6 @@
 //! Every question is asked of a real database in a temporary folder.
 
+mod due;
 mod first_version;
 
 use std::collections::HashMap;

@@ -181,7 +181,7 @@ mod tests {
     use super::super::tests::{tell, told};
     use super::*;
     use crate::model::Reason;
-    use crate::testing::{candles, evaluate};
+    use crate::testing::{candles, evaluate, plugin};
 
     /// The rule, written down without any library; the closes' own opens are the closes before.
     fn by_definition(closes: &[f64]) -> &'static str {
@@ -252,5 +252,17 @@ mod tests {
         let words = tell(&AdaptivePq::default(), &news, &[]);
         assert_eq!(words.title, "time to buy AAPL; time to sell TSLA");
         assert_eq!(words.body, "AAPL: RSI\nTSLA: RSI");
+    }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let rule: AdaptivePq = plugin(AdaptivePq::EXAMPLE);
+        let seen = candles("AAPL", &walk(100.0, 300));
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let [plot] = rule.plots(Track::Candles { interval: *interval, candles }).try_into().unwrap();
+        let (rsi, mean) = rule.rsi_and_mean(candles).unwrap();
+        let last: Vec<f64> = plot.curves.iter().map(|curve| curve.points.last().unwrap().1).collect();
+        assert_eq!(last, [rsi, mean]);
+        assert_eq!(evaluate(&rule, std::slice::from_ref(&seen))[0].value, Some(rsi));
     }
 }

@@ -251,6 +251,7 @@ mod tests {
 
     use super::super::tests::{known, past, steps_after, tell, told};
     use super::*;
+    use crate::model::Observation;
     use crate::testing::{candles, evaluate, evaluate_knowing, plugin, quotes};
 
     const NOW: &str = "2026-11-20T12:00:00Z";
@@ -364,5 +365,30 @@ mod tests {
         assert_eq!(words.body, "from 1 to 2");
         let steady = Signal::level("AAPL", "steady", false);
         assert_eq!(tell(&change, &[told(&steady, Reason::Resolved)], &[]).title, "AAPL is steady again");
+    }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let change: PercentChange = plugin("by = 5\nwindow = \"1h\"");
+        let judged = |seen: &[Observation], earlier: &[Observation]| {
+            let past = past(earlier.to_vec());
+            evaluate_knowing(&change, seen, &past, &HashMap::new()).remove(0).detail
+        };
+        let closes: Vec<f64> = (0..400).map(|n| 100.0 + f64::from(n % 17)).collect();
+        let seen = candles("AAPL", &closes);
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let [plot] = change.plots(Track::Candles { interval: *interval, candles }).try_into().unwrap();
+        let then = plot.curves[0].points.last().unwrap().1;
+        assert!(judged(std::slice::from_ref(&seen), &[]).starts_with(&format!("from {then} ")));
+        assert!((plot.curves[1].points.last().unwrap().1 - then * 1.05).abs() < 1e-9);
+        assert!((plot.curves[2].points.last().unwrap().1 - then * 0.95).abs() < 1e-9);
+
+        let prices: Vec<f64> = (0..200).map(|n| 100.0 + f64::from(n % 17)).collect();
+        let seen = quotes("AAPL", "2026-11-20T00:00:00Z", &prices);
+        let values: Vec<_> =
+            seen.iter().zip(&prices).map(|(seen, price)| (seen.observed_at, *price)).collect();
+        let [plot] = change.plots(Track::Values(&values)).try_into().unwrap();
+        let then = plot.curves[0].points.last().unwrap().1;
+        assert!(judged(&seen[199..], &seen[..199]).starts_with(&format!("from {then} ")));
     }
 }

@@ -562,4 +562,27 @@ mod tests {
         let detail = "from $500 (2026-11-11 09:00 UTC) by $50.01 (10 %), 2026-11-18 09:00 UTC";
         assert_eq!(signal.detail, detail);
     }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let prices = [3.0, 3.2, 3.1, 3.4, 2.9, 2.95, 2.8];
+        let seen = candles("AAPL", &prices);
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let track = Track::Candles { interval: *interval, candles };
+        let values: Vec<_> = candles.iter().map(|bar| (bar.open_time, bar.close)).collect();
+        for track in [track, Track::Values(&values)] {
+            let [plot] = plugin::<PriceDrop>("baseline = \"lowest\"").plots(track).try_into().unwrap();
+            assert_eq!(plot.curves[0].points.last(), Some(&(candles[6].open_time, 2.9)));
+            let drops: Vec<f64> = plot.hits.iter().map(|(_, price)| *price).collect();
+            assert_eq!(drops, [2.9, 2.8], "the lowest until then");
+            let [plot] = plugin::<PriceDrop>("by = 0.15").plots(track).try_into().unwrap();
+            assert_eq!(plot.limits[0].value, 2.95, "the one before");
+            let drops: Vec<f64> = plot.hits.iter().map(|(_, price)| *price).collect();
+            assert_eq!(drops, [2.9, 2.8]);
+        }
+        let lowest = plugin::<PriceDrop>("baseline = \"lowest\"");
+        let judged = crate::testing::evaluate(&lowest, std::slice::from_ref(&seen)).remove(0);
+        assert!(judged.firing && judged.detail.starts_with("from 2.90 "), "{}", judged.detail);
+        assert_eq!(plugin::<PriceDrop>("baseline = \"last_alert\"").plots(track), []);
+    }
 }

@@ -175,6 +175,7 @@ impl Strategy for Rsi {
 
 #[cfg(test)]
 mod tests {
+    use super::super::indicator::tests::walk;
     use super::super::tests::{known, steps, tell, told};
     use super::*;
     use crate::model::Reason;
@@ -315,5 +316,25 @@ mod tests {
         let summary = &signals[0].summary;
         assert!(summary.starts_with("AAPL: RSI 14 is "), "{summary}");
         assert!(summary.ends_with(" (buy below 20), last close 141 at 2026-11-03 06:00 UTC"), "{summary}");
+    }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let rsi: Rsi = plugin(Rsi::EXAMPLE);
+        let seen = candles("AAPL", &walk(100.0, 300));
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let track = Track::Candles { interval: *interval, candles };
+        let [plot] = rsi.plots(track).try_into().unwrap();
+        let judged = evaluate(&rsi, std::slice::from_ref(&seen))[0].value;
+        let [curve] = plot.curves.as_slice() else { panic!("one curve") };
+        assert_eq!(
+            curve.points.last().map(|(at, index)| (*at, Some(*index))),
+            Some((candles[299].open_time, judged))
+        );
+        assert_eq!(curve.points.len(), 300 - 13, "no index before the period is full");
+        assert_eq!((plot.place, plot.range), (Place::Panel, Some((0.0, 100.0))));
+        let limits: Vec<_> = plot.limits.iter().map(|limit| (limit.name.as_str(), limit.value)).collect();
+        assert_eq!(limits, [("sell above", 80.0), ("buy below", 20.0)]);
+        assert_eq!(rsi.plots(Track::Values(&[])), []);
     }
 }

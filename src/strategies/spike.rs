@@ -431,4 +431,19 @@ mod tests {
         }
         assert_eq!(spikes.len(), 11);
     }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let spike: Spike = plugin("times = 3\nwindow = \"6h\"");
+        let closes: Vec<f64> = (0..400).map(|n| 100.0 + f64::from(n % 17)).collect();
+        let seen = candles("AAPL", &closes);
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let [plot] = spike.plots(Track::Candles { interval: *interval, candles }).try_into().unwrap();
+        let mean = plot.curves[0].points.last().unwrap().1;
+        let detail = evaluate(&spike, std::slice::from_ref(&seen)).remove(0).detail;
+        assert!(detail.contains(&format!("mean {} of", shown(mean))), "{detail} {mean}");
+        assert_eq!(plot.curves[1].points.last().unwrap().1, 3.0 * mean);
+        let volume = plugin::<Spike>(Spike::EXAMPLE);
+        assert_eq!(volume.plots(Track::Candles { interval: *interval, candles })[0].place, Place::Panel);
+    }
 }

@@ -261,4 +261,23 @@ mod tests {
         let title = tell(&threshold, &five, &[]).title;
         assert!(title.ends_with("AAPL is above 200: 201.3; and 2 more"), "{title}");
     }
+
+    #[test]
+    fn its_limits_are_drawn_beside_what_they_judge() {
+        let seen = candles("AAPL", &[1.0, 300.0, 210.0]);
+        let crate::model::Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let track = Track::Candles { interval: *interval, candles };
+        let limits = |plots: &[Plot]| {
+            plots
+                .iter()
+                .flat_map(|plot| plot.limits.clone())
+                .map(|limit| (limit.name, limit.value))
+                .collect::<Vec<_>>()
+        };
+        let plots = plugin::<Threshold>("above = 200\nbelow = 150").plots(track);
+        assert_eq!(limits(&plots), [("above".to_owned(), 200.0), ("below".to_owned(), 150.0)]);
+        assert_eq!(plots[0].place, Place::Over);
+        let volume = plugin::<Threshold>("above = 0\nfield = \"volume\"").plots(track);
+        assert_eq!((volume[0].place, volume[0].curves[0].points.len()), (Place::Panel, 3));
+    }
 }

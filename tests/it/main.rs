@@ -3,20 +3,25 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod api;
 mod blocked;
 mod caps;
+mod charts;
 mod cli;
 mod closing;
 mod corpus;
 mod crash;
+mod described;
 mod evidence;
 mod explain;
 mod failing;
 mod faults;
 mod first_sight;
+mod guard;
 mod harness;
 mod hours;
 mod itself;
+mod live;
 mod messages;
 mod muted;
 mod newegg;
@@ -36,5 +41,6 @@ mod slots;
 mod told_once;
 mod torture;
 mod watch_page;
+mod watchlist;
 mod web;
 mod week;

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::QueryBuilder;
+use utoipa::ToSchema;
 
 use super::super::{Store, WriteError, millis, time};
 
 /// A delivery as a person sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StoredDelivery {
     /// UUID.
     pub id: String,
@@ -46,7 +47,7 @@ pub struct StoredDelivery {
 }
 
 /// One try to send a delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Attempt {
     /// Which one, from 1.
     pub attempt: i64,
@@ -73,8 +74,20 @@ pub enum Which {
     All,
 }
 
+/// Deliveries as a person sees them; what follows says which.
+pub(super) const SHOWN: &str = "with first as materialized (
+         select notifier, topic, min(seq) as seq from delivery
+         where status in ('pending', 'sending') and topic <> '' group by notifier, topic)
+     select seq, id, notifier, kind, topic, status, urgent, held, carried_by,
+            case when status = 'pending' and carried_by is null then
+                (select older.id from first join delivery older on older.seq = first.seq
+                 where first.notifier = delivery.notifier and first.topic = delivery.topic
+                   and first.seq < delivery.seq) end as behind,
+            attempts, created_at, next_attempt_at, delivered_at, dropped_at, last_error, title, body
+     from delivery where ";
+
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(super) struct Row {
     id: String,
     notifier: String,
     kind: String,
@@ -138,18 +151,7 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn deliveries(&self, which: &Which, limit: usize) -> Result<Vec<StoredDelivery>, sqlx::Error> {
-        let mut query = QueryBuilder::new(
-            "with first as materialized (
-                 select notifier, topic, min(seq) as seq from delivery
-                 where status in ('pending', 'sending') and topic <> '' group by notifier, topic)
-             select id, notifier, kind, topic, status, urgent, held, carried_by,
-                    case when status = 'pending' and carried_by is null then
-                        (select older.id from first join delivery older on older.seq = first.seq
-                         where first.notifier = delivery.notifier and first.topic = delivery.topic
-                           and first.seq < delivery.seq) end as behind,
-                    attempts, created_at, next_attempt_at, delivered_at, dropped_at, last_error, title, body
-             from delivery where ",
-        );
+        let mut query = QueryBuilder::new(SHOWN);
         query.push(which.condition());
         if let Which::One(id) = which {
             let letters = i64::try_from(id.len()).unwrap_or(i64::MAX);

@@ -2,6 +2,7 @@
 
 mod claim;
 mod look;
+mod page;
 mod settle;
 #[cfg(test)]
 mod tests;

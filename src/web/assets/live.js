@@ -15,7 +15,7 @@ const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle:
 
 // The same words as the server's.
 function length(seconds) {
-  if (seconds < 60) return "less than 1 min";
+  if (seconds < 60) return "under 1 min";
   const units = [["d", 86400], ["h", 3600], ["min", 60]];
   const first = units.findIndex(([, size]) => seconds >= size);
   let rest = seconds;

@@ -109,21 +109,18 @@ fn entry(told: &StoredAlert, is_so: bool, reached: &[Reached], now: Timestamp) -
             div.told-head {
                 (status(alert, is_so))
                 h2 { (alert.title) }
-                span.muted.small.told-when { (ago(told.created_at, now)) }
+                span.muted.small.told-when { (ago(told.created_at, now)) ", " (moment(told.created_at)) }
             }
             @if !alert.body.is_empty() { p.lines { (alert.body) } }
-            p.small.muted {
-                a href=(watch_url(&alert.watch)) { (alert.watch) }
-                " · " (alert.strategy)
-                @if !alert.signal.subject.is_empty() { " · " (alert.signal.subject) }
-                " · " (moment(told.created_at))
-                @if let Some(url) = &alert.url { " · " (outside(url, "look at it")) }
-            }
-            @if reached.is_empty() {
-                p.small.muted { "It went to nobody." }
-            } @else {
-                ul.reached.small {
-                    @for one in reached { li { (one.notifier) " " (arrival(one)) } }
+            div.told-foot.small.muted {
+                span {
+                    a href=(watch_url(&alert.watch)) { (alert.watch) }
+                    " · " (alert.strategy)
+                    @if !alert.signal.subject.is_empty() { " · " (alert.signal.subject) }
+                    @if let Some(url) = &alert.url { " · " (outside(url, "look at it")) }
+                }
+                @if reached.is_empty() { span { "It went to nobody." } } @else {
+                    ul.reached { @for one in reached { li { (arrival(one)) } } }
                 }
             }
         }
@@ -141,12 +138,13 @@ fn status(alert: &Alert, is_so: bool) -> Markup {
 }
 
 fn arrival(one: &Reached) -> Markup {
-    let why = one.last_error.as_deref().filter(|_| one.status != "delivered");
     html! {
-        (state(match (one.status.as_str(), one.held) {
-            ("pending", true) => "held",
-            (status, _) => status,
-        }))
-        @if let Some(why) = why { " " span.muted { (why) } }
+        @match (one.status.as_str(), one.held) {
+            ("delivered", _) => { "sent to " (one.notifier) },
+            (status, held) => {
+                (one.notifier) " " (state(if held && status == "pending" { "held" } else { status }))
+                @if let Some(why) = &one.last_error { " " (why) }
+            }
+        }
     }
 }

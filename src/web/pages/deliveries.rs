@@ -127,7 +127,7 @@ fn entry(one: &StoredDelivery, attempts: &[Attempt], terms: &Terms<'_>) -> Marku
         status => status,
     };
     html! {
-        li.card.told id={ "delivery-" (one.id) } {
+        li.card.told.delivery id={ "delivery-" (one.id) } {
             div.told-head {
                 (state(word))
                 h3 { (one.title) }
@@ -142,6 +142,7 @@ fn entry(one: &StoredDelivery, attempts: &[Attempt], terms: &Terms<'_>) -> Marku
             @if let (false, Some(why)) = (one.status == "delivered", &one.last_error) {
                 p.small.wrong { (why) }
             }
+            @if !is_settled { (forms(one)) }
             details.small {
                 summary.muted {
                     "Message" @if one.attempts > 0 { ", " (one.attempts) @if one.attempts == 1 { " try" } @else { " tries" } }
@@ -155,7 +156,6 @@ fn entry(one: &StoredDelivery, attempts: &[Attempt], terms: &Terms<'_>) -> Marku
                 }
                 @if !attempts.is_empty() { (tries(attempts)) }
             }
-            @if !is_settled { (forms(one)) }
         }
     }
 }

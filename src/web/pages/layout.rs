@@ -212,7 +212,7 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> Markup {
 fn length(a: Timestamp, b: Timestamp) -> String {
     let seconds = b.duration_since(a).as_secs().unsigned_abs();
     let shown = match seconds {
-        0..60 => return "less than 1 min".into(),
+        0..60 => return "under 1 min".into(),
         60..86_400 => seconds - seconds % 60,
         _ => seconds - seconds % 3_600,
     };
@@ -270,7 +270,7 @@ mod tests {
     fn lengths_are_shown_in_two_units_at_most_and_moments_with_their_side() {
         let now = at("2026-11-21T10:00:00Z");
         for (since, shown) in [
-            ("2026-11-21T09:59:30Z", "less than 1 min"),
+            ("2026-11-21T09:59:30Z", "under 1 min"),
             ("2026-11-21T09:54:31Z", "5 min"),
             ("2026-11-21T06:54:31Z", "3 h 5 min"),
             ("2026-11-18T06:54:31Z", "3 d 3 h"),

@@ -22,7 +22,7 @@ pub(super) async fn show(State(shared): State<Shared>, started_at: Timestamp) ->
     let body = html! {
         h1 { "Settings" }
         p.muted { "As they are in force. They are changed in the configuration file, which is read again when it changes; what is secret is not shown." }
-        div.cards {
+        div.cards.wide {
             section.card {
                 h2 { "This daemon" }
                 dl.pairs {

@@ -1,6 +1,7 @@
 //! A daemon on a temporary directory beside a local server that plays the sites and the receivers of
 //! messages.
 
+mod crawl;
 mod process;
 mod replies;
 mod rogue;
@@ -19,6 +20,7 @@ use stakeout::store::Store;
 use stakeout::watchlist::Watchlist;
 use tempfile::TempDir;
 
+pub(crate) use crawl::crawl;
 pub(crate) use process::{Process, command, command_in};
 pub(crate) use replies::{
     Card, chart, falling, gasoline, klines, listing, minutes, number, quote, ticker, unknown_symbol,

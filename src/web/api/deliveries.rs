@@ -1,0 +1,156 @@
+//! Messages on their way.
+
+use axum::extract::{Path, Query, State};
+use axum::response::Json;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::super::Shared;
+use super::super::problem::Problem;
+use super::question::{Cursor, Limit, Page, after};
+use crate::store::{Attempt, StoredDelivery};
+
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(retry))
+        .routes(routes!(give_up))
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum DeliveryStatus {
+    /// It waits.
+    Pending,
+    /// It is being sent.
+    Sending,
+    /// It was taken.
+    Delivered,
+    /// It was given up.
+    Dead,
+}
+
+impl DeliveryStatus {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// Which deliveries.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Which {
+    /// Those that stand so.
+    #[param(inline, required = false, nullable = false)]
+    status: Option<DeliveryStatus>,
+    /// Those to this notifier.
+    #[param(required = false, nullable = false)]
+    notifier: Option<String>,
+    /// At most so many.
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// After the page that said so.
+    #[param(value_type = Cursor, inline, required = false)]
+    cursor: Option<Cursor>,
+}
+
+/// A delivery with every attempt to send it.
+#[derive(Serialize, ToSchema)]
+struct Delivery {
+    #[serde(flatten)]
+    delivery: StoredDelivery,
+    /// Every try, the first one first.
+    tries: Vec<Attempt>,
+    /// The titles of the deliveries that it tells, where it is a brief, a bundle or a digest.
+    tells: Vec<String>,
+}
+
+/// The deliveries, the newest first.
+#[utoipa::path(get, path = "/v1/deliveries", tag = "deliveries", params(Which),
+    responses((status = 200, description = "The newest first", body = Page<StoredDelivery>)))]
+async fn list(
+    State(shared): State<Shared>,
+    Query(which): Query<Which>,
+) -> Result<Json<Page<StoredDelivery>>, Problem> {
+    let (status, key) = (which.status.map(DeliveryStatus::as_str), after(which.cursor.as_ref())?);
+    let page =
+        shared.store.deliveries_page(status, which.notifier.as_deref(), key, which.limit.rows()).await?;
+    Ok(Json(Page::of(page, |row| row)?))
+}
+
+/// One delivery, with every attempt to send it.
+#[utoipa::path(get, path = "/v1/deliveries/{id}", tag = "deliveries",
+    params(("id" = String, Path, description = "The delivery, a UUID")),
+    responses((status = 200, description = "The delivery", body = Delivery)))]
+async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Delivery>, Problem> {
+    Ok(Json(shown(&shared, &id).await?))
+}
+
+/// Tries again now, and those that it tells with it.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/retry", tag = "deliveries",
+    params(("id" = String, Path, description = "The delivery, a UUID")),
+    responses(
+        (status = 200, description = "It is tried again as soon as its turn comes", body = Delivery),
+        (status = 409, description = "It is delivered, is being sent, or is part of another"),
+    ))]
+async fn retry(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Delivery>, Problem> {
+    let delivery = open(&shared, &id).await?;
+    if delivery.status == "sending" {
+        return Err(Problem::conflict("it is being sent"));
+    }
+    if !shared.roster().watchlist.notifiers.contains_key(&delivery.notifier) {
+        let why = format!("no notifier named `{}` is configured any more", delivery.notifier);
+        return Err(Problem::conflict(why));
+    }
+    shared.store.retry_deliveries(vec![delivery.id], Timestamp::now()).await?;
+    Ok(Json(shown(&shared, &id).await?))
+}
+
+/// Gives it up, and those that it tells with it. It is not sent, but stays in the list.
+#[utoipa::path(post, path = "/v1/deliveries/{id}/drop", tag = "deliveries", operation_id = "drop",
+    params(("id" = String, Path, description = "The delivery, a UUID")),
+    responses(
+        (status = 200, description = "It was given up", body = Delivery),
+        (status = 409, description = "It is delivered, or is part of another"),
+    ))]
+async fn give_up(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Delivery>, Problem> {
+    let delivery = open(&shared, &id).await?;
+    shared.store.drop_deliveries(vec![delivery.id], Timestamp::now()).await?;
+    Ok(Json(shown(&shared, &id).await?))
+}
+
+async fn find(shared: &Shared, id: &str) -> Result<StoredDelivery, Problem> {
+    let found = shared.store.delivery(id).await?;
+    found.ok_or_else(|| Problem::not_found(format!("there is no delivery `{id}`")))
+}
+
+/// A delivery of which it can still be decided what becomes of it.
+async fn open(shared: &Shared, id: &str) -> Result<StoredDelivery, Problem> {
+    let delivery = find(shared, id).await?;
+    if delivery.status == "delivered" {
+        return Err(Problem::conflict("it is delivered"));
+    }
+    match &delivery.carried_by {
+        Some(other) => Err(Problem::conflict(format!("it is part of the delivery `{other}`"))),
+        None => Ok(delivery),
+    }
+}
+
+async fn shown(shared: &Shared, id: &str) -> Result<Delivery, Problem> {
+    let delivery = find(shared, id).await?;
+    let tries = shared.store.attempts(&delivery.id).await?;
+    let tells = shared.store.carried_titles(&delivery.id).await?;
+    Ok(Delivery { delivery, tries, tells })
+}

@@ -1,0 +1,113 @@
+//! The description of the API (OpenAPI 3.1), made of its handlers, and a page to try it.
+
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type};
+use utoipa::{OpenApi, ToSchema as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::super::Shared;
+use super::super::problem::{MEDIA_TYPE, Problem};
+
+/// The cookie of a person who has logged in.
+const COOKIE: &str = "stakeout";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Stakeout",
+        description = "What is watched, what was seen, what was told. Lists come a page at a time: `next_cursor` of \
+                       one page is `cursor` of the next. Times are RFC 3339 in UTC; what goes wrong is told as problem \
+                       details (RFC 9457). An answer has an `ETag`: with `If-None-Match` it is sent again only when it \
+                       has changed.",
+    ),
+    paths(events),
+    components(schemas(Problem))
+)]
+struct Description;
+
+/// What has just happened: `watch`, `alert` and `delivery`, each with its JSON; `reset` where something was
+/// missed. It does not end; with `Last-Event-ID` it goes on where it broke off.
+#[utoipa::path(get, path = "/v1/events", tag = "events",
+    params(("Last-Event-ID" = Option<String>, Header, description = "The last one that was received", nullable = false)),
+    responses((status = 200, description = "Server-Sent Events", body = String, content_type = "text/event-stream")))]
+#[expect(dead_code, reason = "what it describes is served by `live`")]
+fn events() {}
+
+/// The routes and what describes them.
+pub(super) fn collect(wants_token: bool) -> (Router<Shared>, utoipa::openapi::OpenApi) {
+    let (routes, mut described) = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(super::watches::routes())
+        .merge(super::history::routes())
+        .merge(super::alerts::routes())
+        .merge(super::deliveries::routes())
+        .merge(super::silences::routes())
+        .merge(super::metrics::routes())
+        .merge(super::kinds::routes())
+        .split_for_parts();
+    for (path, mut item) in std::mem::take(&mut described.paths.paths) {
+        operations(&mut item).for_each(|(is_read, operation)| answers(operation, is_read, wants_token));
+        described.paths.paths.insert(format!("/api{path}"), item);
+    }
+    if wants_token {
+        let components = described.components.get_or_insert_default();
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("bearer", bearer);
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(COOKIE)));
+        components.add_security_scheme("cookie", cookie);
+        let either = ["bearer", "cookie"].map(|name| SecurityRequirement::new(name, [""; 0]));
+        described.security = Some(either.to_vec());
+    }
+    (routes, described)
+}
+
+/// Each operation of a path, with whether it only reads.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let read = item.get.iter_mut().map(|operation| (true, operation));
+    read.chain(item.post.iter_mut().chain(item.delete.iter_mut()).map(|operation| (false, operation)))
+}
+
+/// What every operation may answer too: problems, and that nothing has changed.
+fn answers(operation: &mut Operation, is_read: bool, wants_token: bool) {
+    let has_body = operation.request_body.is_some();
+    let usual = [
+        (is_read, "304", "Nothing has changed"),
+        (true, "400", "The question makes no sense"),
+        (wants_token, "401", "A token or a login is wanted"),
+        (true, "404", "There is no such thing"),
+        (has_body, "413", "Too long"),
+        (has_body, "415", "This is no JSON"),
+        (has_body, "422", "It was understood, and is wrong"),
+        (true, "500", "This is ours to mend"),
+    ];
+    for (_, status, description) in usual.into_iter().filter(|(may, ..)| *may) {
+        let response = ResponseBuilder::new().description(description).build();
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
+    }
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if status.starts_with(['4', '5']) {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name())));
+            response.content.insert(MEDIA_TYPE.to_owned(), content.build().into());
+        } else if is_read && !response.content.contains_key("text/event-stream") {
+            let tag = HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+            let tag = tag.description(Some("What it is known by")).build();
+            response.headers.insert("etag".to_owned(), tag.into());
+        }
+    }
+}
+
+/// The description, and the page to try it, whose files lie in the program.
+pub(super) fn router(description: &utoipa::openapi::OpenApi) -> Router<Shared> {
+    let json = description.to_json().unwrap_or_default();
+    let described = get(async move || ([(header::CONTENT_TYPE, "application/json")], json).into_response());
+    let page = SwaggerUi::new("/docs").config(Config::from("/api/openapi.json"));
+    Router::new().route("/openapi.json", described).merge(page)
+}

@@ -41,6 +41,7 @@ mod shutdown;
 mod slots;
 mod told_once;
 mod torture;
+mod watch_page;
 mod watchlist;
 mod web;
 mod week;

@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn of_deviations_of_100_200_and_300_the_largest_is_the_first_of_three() {
-        let swing = |name: &str, by: f64| [row(name, 0, 1_000.0 - by, true), row(name, 1, 1_000.0 + by, true)];
+        let swing =
+            |name: &str, by: f64| [row(name, 0, 1_000.0 - by, true), row(name, 1, 1_000.0 + by, true)];
         let readings = [swing("a", 100.0), swing("b", 200.0), swing("c", 300.0)].concat();
         let names = ["a", "b", "c", "quiet"].map(str::to_owned).to_vec();
         let told: Vec<_> = metrics(names, &readings, span(2))

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use utoipa::ToSchema;
 use sqlx::QueryBuilder;
+use utoipa::ToSchema;
 
 use super::super::{Store, WriteError, millis, time};
 

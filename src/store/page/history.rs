@@ -160,4 +160,3 @@ fn bar(subject: &str, row: BarRow) -> Option<StoredBar> {
     let candle = Candle { open_time: time(open_time), open, high, low, close, volume };
     Some(StoredBar { subject: subject.to_owned(), interval, candle })
 }
-

@@ -54,8 +54,7 @@ impl Store {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Page<RunRow, i64>, sqlx::Error> {
-        let newest: Option<i64> =
-            sqlx::query_scalar("select max(id) from run").fetch_one(&self.read).await?;
+        let newest: Option<i64> = sqlx::query_scalar("select max(id) from run").fetch_one(&self.read).await?;
         let oldest = match span.since {
             Some(since) => Some(self.first_run_since(since).await?),
             None => sqlx::query_scalar("select min(id) from run").fetch_one(&self.read).await?,

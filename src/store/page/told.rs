@@ -5,7 +5,7 @@ use sqlx::QueryBuilder;
 
 use super::super::{Store, StoredAlert, from_json, millis, time};
 use super::{Page, TimeSpan, push_limit, push_text};
-use crate::model::{AlertStatus, Silence, SignalState};
+use crate::model::{AlertStatus, SignalState, Silence};
 
 /// What a strategy settled on about a subject.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +71,10 @@ impl Store {
         let mut query = QueryBuilder::new("select id, created_at, alert from alert where true");
         if let Some(watch) = watch {
             // By its row: a watch that was renamed keeps its past, and there is an index.
-            query.push(" and watch_id = (select id from watch where name = ").push_bind(watch.to_owned()).push(")");
+            query
+                .push(" and watch_id = (select id from watch where name = ")
+                .push_bind(watch.to_owned())
+                .push(")");
         }
         push_text(&mut query, "strategy", strategy);
         push_text(&mut query, "subject", subject);
@@ -102,9 +105,8 @@ impl Store {
             .bind(id)
             .fetch_optional(&self.read)
             .await?;
-        let stored = |(at, alert): (i64, String)| {
-            Ok(StoredAlert { alert: from_json(&alert)?, created_at: time(at) })
-        };
+        let stored =
+            |(at, alert): (i64, String)| Ok(StoredAlert { alert: from_json(&alert)?, created_at: time(at) });
         row.map(stored).transpose()
     }
 

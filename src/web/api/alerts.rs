@@ -68,7 +68,10 @@ impl From<StoredAlert> for MadeAlert {
 /// The alerts, the newest first.
 #[utoipa::path(get, path = "/v1/alerts", tag = "alerts", params(Which),
     responses((status = 200, description = "The newest first", body = Page<MadeAlert>)))]
-async fn list(State(shared): State<Shared>, Query(which): Query<Which>) -> Result<Json<Page<MadeAlert>>, Problem> {
+async fn list(
+    State(shared): State<Shared>,
+    Query(which): Query<Which>,
+) -> Result<Json<Page<MadeAlert>>, Problem> {
     let of = (which.watch.as_deref(), which.strategy.as_deref(), which.subject.as_deref());
     let (span, key) = (span(which.since, which.until, Timestamp::now()), after(which.cursor.as_ref())?);
     let page = shared.store.alerts_page(of, which.status, span, key, which.limit.rows()).await?;

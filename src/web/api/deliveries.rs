@@ -85,7 +85,8 @@ async fn list(
     Query(which): Query<Which>,
 ) -> Result<Json<Page<StoredDelivery>>, Problem> {
     let (status, key) = (which.status.map(DeliveryStatus::as_str), after(which.cursor.as_ref())?);
-    let page = shared.store.deliveries_page(status, which.notifier.as_deref(), key, which.limit.rows()).await?;
+    let page =
+        shared.store.deliveries_page(status, which.notifier.as_deref(), key, which.limit.rows()).await?;
     Ok(Json(Page::of(page, |row| row)?))
 }
 

@@ -350,8 +350,23 @@ impl From<RunRow> for Run {
 
 impl Line for StoredObservation {
     const HEADINGS: &'static [&'static str] = &[
-        "observed_at", "subject", "kind", "price", "price_currency", "availability", "name", "sku", "bid", "ask",
-        "volume", "value", "unit", "text", "url", "last_seen_at", "times_seen",
+        "observed_at",
+        "subject",
+        "kind",
+        "price",
+        "price_currency",
+        "availability",
+        "name",
+        "sku",
+        "bid",
+        "ask",
+        "volume",
+        "value",
+        "unit",
+        "text",
+        "url",
+        "last_seen_at",
+        "times_seen",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -362,13 +377,17 @@ impl Line for StoredObservation {
             Reading::Quote(quote) => {
                 let [price, bid, ask, volume] =
                     [Some(quote.price), quote.bid, quote.ask, quote.volume].map(cell);
-                ("quote", vec![price, none(), none(), none(), none(), bid, ask, volume, none(), none(), none()])
+                (
+                    "quote",
+                    vec![price, none(), none(), none(), none(), bid, ask, volume, none(), none(), none()],
+                )
             }
             Reading::Listing(listing) => {
                 let availability = serde_json::to_value(listing.availability).unwrap_or_default();
                 let availability = availability.as_str().unwrap_or_default().to_owned();
                 let (name, sku) = (listing.name.clone(), listing.sku.clone());
-                let offer = vec![cell(listing.price), cell(listing.price_currency.clone()), availability, name, sku];
+                let offer =
+                    vec![cell(listing.price), cell(listing.price_currency.clone()), availability, name, sku];
                 ("listing", offer.into_iter().chain(std::iter::repeat_with(none).take(6)).collect())
             }
             Reading::Value { value, unit } => {
@@ -399,8 +418,18 @@ impl Line for StoredBar {
 
 impl Line for Run {
     const HEADINGS: &'static [&'static str] = &[
-        "id", "trigger", "due_at", "started_at", "finished_at", "outcome", "error", "observations", "signals",
-        "alerts", "waited_secs", "waited_for",
+        "id",
+        "trigger",
+        "due_at",
+        "started_at",
+        "finished_at",
+        "outcome",
+        "error",
+        "observations",
+        "signals",
+        "alerts",
+        "waited_secs",
+        "waited_for",
     ];
 
     fn cells(&self) -> Vec<String> {

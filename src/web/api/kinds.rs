@@ -74,7 +74,12 @@ struct Hosts {
     responses((status = 200, description = "In the order of the alphabet", body = Kinds)))]
 async fn kinds() -> Json<Kinds> {
     fn rows<T: ?Sized>(family: Family, kinds: &'static [plugin::Kind<T>]) -> impl Iterator<Item = Kind> {
-        kinds.iter().map(move |kind| Kind { family, kind: kind.name, about: kind.about, example: kind.example })
+        kinds.iter().map(move |kind| Kind {
+            family,
+            kind: kind.name,
+            about: kind.about,
+            example: kind.example,
+        })
     }
     let sources = rows(Family::Source, sources::KINDS);
     let strategies = rows(Family::Strategy, strategies::KINDS);

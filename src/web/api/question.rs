@@ -158,7 +158,9 @@ pub(super) fn after<K: DeserializeOwned>(cursor: Option<&Cursor>) -> Result<Opti
     let Some(Cursor(text)) = cursor else { return Ok(None) };
     let key = BASE64_URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| serde_json::from_slice(&json).ok());
     key.map(Some).ok_or_else(|| {
-        Problem::not_found("there is no such page: a cursor is the `next_cursor` of an answer to the same question")
+        Problem::not_found(
+            "there is no such page: a cursor is the `next_cursor` of an answer to the same question",
+        )
     })
 }
 
@@ -216,8 +218,23 @@ mod tests {
         }
         assert_eq!(Moment::parse("99999w").unwrap().seen_from(now), at("0110-07-20T10:00:00Z"));
         assert_eq!(rfc_3339("9999-12-31T23:59:59Z"), Some(Timestamp::MAX));
-        for text in ["", "24", "h", "1y", "24 h", "-1h", "2026-11-20", "2026-11-20T18:00Z", "2026-11-20T18:00:00",
-            "2026-11-20 18:00:00Z", "2026-11-20T18:00:00+01", "2026-11-20T18:00:00Z[UTC]", "2026-02-30T00:00:00Z", "ü", "100000h"] {
+        for text in [
+            "",
+            "24",
+            "h",
+            "1y",
+            "24 h",
+            "-1h",
+            "2026-11-20",
+            "2026-11-20T18:00Z",
+            "2026-11-20T18:00:00",
+            "2026-11-20 18:00:00Z",
+            "2026-11-20T18:00:00+01",
+            "2026-11-20T18:00:00Z[UTC]",
+            "2026-02-30T00:00:00Z",
+            "ü",
+            "100000h",
+        ] {
             assert!(Moment::parse(text).is_none(), "{text}");
         }
     }

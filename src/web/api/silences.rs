@@ -85,7 +85,10 @@ impl ToSchema for Patterns {}
 /// The silences that are in force or to come, the newest first.
 #[utoipa::path(get, path = "/v1/silences", tag = "silences", params(Which),
     responses((status = 200, description = "The newest first", body = Page<Silence>)))]
-async fn list(State(shared): State<Shared>, Query(which): Query<Which>) -> Result<Json<Page<Silence>>, Problem> {
+async fn list(
+    State(shared): State<Shared>,
+    Query(which): Query<Which>,
+) -> Result<Json<Page<Silence>>, Problem> {
     let (now, key) = (Timestamp::now(), after(which.cursor.as_ref())?);
     let page = shared.store.silences_page(now, which.ended, key, which.limit.rows()).await?;
     Ok(Json(Page::of(page, |row| row)?))

@@ -73,7 +73,10 @@ struct NewWatch {
 /// The watches by name, and how each stands.
 #[utoipa::path(get, path = "/v1/watches", tag = "watches", params(Which),
     responses((status = 200, description = "By name", body = Page<Status>)))]
-async fn list(State(shared): State<Shared>, Query(which): Query<Which>) -> Result<Json<Page<Status>>, Problem> {
+async fn list(
+    State(shared): State<Shared>,
+    Query(which): Query<Which>,
+) -> Result<Json<Page<Status>>, Problem> {
     let last: Option<String> = after(which.cursor.as_ref())?;
     let wanted = which.q.unwrap_or_default().to_lowercase();
     let fits = |status: &Status| {
@@ -197,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_name_in_an_address_stays_one_part_of_it() {
-        for (name, part) in [("btc", "btc"), ("a/b c", "a%2Fb%20c"), ("100%", "100%25"), ("ü?", "%C3%BC%3F")] {
+        for (name, part) in [("btc", "btc"), ("a/b c", "a%2Fb%20c"), ("100%", "100%25"), ("ü?", "%C3%BC%3F")]
+        {
             assert_eq!(segment(name), part);
         }
     }

@@ -4,7 +4,8 @@ create table due_and_ran (
     watch_id    integer primary key references watch (id),
     next_due_at integer,
     ran_at      integer,                       -- when its last run was decided
-    outcome     text                           -- of that run
+    outcome     text,                          -- of that run
+    paused_from integer                        -- of a paused watch: its first slot that nobody stands for yet
 );
 insert into due_and_ran (watch_id, next_due_at) select watch_id, next_due_at from due;
 drop table due;
@@ -18,6 +19,15 @@ alter table watch add column toml text;
 
 -- What fires now, for the overview.
 create index signal_firing on signal_state (watch_id) where state ->> 'firing';
+
+-- The runs of one watch, also those that found nothing new, for whoever looks at it: of many watches' runs they
+-- are few.
+create index run_of_watch on run (watch_id);
+-- When an item could last be bought, and the lowest price it had.
+create index observation_buyable on observation (watch_id, subject, observed_at)
+    where reading ->> 'availability' in ('in_stock', 'limited_availability');
+create index observation_price on observation (watch_id, subject, reading ->> 'price')
+    where reading ->> 'kind' = 'listing';
 
 -- Who has logged in; only a hash of what the browser shows is kept.
 create table session (

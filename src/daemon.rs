@@ -1,9 +1,11 @@
 //! Builds every part, starts it, swaps the watchlist on reload, stops in reverse order.
 
 mod control;
+mod files;
+mod keeper;
 
-use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,26 +13,30 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::alarm;
 use crate::chores;
-use crate::config;
+use crate::config::Web;
 use crate::heartbeat::{self, Moment, tell_systemd};
 use crate::http::Http;
-use crate::model::Trigger;
+use crate::model::{RunEnd, RunRequest, Trigger};
 use crate::outbox::{self, Bell};
 use crate::pulse::Pulse;
-use crate::run::{self, Closer, Repair, Report, Runner, Slot};
-use crate::schedule;
-use crate::store::{Store, Synced, WatchSpec};
-use crate::watchlist::{Roster, Watchlist, first_due};
+use crate::run::{self, Repair, Report, Runner, Slot};
+use crate::schedule::{self, UnderWay};
+use crate::store::Store;
+use crate::watchlist::{Roster, Watchlist};
 use crate::web;
+
+use files::watch_files;
+use keeper::Keeper;
+
+pub use keeper::synchronise;
 
 /// How long runs and deliveries that are under way get to finish.
 const DEADLINE: Duration = Duration::from_secs(25);
@@ -42,7 +48,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 pub struct Daemon {
     store: Store,
     runner: Arc<Runner>,
-    roster: watch::Sender<Arc<Roster>>,
+    keeper: Arc<Keeper>,
+    roster: watch::Receiver<Arc<Roster>>,
     bell: Bell,
     pulse: Pulse,
     stop: CancellationToken,
@@ -78,13 +85,15 @@ impl Default for Vigilance {
     }
 }
 
-/// Runs the daemon on a configuration file until `shutdown` ends.
+/// Runs the daemon on a configuration file until `shutdown` ends. Once it has started, `told` hears where its web
+/// server listens.
 ///
 /// # Errors
 /// When it cannot start. Once it runs, troubles are logged and told, and it goes on.
 pub async fn run(
     watchlist: Watchlist,
     config: Option<PathBuf>,
+    told: impl FnOnce(Option<SocketAddr>),
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     // Before the start, so that a change or a SIGHUP in the middle of it is not lost.
@@ -92,6 +101,7 @@ pub async fn run(
     let _watcher = config.as_deref().and_then(|path| watch_files(path, Arc::clone(&changed)));
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let daemon = Daemon::start(watchlist, Clock::Running).await?;
+    told(daemon.web());
     tell_systemd(Moment::Ready);
     tokio::pin!(shutdown);
     loop {
@@ -139,20 +149,32 @@ impl Daemon {
         let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
         store.release_deliveries().await?;
         store.release_deliveries_of_the_future(Timestamp::now()).await?;
+        let watchlist = keeper::join(&store, watchlist).await?;
         let synced = synchronise(&store, &watchlist).await?;
         store.limit_size(watchlist.daemon.max_database.map(|size| size.0 as u64)).await?;
         http.restore(store.host_standings().await?);
         let runner = Arc::new(Runner::new(store.clone()).await?);
-        let (watches, web) = (watchlist.watches.len(), watchlist.web.clone());
+        let watches = watchlist.watches.len();
+        let listening = listen(watchlist.web.as_ref()).await?;
+        let web = watchlist.web.clone().unwrap_or_default();
         let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
         runner.reloaded(&roster, Timestamp::now()).await?;
-        hold_anew(&store, &roster).await?;
+        keeper::hold_anew(&store, &roster).await?;
         let (roster, list) = watch::channel(roster);
+        let (bell, under_way) = (Bell::default(), UnderWay::default());
+        let (requests, asked) = mpsc::channel(schedule::MOST_IN_FLIGHT);
+        let keeper = Keeper::new(
+            (store.clone(), Arc::clone(&runner)),
+            (roster, requests.clone()),
+            bell.clone(),
+            under_way.clone(),
+        );
         let mut daemon = Self {
             store,
             runner,
-            roster,
-            bell: Bell::default(),
+            keeper: Arc::new(keeper),
+            roster: list.clone(),
+            bell,
             pulse: Pulse::default(),
             stop: CancellationToken::new(),
             tasks: JoinSet::new(),
@@ -170,23 +192,24 @@ impl Daemon {
             ));
         }
         daemon.watch_over(&list, vigilance);
+        let finished = daemon.take_requests(asked);
         if clock == Clock::Running {
-            daemon.start_clock(&list).await?;
+            daemon.start_clock(&list, requests, (finished, under_way)).await?;
+        } else {
+            daemon.tasks.spawn(forget_runs(finished, under_way));
         }
-        if let Some(web) = web {
-            let listening = web::listen(web.listen).await;
-            let listening = listening.with_context(|| format!("cannot listen on {}", web.listen))?;
+        if let Some(listening) = listening {
             let address = listening.address;
             let shared = web::Shared::new(
                 (daemon.store.clone(), daemon.pulse.clone()),
                 list.clone(),
-                Arc::new(control::Hands),
+                daemon.control(),
                 address,
-                (web.token.clone(), web.public_url.clone()),
+                (web.token, web.public_url),
             );
             daemon.tasks.spawn(listening.serve(shared, daemon.stop.clone()));
             daemon.web = Some(address);
-            info!("Web server on http://{address}");
+            info!("The dashboard is at http://{address}/");
         }
         info!(
             watches,
@@ -214,18 +237,28 @@ impl Daemon {
         self.tasks.spawn(heartbeat::serve(pulse, list.clone(), vigilance.heartbeat, stop));
     }
 
-    async fn start_clock(&mut self, list: &watch::Receiver<Arc<Roster>>) -> anyhow::Result<()> {
-        let (requests, asked) = mpsc::channel(schedule::MOST_IN_FLIGHT);
+    /// Runs what is asked for, by the schedule or by a person; what has ended comes out.
+    fn take_requests(&mut self, asked: mpsc::Receiver<RunRequest>) -> mpsc::UnboundedReceiver<RunEnd> {
         let (finished, done) = mpsc::unbounded_channel();
         let bell = self.bell.clone();
         self.tasks.spawn(run::serve(
             Arc::clone(&self.runner),
-            list.clone(),
+            self.roster.clone(),
             asked,
             finished,
             move || bell.ring(),
             self.stop.clone(),
         ));
+        done
+    }
+
+    async fn start_clock(
+        &mut self,
+        list: &watch::Receiver<Arc<Roster>>,
+        requests: mpsc::Sender<RunRequest>,
+        done: (mpsc::UnboundedReceiver<RunEnd>, UnderWay),
+    ) -> anyhow::Result<()> {
+        self.tasks.spawn(Arc::clone(&self.keeper).serve(self.stop.clone()));
         self.tasks.spawn(schedule::audit(
             self.store.clone(),
             list.clone(),
@@ -318,77 +351,13 @@ impl Daemon {
     /// Reads the configuration again: a good one takes the place of the old, a bad one changes nothing
     /// and says why. Answers whether it was good.
     pub async fn reload(&self, path: &Path) -> bool {
-        let watchlist = match Watchlist::load(path) {
-            Ok(watchlist) => watchlist,
-            Err(mistakes) => {
-                error!(
-                    "The configuration was not reloaded; the old one goes on. What is wrong with the new one:"
-                );
-                for mistake in mistakes.iter() {
-                    error!("{mistake}");
-                }
-                return false;
-            }
-        };
-        let watches = self.roster.borrow().watchlist.watches.len();
-        if watchlist.watches.is_empty() && watches > 0 {
-            // An editor, or a full disk, may have left an empty file for a moment.
-            error!(
-                "The configuration was not reloaded: it names no watch at all any more, and {watches} go on. \
-                 Restart to have none, or set `enabled = false`"
-            );
-            return false;
-        }
-        match self.swap(watchlist).await {
-            Ok(synced) => {
-                let Synced { added, changed, renamed, removed, .. } = synced;
-                info!(
-                    "Reloaded the configuration: {added} new, {changed} changed, {renamed} renamed, {removed} gone"
-                );
-                true
-            }
-            Err(error) => {
-                error!(
-                    error = format!("{error:#}"),
-                    "The configuration was not reloaded; the old one goes on"
-                );
-                false
-            }
-        }
+        self.keeper.reload(path).await
     }
 
-    async fn swap(&self, mut watchlist: Watchlist) -> anyhow::Result<Synced> {
-        let old = Arc::clone(&self.roster.borrow());
-        if watchlist.daemon.data_dir != old.watchlist.daemon.data_dir {
-            warn!("`data_dir` changes only with a restart");
-            watchlist.daemon.data_dir.clone_from(&old.watchlist.daemon.data_dir);
-        }
-        warn_of_restart(&old.watchlist, &watchlist);
-        // The same settings keep their connections and the pace of each host; others, which hosts are left alone.
-        let http = if watchlist.http == old.watchlist.http {
-            old.http.clone()
-        } else {
-            let new = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
-            new.take_over(&old.http, Timestamp::now());
-            new
-        };
-        self.store.limit_size(watchlist.daemon.max_database.map(|size| size.0 as u64)).await?;
-        self.runner.expect(u64::MAX);
-        let synced = synchronise(&self.store, &watchlist).await;
-        let synced = synced.inspect_err(|_| self.runner.expect(old.generation))?;
-        for watch_id in synced.unsettled.iter().chain(&synced.reread) {
-            self.runner.forget(*watch_id);
-        }
-        let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
-        if let Err(error) = self.runner.reloaded(&roster, Timestamp::now()).await {
-            warn!(error = format!("{error:#}"), "What was said of hosts that nobody asks could not be ended");
-        }
-        if let Err(error) = hold_anew(&self.store, &roster).await {
-            warn!(error = format!("{error:#}"), "What is held keeps to the quiet hours of before");
-        }
-        self.roster.send_replace(roster);
-        self.bell.ring();
-        Ok(synced)
+    /// What a person may have it do.
+    #[must_use]
+    pub fn control(&self) -> Arc<dyn web::Control> {
+        Arc::clone(&self.keeper) as Arc<dyn web::Control>
     }
 
     /// The database, for looking.
@@ -426,27 +395,37 @@ impl Daemon {
     }
 }
 
-/// What a reload does not change.
-fn warn_of_restart(old: &Watchlist, new: &Watchlist) {
-    let web = |list: &Watchlist| {
-        let web = list.web.as_ref()?;
-        Some((web.listen, web.token.as_ref().map(|token| token.expose().to_owned())))
-    };
-    for (key, changed) in [
-        ("[web]", web(old) != web(new)),
-        ("log_level", old.daemon.log_level != new.daemon.log_level),
-        ("log_format", old.daemon.log_format != new.daemon.log_format),
-    ] {
-        if changed {
-            warn!("`{key}` changes only with a restart");
+/// Listens where `[web]` says. Nobody may have asked for a web server: then one that cannot listen is no reason
+/// not to start.
+async fn listen(web: Option<&Web>) -> anyhow::Result<Option<web::Listening>> {
+    let (is_asked_for, web) = (web.is_some(), web.cloned().unwrap_or_default());
+    if !web.enabled {
+        return Ok(None);
+    }
+    let mut listening = web::listen(web.listen).await;
+    let is_taken = |error: &std::io::Error| error.kind() == ErrorKind::AddrInUse;
+    if web.or_another_port && listening.as_ref().is_err_and(is_taken) {
+        listening = web::listen((web.listen.ip(), 0).into()).await;
+    }
+    match listening {
+        Ok(listening) => Ok(Some(listening)),
+        Err(error) if is_asked_for => Err(error).with_context(|| format!("cannot listen on {}", web.listen)),
+        Err(error) => {
+            warn!(
+                %error,
+                "There is no dashboard: cannot listen on {}. Say another `listen` in `[web]`, or `enabled = false`",
+                web.listen
+            );
+            Ok(None)
         }
     }
 }
 
-/// The clock or the quiet hours may be others than when it was written.
-async fn hold_anew(store: &Store, roster: &Roster) -> anyhow::Result<()> {
-    let now = Timestamp::now();
-    Ok(store.hold_anew(roster.quiet_ends(now), now).await?)
+/// Without a schedule nobody else takes note that runs have ended.
+async fn forget_runs(mut finished: mpsc::UnboundedReceiver<RunEnd>, under_way: UnderWay) {
+    while let Some(end) = finished.recv().await {
+        under_way.end(&end.watch);
+    }
 }
 
 /// Two daemons on one database would send the same deliveries.
@@ -464,67 +443,4 @@ fn lock(data_dir: &Path) -> anyhow::Result<File> {
         );
     }
     Ok(file)
-}
-
-/// Makes the table of watches what the watchlist says, and buries deliveries that nobody will send.
-///
-/// # Errors
-/// When the database refuses.
-pub async fn synchronise(store: &Store, watchlist: &Watchlist) -> anyhow::Result<Synced> {
-    let now = Timestamp::now();
-    let specs = watchlist
-        .watches
-        .iter()
-        .map(|watch| WatchSpec {
-            name: watch.name.clone(),
-            was: watch.was.clone(),
-            spec: watch.spec.clone(),
-            spec_hash: watch.spec_hash(),
-            enabled: watch.enabled,
-            first_due_at: first_due(watch, now, watchlist.watches.len()),
-            next_due_at: watch.timetable.next_after(now),
-        })
-        .collect();
-    let notifiers: Vec<String> = watchlist.notifiers.keys().cloned().collect();
-    let closer = Closer::new(watchlist, now);
-    let mut synced = store.synchronise(specs, now, move |affected| closer.close(affected)).await?;
-    synced.reread.extend(store.reopen_final_answers(watchlist.asks_as()).await?);
-    let buried = store.bury_deliveries_without(notifiers, Timestamp::MAX).await?;
-    if buried > 0 {
-        warn!(deliveries = buried, "Messages for notifiers that are no longer configured will not be sent");
-    }
-    Ok(synced)
-}
-
-/// Rings `changed` when a file of the configuration changes. Its folder is watched, not the file: an
-/// editor that saves by renaming puts another file in its place. Folders below it are not, because the
-/// database may lie in one.
-fn watch_files(path: &Path, changed: Arc<Notify>) -> Option<notify::RecommendedWatcher> {
-    let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
-    let started = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(is_toml)) {
-            changed.notify_one();
-        }
-    })
-    .and_then(|mut watcher| {
-        for folder in folders(path) {
-            watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-        }
-        Ok(watcher)
-    });
-    started
-        .map_err(
-            |error| warn!(%error, "Changes of the configuration are not noticed; SIGHUP still reloads it"),
-        )
-        .ok()
-}
-
-/// The folders that the files of the configuration lie in.
-fn folders(path: &Path) -> BTreeSet<PathBuf> {
-    let of = |path: &Path| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        folder.unwrap_or(Path::new(".")).to_owned()
-    };
-    let included = config::read(path).unwrap_or_default();
-    included.iter().map(|file| of(&file.path)).chain([of(path)]).collect()
 }

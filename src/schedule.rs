@@ -3,8 +3,9 @@
 mod audit;
 mod clock;
 mod housekeeping;
+mod under_way;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use clock::{Clocks, pull};
 
 pub use audit::{audit, look_for_gaps};
 pub use housekeeping::Housekeeping;
+pub use under_way::UnderWay;
 
 /// How many runs may be asked for and not yet finished.
 pub const MOST_IN_FLIGHT: usize = 1_024;
@@ -43,13 +45,13 @@ const PULSE: Duration = Duration::from_secs(45);
 const REFUSED_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
 
 /// Asks for every run that is due, until it is stopped. A watch is not asked for again before its run
-/// has finished; a slot that passed meanwhile is not made up for. `wall` is the clock on the wall, which
-/// may be set.
+/// has finished, also one that a person asked for; a slot that passed meanwhile is not made up for. `wall` is
+/// the clock on the wall, which may be set.
 pub async fn serve(
     store: Store,
     mut roster: watch::Receiver<Arc<Roster>>,
     requests: mpsc::Sender<RunRequest>,
-    mut finished: mpsc::UnboundedReceiver<RunEnd>,
+    (mut finished, under_way): (mpsc::UnboundedReceiver<RunEnd>, UnderWay),
     pulse: Pulse,
     wall: impl Fn() -> Timestamp + Send + Sync + 'static,
     stop: CancellationToken,
@@ -61,8 +63,6 @@ pub async fn serve(
     let mut clocks = Clocks::new(began);
     let mut set_back = SignedDuration::ZERO;
     let mut trouble = store.trouble();
-    // By name, with their rows.
-    let mut in_flight: HashMap<String, i64> = HashMap::new();
     let mut put_off: HashMap<String, Timestamp> = HashMap::new();
     let mut ready: VecDeque<(String, Timestamp)> = VecDeque::new();
     let mut look_at = began;
@@ -88,21 +88,16 @@ pub async fn serve(
                 }
             }
         }
-        if ready.is_empty() && now >= look_at && in_flight.len() < MOST_IN_FLIGHT {
+        if ready.is_empty() && now >= look_at && under_way.count() < MOST_IN_FLIGHT {
             put_off.retain(|_, until| *until > now);
-            match look(&store, &in_flight, &put_off, now).await {
+            match look(&store, &under_way, &put_off, now).await {
                 Ok((due, next)) => {
                     if std::mem::take(&mut is_blind) {
                         info!("The scheduler reads the database again");
                     }
                     // Another program may have put a watch there that this one has not read yet.
                     let known = Arc::clone(&roster.borrow());
-                    // One that is under way under a former name is not asked for again.
-                    let busy: HashSet<i64> = in_flight.values().copied().collect();
-                    let is_free = |(watch, _): &(String, Timestamp)| {
-                        known.watches.get(watch).is_some_and(|(id, _)| !busy.contains(id))
-                    };
-                    ready.extend(due.into_iter().filter(is_free));
+                    ready.extend(due.into_iter().filter(|(watch, _)| known.watches.contains_key(watch)));
                     look_at = next;
                 }
                 Err(error) => {
@@ -113,12 +108,14 @@ pub async fn serve(
                 }
             }
         }
-        while in_flight.len() < MOST_IN_FLIGHT
+        while under_way.count() < MOST_IN_FLIGHT
             && let Some((watch, due_at)) = ready.pop_front()
         {
             let trigger = if due_at < began { Trigger::CatchUp } else { Trigger::Schedule };
             let id = roster.borrow().watches.get(&watch).map_or(0, |(id, _)| *id);
-            in_flight.insert(watch.clone(), id);
+            if !under_way.begin(&watch, id, trigger) {
+                continue;
+            }
             if requests.send(RunRequest { watch, due_at, trigger }).await.is_err() {
                 return;
             }
@@ -134,7 +131,7 @@ pub async fn serve(
                 look_at = look_at.min(now.checked_add(SHORTEST_NAP).unwrap_or(look_at));
                 let mut done = Some(done);
                 while let Some(RunEnd { watch, stored }) = done {
-                    in_flight.remove(&watch);
+                    under_way.end(&watch);
                     if !stored {
                         let until = refused_until(&roster.borrow(), &watch, now);
                         put_off.insert(watch, until);
@@ -161,13 +158,13 @@ pub async fn serve(
 /// What is due and not under way or put off, and when to look again.
 async fn look(
     store: &Store,
-    in_flight: &HashMap<String, i64>,
+    under_way: &UnderWay,
     put_off: &HashMap<String, Timestamp>,
     now: Timestamp,
 ) -> Result<(Vec<(String, Timestamp)>, Timestamp), sqlx::Error> {
-    let limit = BATCH.saturating_add(in_flight.len()).saturating_add(put_off.len());
+    let limit = BATCH.saturating_add(under_way.count()).saturating_add(put_off.len());
     let mut due = store.due_watches(now, limit).await?;
-    due.retain(|(watch, _)| !in_flight.contains_key(watch) && !put_off.contains_key(watch));
+    due.retain(|(watch, _)| !under_way.has(watch) && !put_off.contains_key(watch));
     let soon = now.checked_add(SHORTEST_NAP).unwrap_or(now);
     let latest = now.checked_add(LONGEST_NAP).unwrap_or(now);
     let next = store.next_due_after(now).await?.into_iter().chain(put_off.values().copied()).min();
@@ -221,6 +218,7 @@ mod tests {
                 spec: "{}".into(),
                 spec_hash: 1,
                 enabled: true,
+                toml: None,
                 first_due_at: Some(Timestamp::now()),
                 next_due_at: None,
             };
@@ -234,6 +232,7 @@ mod tests {
             let wall = move || Timestamp::now() + SignedDuration::from_secs(offset.load(Ordering::Relaxed));
             let stop = CancellationToken::new();
             let pulse = Pulse::default();
+            let done = (done, UnderWay::default());
             tokio::spawn(serve(store.clone(), list, requests, done, pulse.clone(), wall, stop));
             Self { store, pulse, offset_secs, asked, finished, folder, _roster: roster }
         }

@@ -48,6 +48,10 @@ impl Timetable {
                 "`{line}` has {fields} fields, but crontab's five are wanted: minute hour day month weekday{hint}"
             ));
         }
+        // The parser takes a list of nothing for a field, and then looks for it through thousands of years.
+        if line.split_whitespace().any(|field| field.split(',').any(str::is_empty)) {
+            return Err(format!("`{line}` is not a crontab line: a comma has nothing before or after it"));
+        }
         let parser = CronParser::builder()
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
@@ -243,6 +247,8 @@ mod tests {
             ("* * *", "3 fields"),
             ("61 * * * *", "not a crontab line"),
             ("0 0 31 2 *", "never comes due"),
+            (", */2 * * *", "a comma has nothing before or after it"),
+            ("0 9 * * 1,,2", "a comma has nothing before or after it"),
         ] {
             let error = Timetable::cron(line, TimeZone::UTC).expect_err(line);
             assert!(error.contains(said), "{error}");

@@ -338,7 +338,7 @@ fn every_command_in_the_documents_is_one() {
 
 /// The program knows the command, and every option that is given.
 fn understood(page: &str, arguments: &[&str]) {
-    let family = usize::from(matches!(arguments[0], "notify" | "outbox" | "silence")) + 1;
+    let family = usize::from(matches!(arguments[0], "notify" | "outbox" | "silence" | "watch")) + 1;
     let output = stakeout(&[&arguments[..family], &["--help"]].concat());
     assert!(output.status.success(), "{page}: `stakeout {}`", arguments.join(" "));
     let help = String::from_utf8(output.stdout).unwrap();

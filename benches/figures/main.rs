@@ -11,6 +11,7 @@
 
 mod answers;
 mod bench;
+mod dashboard;
 mod faults;
 mod many;
 mod measure;
@@ -26,7 +27,7 @@ use bench::Bench;
 
 const SECTIONS: [&str; 7] = ["check", "start", "lateness", "unchanged", "listing", "candles", "latency"];
 /// These take minutes, and are measured only when they are named.
-const ON_REQUEST: [&str; 2] = ["faults", "polite"];
+const ON_REQUEST: [&str; 3] = ["dashboard", "faults", "polite"];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -75,6 +76,7 @@ async fn section(name: &str, program: &Path) -> Result<()> {
         "unchanged" => many::unchanged(&bench).await,
         "listing" => answers::listing(&bench).await,
         "candles" => answers::candles(&bench).await,
+        "dashboard" => dashboard::dashboard(&bench).await,
         "polite" => polite::polite(&bench).await,
         _ => many::latency(&bench).await,
     }

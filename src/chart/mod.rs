@@ -1,12 +1,27 @@
 //! Draws the past of one subject: as SVG for a page, as PNG for a message.
 
+mod across;
+mod candles;
+mod draw;
+mod frame;
 mod gather;
+mod line;
+mod offers;
+mod png;
+mod points;
+mod scale;
+mod svg;
+#[cfg(test)]
+mod tests;
+mod theme;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-use crate::model::{Availability, Candle, Interval, Plot};
+use crate::model::{Availability, Candle, Interval, Plot, shown};
 
-pub use gather::gather;
+pub use gather::{gather, picture_of};
+pub use points::{Figure, Points, Room, Sign, Spot};
 
 /// One subject's past with what its strategies saw in it, ready to be drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +40,12 @@ pub struct Chart {
     pub plots: Vec<Plot>,
     /// When messages were sent about it.
     pub marks: Vec<Mark>,
+    /// Where its days begin.
+    pub zone: TimeZone,
+    /// How values are joined.
+    pub line: Line,
+    /// What a picture is about: the moment of its message, with a word or two.
+    pub trigger: Option<Mark>,
 }
 
 /// A stretch of time.
@@ -45,6 +66,15 @@ pub enum Seen {
     Values(Vec<(Timestamp, f64)>),
     /// A product: its price, where one was shown, and whether it could be had, from each moment on.
     Offers(Vec<(Timestamp, Option<f64>, Availability)>),
+}
+
+/// How values are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Each holds until the next: what is looked at again and again.
+    Step,
+    /// From one to the next: a series with dates of its own.
+    Straight,
 }
 
 /// When a message was sent.
@@ -83,15 +113,104 @@ pub enum Theme {
 impl Chart {
     /// The drawing as an `<svg>` element, with a `<title>` and a `<desc>` for who cannot see it.
     #[must_use]
-    pub fn svg(&self, _look: Look) -> String {
-        String::new()
+    pub fn svg(&self, look: Look) -> String {
+        draw::svg(self, look)
     }
 
     /// The drawing as PNG. Takes tens of milliseconds of computing: not for an async thread.
     ///
     /// # Errors
     /// A sentence, when the drawing cannot be turned into pixels.
-    pub fn png(&self, _look: Look) -> Result<Vec<u8>, String> {
-        Err("charts are not drawn yet".into())
+    pub fn png(&self, look: Look) -> Result<Vec<u8>, String> {
+        let theme = if look.theme == Theme::Page { Theme::Light } else { look.theme };
+        png::png(&self.svg(Look { theme, ..look }))
+    }
+
+    /// What it shows, for who cannot see it.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let Some((first, last)) = self.seen.ends() else {
+            return format!("{}: nothing was seen.", self.title);
+        };
+        let mut words = format!("{} from {} to {}", self.title, self.when(first), self.when(last));
+        let unit = if self.unit.is_empty() { String::new() } else { format!(" {}", self.unit) };
+        if let Some(last) = self.seen.last_number() {
+            let low = self.seen.numbers().fold(f64::INFINITY, f64::min);
+            let high = self.seen.numbers().fold(f64::NEG_INFINITY, f64::max);
+            words.push_str(&format!(
+                ": last {}{unit}, lowest {}, highest {}",
+                shown(last),
+                shown(low),
+                shown(high)
+            ));
+        }
+        if let Seen::Offers(offers) = &self.seen
+            && let Some((_, _, availability)) = offers.last()
+        {
+            words.push_str(&format!("; {availability}"));
+        }
+        words.push('.');
+        match self.marks.len() {
+            0 => {}
+            1 => words.push_str(" One message was sent."),
+            count => words.push_str(&format!(" {count} messages were sent.")),
+        }
+        words
+    }
+}
+
+impl Seen {
+    /// Whether there is nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        match self {
+            Self::Candles(_, bars) => bars.is_empty(),
+            Self::Values(values) => values.is_empty(),
+            Self::Offers(offers) => offers.is_empty(),
+        }
+    }
+
+    /// The newest price or value.
+    #[must_use]
+    pub fn last_number(&self) -> Option<f64> {
+        match self {
+            Self::Candles(_, bars) => bars.last().map(|bar| bar.close),
+            Self::Values(values) => values.last().map(|(_, value)| *value),
+            Self::Offers(offers) => offers.last().and_then(|(_, price, _)| *price),
+        }
+    }
+
+    const fn is_offers(&self) -> bool {
+        matches!(self, Self::Offers(_))
+    }
+
+    /// The first and the last moment.
+    fn ends(&self) -> Option<(Timestamp, Timestamp)> {
+        match self {
+            Self::Candles(_, bars) => Some((bars.first()?.open_time, bars.last()?.open_time)),
+            Self::Values(values) => Some((values.first()?.0, values.last()?.0)),
+            Self::Offers(offers) => Some((offers.first()?.0, offers.last()?.0)),
+        }
+    }
+
+    /// Each value or price with its moment; bars have none.
+    fn moments(&self) -> Vec<(Timestamp, Option<f64>)> {
+        match self {
+            Self::Candles(..) => Vec::new(),
+            Self::Values(values) => values.iter().map(|(at, value)| (*at, Some(*value))).collect(),
+            Self::Offers(offers) => offers.iter().map(|(at, price, _)| (*at, *price)).collect(),
+        }
+    }
+
+    /// Every number that has a height.
+    fn numbers(&self) -> impl Iterator<Item = f64> {
+        let (bars, values, offers) = match self {
+            Self::Candles(_, bars) => (bars.as_slice(), [].as_slice(), [].as_slice()),
+            Self::Values(values) => ([].as_slice(), values.as_slice(), [].as_slice()),
+            Self::Offers(offers) => ([].as_slice(), [].as_slice(), offers.as_slice()),
+        };
+        let bars = bars.iter().flat_map(|bar| [bar.high, bar.low, bar.open, bar.close]);
+        let values = values.iter().map(|(_, value)| *value);
+        bars.chain(values).chain(offers.iter().filter_map(|(_, price, _)| *price))
     }
 }

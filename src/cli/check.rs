@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::ConfigFile;
 use super::table::table;
 
-pub(super) fn check(config: &ConfigFile, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let watchlist = config.load()?;
+pub(super) async fn check(config: &ConfigFile, now: Timestamp) -> anyhow::Result<ExitCode> {
+    let watchlist = config.load().await?;
     let mut rows = Vec::with_capacity(watchlist.watches.len());
     for watch in &watchlist.watches {
         let ticks: Vec<String> = if watch.enabled {

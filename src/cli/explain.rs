@@ -32,13 +32,14 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load()?;
+        let watchlist = self.config.load().await?;
         let Some(watch) = watchlist.watch(&self.watch).map(Arc::clone) else {
             let hint = or_known(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("there is no watch `{}`{hint}", self.watch)).into());
         };
         let store = open(&watchlist).await?;
         let row = store.watch(&watch.name).await?;
+        let paused = store.paused_watches().await?.into_iter().find(|paused| paused.name == watch.name);
         let (explanation, subjects) = match &row {
             Some(row) => (
                 run::explain(&store, &watch, row.id, self.at, self.subject.as_deref()).await?,
@@ -52,7 +53,13 @@ impl Explain {
                 Some(at) => {
                     bail!("nothing is known of a run of watch `{}` at {at:.0} or before it", watch.name)
                 }
-                None => bail!("watch `{}` has not run yet", watch.name),
+                None => match paused {
+                    Some(paused) => {
+                        let since = paused.paused_at;
+                        bail!("watch `{}` is paused since {since:.0}, and has not run yet", watch.name)
+                    }
+                    None => bail!("watch `{}` has not run yet", watch.name),
+                },
             }
         };
         if let Some(subject) = self.subject.as_ref().filter(|subject| !subjects.contains(subject)) {

@@ -55,7 +55,7 @@ pub(super) struct Alerts {
 
 impl History {
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load()?;
+        let watchlist = self.config.load().await?;
         let store = open(&watchlist).await?;
         let Some(watch) = store.watch(&self.watch).await? else {
             let hint = did_you_mean(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
@@ -91,7 +91,7 @@ impl History {
 
 impl Alerts {
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load()?;
+        let watchlist = self.config.load().await?;
         let store = open(&watchlist).await?;
         let mut alerts = store.alerts(self.watch.as_deref(), self.since, self.limit).await?;
         alerts.reverse();

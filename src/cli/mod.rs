@@ -14,6 +14,7 @@ mod run;
 mod silence;
 mod slots;
 mod table;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Mistakes};
+use crate::store::Store;
 use crate::watchlist::Watchlist;
 
 /// Watches markets, shop shelves and public price data, and tells you the moment it matters.
@@ -69,6 +71,9 @@ enum Command {
     /// Keep the beginnings of something quiet for a while
     #[command(subcommand)]
     Silence(silence::SilenceCommand),
+    /// The watchlist: what is watched, and watches beside those of the configuration file
+    #[command(subcommand)]
+    Watch(watch::WatchCommand),
     /// Copy the database, also while the daemon runs
     Backup(backup::Backup),
     /// Try a notifier
@@ -110,12 +115,41 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    fn load(&self) -> anyhow::Result<Watchlist> {
-        self.load_trying(None)
+    /// The configuration, with the watches that were added beside it.
+    async fn load(&self) -> anyhow::Result<Watchlist> {
+        self.load_trying(None).await
     }
 
     /// With other strategies for one watch.
-    fn load_trying(&self, tried: Option<(&str, &str)>) -> anyhow::Result<Watchlist> {
+    async fn load_trying(&self, tried: Option<(&str, &str)>) -> anyhow::Result<Watchlist> {
+        let of_files = match self.load_files(None) {
+            Ok(of_files) => of_files,
+            // Whatever is wrong is told at once.
+            Err(error) if tried.is_none() => return Err(error),
+            Err(_) => return self.load_files(tried),
+        };
+        let added = match Store::open_existing(&of_files.daemon.data_dir).await? {
+            Some(store) => {
+                let added = store.added_watches().await?;
+                store.close().await;
+                added
+            }
+            None => Vec::new(),
+        };
+        let joined = if added.is_empty() { of_files } else { of_files.joined_by(&added) };
+        for (name, why) in &joined.left_out {
+            eprintln!(
+                "warning: watch `{name}`, which was added, cannot be run beside this configuration: {why}"
+            );
+        }
+        match tried {
+            Some(tried) => Ok(joined.with(&joined.added(), Some(tried))?),
+            None => Ok(joined),
+        }
+    }
+
+    /// What stands in files.
+    fn load_files(&self, tried: Option<(&str, &str)>) -> anyhow::Result<Watchlist> {
         if !self.path.exists() {
             return Err(Misuse(format!(
                 "there is no configuration at {}; name it with -c FILE, or start from config.example.toml",
@@ -167,7 +201,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run { config } => run::run(&config).await,
         Command::Demo { seconds } => run::demo(seconds).await,
-        Command::Check { config } => check::check(&config, Timestamp::now()),
+        Command::Check { config } => check::check(&config, Timestamp::now()).await,
         Command::Plan(plan) => plan.run().await,
         Command::Once(once) => once.run().await,
         Command::History(history) => history.print().await,
@@ -176,6 +210,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(replay) => replay.print().await,
         Command::Outbox(outbox) => outbox.run().await,
         Command::Silence(silence) => silence.run().await,
+        Command::Watch(watch) => watch.run().await,
         Command::Backup(backup) => backup.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),

@@ -1,6 +1,6 @@
 //! `stakeout once`, `stakeout notify test`
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -12,10 +12,7 @@ use uuid::Uuid;
 
 use super::{ConfigFile, Misuse, moment};
 use crate::http::Http;
-use crate::model::{
-    Alert, AlertStatus, Observation, Outcome, Reading, Reason, Signal, Trigger, money, or_known, shown,
-};
-use crate::plugin::Message;
+use crate::model::{Observation, Outcome, Reading, Trigger, money, or_known, shown};
 use crate::run::{Report, Runner, Slot};
 use crate::store::Store;
 use crate::watchlist::{Roster, Watch, Watchlist};
@@ -46,7 +43,7 @@ pub(super) struct Once {
 
 impl Once {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load()?;
+        let watchlist = self.config.load().await?;
         let Some(watch) = watchlist.watch(&self.watch).map(Arc::clone) else {
             let hint = or_known(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("there is no watch `{}`{hint}", self.watch)).into());
@@ -227,41 +224,15 @@ pub(super) fn line_of(observation: &Observation) -> String {
 }
 
 pub(super) async fn notify_test(config: &ConfigFile, name: &str) -> anyhow::Result<ExitCode> {
-    let watchlist = config.load()?;
+    let watchlist = config.load().await?;
     let Some(told) = watchlist.notifiers.get(name) else {
         let hint = or_known(name, watchlist.notifiers.keys().map(String::as_str));
         return Err(Misuse(format!("no notifier named `{name}`{hint}")).into());
     };
+    let told = Arc::clone(told);
     let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
-    let now = Timestamp::now();
-    let title = "Stakeout test message";
-    let body = format!("This is how messages through `{name}` arrive.");
-    let alert = Alert {
-        id: Uuid::now_v7().to_string(),
-        watch: "test".into(),
-        strategy: "test".into(),
-        signal: Signal::level("test", "test", true).summary(title),
-        status: AlertStatus::Firing,
-        reason: Reason::First,
-        title: title.into(),
-        body: body.clone(),
-        url: None,
-        starts_at: now,
-        ends_at: None,
-        labels: BTreeMap::new(),
-    };
-    let message = Message {
-        delivery_id: &Uuid::now_v7().to_string(),
-        attempt: 1,
-        created_at: now,
-        parts_done: 0,
-        title,
-        body: &body,
-        url: None,
-        alerts: std::slice::from_ref(&alert),
-        picture: None,
-    };
-    match told.notifier.notify(&http, &message).await {
+    let roster = Roster::new(watchlist, http, &HashMap::new());
+    match outbox::send_test(&roster, &told, Timestamp::now()).await {
         Ok(receipt) => {
             println!("`{name}` ({}) took it: {}", told.kind, receipt.answer);
             Ok(ExitCode::SUCCESS)

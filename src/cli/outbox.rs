@@ -139,7 +139,7 @@ impl List {
 }
 
 async fn open(config: &ConfigFile) -> anyhow::Result<(Watchlist, Store)> {
-    let watchlist = config.load()?;
+    let watchlist = config.load().await?;
     let store = super::look::open(&watchlist).await?;
     Ok((watchlist, store))
 }

@@ -51,7 +51,7 @@ enum Change {
 
 impl Plan {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load()?;
+        let watchlist = self.config.load().await?;
         let notifiers = watchlist.notifiers.keys().cloned().collect();
         let (stored, unsent) = match Store::open_existing(&watchlist.daemon.data_dir).await? {
             Some(store) => {

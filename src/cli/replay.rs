@@ -47,7 +47,7 @@ impl Replay {
             return Err(Misuse(format!("--until {until:.0} is before --since {:.0}", self.since)).into());
         }
         let strategy = self.strategy.as_deref().map(|strategy| (self.watch.as_str(), strategy));
-        let watchlist = self.config.load_trying(strategy)?;
+        let watchlist = self.config.load_trying(strategy).await?;
         let Some(watch) = watchlist.watch(&self.watch).map(Arc::clone) else {
             let hint = or_known(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("there is no watch `{}`{hint}", self.watch)).into());
@@ -79,7 +79,7 @@ impl Replay {
         store.close().await;
         let mut replayed = replayed?;
         if strategy.is_some() && watch.moves_with_time() {
-            let own = self.config.load()?;
+            let own = self.config.load().await?;
             if own.watch(&self.watch).is_some_and(|own| !own.moves_with_time()) {
                 replayed.remarks.push(NOT_COUNTED.into());
             }

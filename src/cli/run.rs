@@ -1,5 +1,6 @@
 //! `stakeout run`, `stakeout demo`
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -7,14 +8,15 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, start_logging};
-use crate::config::{File, LogFormat};
+use crate::config::{File, LogFormat, Web};
 use crate::watchlist::Watchlist;
 use crate::{daemon, demo};
 
 pub(super) async fn run(config: &ConfigFile) -> anyhow::Result<ExitCode> {
-    let watchlist = config.load()?;
+    // Watches that were added join when the daemon has opened the database.
+    let watchlist = config.load_files(None)?;
     start_logging(&watchlist.daemon.log_level, watchlist.daemon.log_format)?;
-    daemon::run(watchlist, Some(config.path().to_owned()), told_to_stop()?).await?;
+    daemon::run(watchlist, Some(config.path().to_owned()), |_| {}, told_to_stop()?).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -30,13 +32,19 @@ async fn show(folder: &std::path::Path, seconds: Option<u64>) -> anyhow::Result<
     let origin = demo::Origin::start().context("cannot listen on loopback")?;
     let text = demo::config(&origin.url(), folder);
     let file = File { path: "the demo's own configuration".into(), text };
-    let watchlist = Watchlist::build(&[file], &|_| None)?;
+    let mut watchlist = Watchlist::build(&[file], &|_| None)?;
+    watchlist.web = Some(Web { or_another_port: true, ..Web::default() });
     start_logging("warn", LogFormat::Text)?;
-    println!(
-        "A shop, three markets and the gasoline prices are played on {}; the watches look every second.\n\
-         Their messages follow. Stop with Ctrl-C.\n",
-        origin.url()
-    );
+    let url = origin.url();
+    let greet = move |dashboard: Option<SocketAddr>| {
+        if let Some(address) = dashboard {
+            println!("The dashboard is at http://{address}/\n");
+        }
+        println!(
+            "A shop, three markets and the gasoline prices are played on {url}; the watches look every second.\n\
+             Their messages follow. Stop with Ctrl-C.\n",
+        );
+    };
     let stop = told_to_stop()?;
     let end = async move {
         match seconds {
@@ -44,7 +52,7 @@ async fn show(folder: &std::path::Path, seconds: Option<u64>) -> anyhow::Result<
             None => stop.await,
         }
     };
-    daemon::run(watchlist, None, end).await?;
+    daemon::run(watchlist, None, greet, end).await?;
     Ok(ExitCode::SUCCESS)
 }
 

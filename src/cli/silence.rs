@@ -82,7 +82,7 @@ impl SilenceCommand {
 
 impl Add {
     async fn run(&self, now: Timestamp) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load()?;
+        let watchlist = self.config.load().await?;
         let silence = self.silence(&watchlist, now)?;
         let store = Store::open(&watchlist.daemon.data_dir).await?;
         let (matchers, until) = (silence.matchers.to_string(), silence.ends_at);
@@ -174,7 +174,7 @@ fn until(text: &str) -> Result<Timestamp, String> {
 
 impl List {
     async fn run(&self, now: Timestamp) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load()?;
+        let watchlist = self.config.load().await?;
         let store = Store::open_existing(&watchlist.daemon.data_dir).await?;
         let silences = match store {
             Some(store) => {
@@ -213,7 +213,7 @@ impl List {
 }
 
 async fn end(config: &ConfigFile, id: i64, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let watchlist = config.load()?;
+    let watchlist = config.load().await?;
     let store = Store::open(&watchlist.daemon.data_dir).await?;
     let ended = store.end_silence(id, now).await?;
     store.close().await;

@@ -139,6 +139,8 @@ impl Default for Retry {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Web {
+    /// Whether there is a web server.
+    pub enabled: bool,
     /// Where the web server listens; off loopback a token is required.
     pub listen: SocketAddr,
     /// What a caller must show.
@@ -146,11 +148,20 @@ pub struct Web {
     /// How people reach it, such as `https://stakeout.example.org`, where that is not `listen`: only this and
     /// loopback are answered by name, and messages may link there.
     pub public_url: Option<Url>,
+    /// Whether another port will do where this one is taken; nobody says so in a file.
+    #[serde(skip)]
+    pub or_another_port: bool,
 }
 
 impl Default for Web {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8_787).into(), token: None, public_url: None }
+        Self {
+            enabled: true,
+            listen: (Ipv4Addr::LOCALHOST, 8_787).into(),
+            token: None,
+            public_url: None,
+            or_another_port: false,
+        }
     }
 }
 

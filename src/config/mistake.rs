@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{File, Place};
 
@@ -59,6 +59,11 @@ impl Mistakes {
         Self { found: vec![mistake], ..Self::default() }
     }
 
+    /// One more, whose words hold no secret.
+    pub(super) fn push(&mut self, mistake: Mistake) {
+        self.found.push(mistake);
+    }
+
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -69,6 +74,13 @@ impl Mistakes {
     #[must_use]
     pub const fn count(&self) -> usize {
         self.found.len()
+    }
+
+    /// Those in one file.
+    #[must_use]
+    pub fn of_file(&self, path: &Path) -> Self {
+        let found = self.found.iter().filter(|mistake| mistake.file == path).cloned().collect();
+        Self { found, ..self.clone() }
     }
 
     /// Each of them.

@@ -4,6 +4,7 @@
 //! Values are expanded after parsing, text by text: `${NAME}` from the environment, `{ file = "…" }` and
 //! `{ credential = "…" }` from a file. What was expanded never appears in a mistake.
 
+mod added;
 mod concealed;
 mod keys;
 mod mistake;
@@ -20,6 +21,7 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
+pub use added::{added_file, added_watch};
 pub use concealed::Secrets;
 pub use keys::{
     Alerting, BackoffKeys, BackupKeys, Budget, Daemon, Fetch, LogFormat, Network, NotifyKeys, Pace, Proxy,

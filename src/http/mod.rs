@@ -44,7 +44,7 @@ pub use paces::known as known_paces;
 use redirect::Hop;
 pub use reply::{ReadError, Reply, excerpt, redacted};
 use request::authority;
-pub use request::{Manner, Request, Route, check_header, check_header_value, is_token};
+pub use request::{Manner, Part, Request, Route, check_header, check_header_value, is_token};
 use resolve::Lookup;
 pub use standing::{Backoff, Standing};
 pub use wall::sign as wall_sign;

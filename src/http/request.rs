@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
+use uuid::Uuid;
 
 /// What to ask.
 #[derive(Clone)]
@@ -21,6 +22,19 @@ pub struct Request {
     pub subject: String,
     /// By which way it goes.
     pub route: Arc<Route>,
+}
+
+/// One part of several. The names are the program's own: they stand in the request as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The name of the field.
+    pub name: &'static str,
+    /// The name of the file, where it is one.
+    pub file_name: Option<&'static str>,
+    /// `application/json`, `image/png`, …
+    pub content_type: &'static str,
+    /// What it holds.
+    pub body: &'a [u8],
 }
 
 /// By which way a request goes, where that is not the one of all others.
@@ -52,6 +66,27 @@ impl Request {
     #[must_use]
     pub fn post_json(url: Url, body: Vec<u8>) -> Self {
         Self { method: "POST".into(), body, ..Self::get(url) }.header("content-type", "application/json")
+    }
+
+    /// A `POST` of several parts, such as a form with a file. <https://www.rfc-editor.org/rfc/rfc7578>
+    #[must_use]
+    pub fn post_parts(url: Url, parts: &[Part<'_>]) -> Self {
+        // Nobody who wrote one of the parts can have known it.
+        let boundary = format!("stakeout-{}", Uuid::new_v4().simple());
+        let mut body = Vec::new();
+        for part in parts {
+            let file = part.file_name.map_or_else(String::new, |name| format!("; filename=\"{name}\""));
+            let head = format!(
+                "--{boundary}\r\ncontent-disposition: form-data; name=\"{}\"{file}\r\ncontent-type: {}\r\n\r\n",
+                part.name, part.content_type
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(part.body);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        Self { method: "POST".into(), body, ..Self::get(url) }.header("content-type", &kind)
     }
 
     /// With one more header.

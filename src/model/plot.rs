@@ -29,6 +29,47 @@ pub struct Plot {
     pub curves: Vec<Curve>,
     /// Its limits.
     pub limits: Vec<Limit>,
+    /// What its numbers can be at all, lowest and highest, where that is known: 0 to 100 of an index. Its panel
+    /// shows all of it, and what lies beyond the limits is shaded.
+    pub range: Option<(f64, f64)>,
+    /// The moments at which what it looks for was so, with the price or value of then: drops.
+    pub hits: Vec<(Timestamp, f64)>,
+}
+
+impl Plot {
+    /// A plot without curves and limits.
+    #[must_use]
+    pub fn new(name: impl Into<String>, place: Place) -> Self {
+        Self {
+            name: name.into(),
+            place,
+            curves: Vec::new(),
+            limits: Vec::new(),
+            range: None,
+            hits: Vec::new(),
+        }
+    }
+
+    /// With one more curve.
+    #[must_use]
+    pub fn curve(mut self, name: impl Into<String>, points: Vec<(Timestamp, f64)>) -> Self {
+        self.curves.push(Curve { name: name.into(), points });
+        self
+    }
+
+    /// With one more limit.
+    #[must_use]
+    pub fn limit(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.limits.push(Limit { name: name.into(), value });
+        self
+    }
+
+    /// With what its numbers can be at all.
+    #[must_use]
+    pub const fn range(mut self, low: f64, high: f64) -> Self {
+        self.range = Some((low, high));
+        self
+    }
 }
 
 /// Where a plot is drawn.
@@ -45,7 +86,7 @@ pub enum Place {
 pub struct Curve {
     /// What it is called.
     pub name: String,
-    /// Oldest first, every number finite.
+    /// Oldest first, every number finite; what was computed from a bar is dated by when that opened.
     pub points: Vec<(Timestamp, f64)>,
 }
 

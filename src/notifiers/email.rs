@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, transport::smtp};
@@ -32,6 +32,9 @@ pub(super) struct Email {
     from: Mailbox,
     #[serde(deserialize_with = "mailboxes")]
     to: Vec<Mailbox>,
+    /// Whether a chart of what is told goes along.
+    #[serde(default)]
+    attach_chart: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -54,7 +57,8 @@ impl Plugin for Email {
                                    username = \"me@example.com\"\n\
                                    password = \"some-password\"\n\
                                    from = \"Stakeout <me@example.com>\"\n\
-                                   to = [\"me@example.com\"]";
+                                   to = [\"me@example.com\"]\n\
+                                   attach_chart = false";
 }
 
 /// From the connection to the server's last word.
@@ -72,6 +76,10 @@ impl Notifier for Email {
         let response = sent.map_err(|error| self.concealed(explain(&error)))?;
         let words: Vec<&str> = response.message().collect();
         Ok(Receipt { answer: excerpt(&format!("{} {}", response.code(), words.join(" "))), pause: None })
+    }
+
+    fn wants_picture(&self) -> bool {
+        self.attach_chart
     }
 }
 
@@ -91,7 +99,7 @@ impl Email {
         for to in &self.to {
             mail = mail.to(to.clone());
         }
-        mail.multipart(MultiPart::alternative_plain_html(plain(message), html(message)))
+        mail.multipart(content(message))
             .map_err(|error| NotifyError::refused(format!("cannot write the mail: {error}")))
     }
 
@@ -190,6 +198,21 @@ fn explain(error: &smtp::Error) -> NotifyError {
     }
 }
 
+/// The same as plain text and as HTML, which shows the picture.
+fn content(message: &Message<'_>) -> MultiPart {
+    let Some(picture) = message.picture else {
+        return MultiPart::alternative_plain_html(plain(message), html(message));
+    };
+    let png = ContentType::parse("image/png").expect("this is a content type");
+    let shown = MultiPart::related()
+        .singlepart(SinglePart::html(html(message)))
+        .singlepart(Attachment::new_inline(CHART.into()).body(picture.png.clone(), png));
+    MultiPart::alternative().singlepart(SinglePart::plain(plain(message))).multipart(shown)
+}
+
+/// How the HTML calls the picture that is sent along.
+const CHART: &str = "chart.png";
+
 /// One line, whatever it was made of.
 fn title(message: &Message<'_>) -> String {
     message.title.split(char::is_control).filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
@@ -215,6 +238,11 @@ fn html(message: &Message<'_>) -> String {
         html.push_str("<p>");
         push_words(&mut html, url);
         html.push_str("</p>\n");
+    }
+    if let Some(picture) = message.picture {
+        html.push_str(&format!("<p><img src=\"cid:{CHART}\" width=\"800\" style=\"max-width: 100%\" alt=\""));
+        push_escaped(&mut html, &picture.alt);
+        html.push_str("\"></p>\n");
     }
     html.push_str("</body></html>\n");
     html
@@ -258,6 +286,7 @@ mod tests {
     use super::*;
     use crate::model::Severity;
     use crate::notifiers::receiver::{alert, http, message};
+    use crate::plugin::Picture;
     use crate::testing::plugin;
 
     /// A mail server that answers every command with 250, except those for which an answer is given.
@@ -385,6 +414,24 @@ mod tests {
         );
         assert!(text.contains("gpu: RTX &lt;3080&gt;"), "{text}");
         assert!(text.contains("<a href=\"https://shop.example/p?a=1&amp;b=2\">"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_mail_shows_its_chart() {
+        let server = MailServer::start(&[]).await;
+        let alerts = [alert("gpu", Severity::Info)];
+        let picture = Picture { png: vec![0x89; 90], alt: "AAPL \"30m\"".into() };
+        let email = server.email("attach_chart = true");
+        assert!(email.wants_picture());
+        email.notify(&http(), &Message { picture: Some(&picture), ..message(&alerts) }).await.unwrap();
+        let heard = server.heard();
+        for line in ["Content-Type: image/png", "Content-ID: <chart.png>", "Content-Disposition: inline"] {
+            assert!(heard.iter().any(|said| said == line), "{line} is not in\n{}", heard.join("\n"));
+        }
+        assert!(heard.iter().any(|line| line.starts_with("iYmJiYmJ")), "{heard:?}");
+        let text = unquoted(&heard);
+        assert!(text.contains("<img src=\"cid:chart.png\""), "{text}");
+        assert!(text.contains("alt=\"AAPL &quot;30m&quot;\""), "{text}");
     }
 
     #[tokio::test]

@@ -33,6 +33,9 @@ pub(super) struct Webhook {
     /// Sent along, for receivers that ask for a token of their own.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
+    /// Whether a chart of what is told goes along, in base64.
+    #[serde(default)]
+    attach_chart: bool,
 }
 
 impl Plugin for Webhook {
@@ -40,7 +43,8 @@ impl Plugin for Webhook {
     const ABOUT: &'static str = "posts signed JSON to any address (Standard Webhooks)";
     const EXAMPLE: &'static str = "url = \"https://hooks.example.com/stakeout\"\n\
                                    secret = \"whsec_c3Rha2VvdXQgc2lnbnMgd2hhdCBpdCBzYXlz\"\n\
-                                   headers = { authorization = \"Bearer some-token\" }";
+                                   headers = { authorization = \"Bearer some-token\" }\n\
+                                   attach_chart = false";
 }
 
 #[async_trait]
@@ -52,6 +56,10 @@ impl Notifier for Webhook {
             Ok(reply) => Ok(Receipt { answer: format!("HTTP {}", reply.status), pause: None }),
             Err(why) => Err(answer::unwelcome(reply.status, why.to_string(), reply.retry_after(now))),
         }
+    }
+
+    fn wants_picture(&self) -> bool {
+        self.attach_chart
     }
 }
 
@@ -90,6 +98,14 @@ fn body(message: &Message<'_>) -> Value {
     first.insert("body".into(), message.body.into());
     first.insert("url".into(), message.url.into());
     first.insert("alerts".into(), alerts);
+    if let Some(picture) = message.picture {
+        let chart = json!({
+            "content_type": "image/png",
+            "description": picture.alt,
+            "base64": STANDARD.encode(&picture.png),
+        });
+        first.insert("chart".into(), chart);
+    }
     let firing = message.alerts.iter().any(|alert| alert.status == AlertStatus::Firing);
     let kind = match (message.alerts.is_empty(), firing) {
         // The daemon speaks of itself.
@@ -145,6 +161,7 @@ mod tests {
     use super::*;
     use crate::model::{AlertStatus, Severity};
     use crate::notifiers::receiver::{Receiver, alert, http, message};
+    use crate::plugin::Picture;
     use crate::testing::{at, plugin};
 
     #[test]
@@ -191,6 +208,18 @@ mod tests {
         assert_eq!(posted["data"]["signal"]["subject"], "gpu");
         assert_eq!(posted["data"]["alerts"][1]["signal"]["subject"], "cpu");
         assert_eq!(posted["data"]["alerts"][0]["title"], alerts[0].title);
+    }
+
+    #[test]
+    fn a_chart_goes_along_in_base64() {
+        let alerts = [alert("gpu", Severity::Info)];
+        let picture = Picture { png: vec![0x89, b'P'], alt: "AAPL".into() };
+        assert!(plugin::<Webhook>("url = \"https://h.example/\"\nattach_chart = true").wants_picture());
+        assert_eq!(
+            body(&Message { picture: Some(&picture), ..message(&alerts) })["data"]["chart"],
+            json!({ "content_type": "image/png", "description": "AAPL", "base64": "iVA=" })
+        );
+        assert_eq!(body(&message(&alerts))["data"].get("chart"), None);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Takes due deliveries, sends them, and marks each delivered, to be tried again, or dead. Every notifier
 //! has a lane of its own, so one that fails delays no other.
 
+mod picture;
 mod plan;
 mod standing;
+mod trial;
 mod words;
 
 use std::collections::HashMap;
@@ -24,6 +26,7 @@ use crate::store::{Carried, Claim, Claimed, DeliveryKind, Settlement, Store, Wri
 use crate::watchlist::{Roster, Told};
 
 pub use plan::HeldUp;
+pub use trial::send_test;
 
 use plan::Terms;
 use standing::{Came, Who};
@@ -273,6 +276,11 @@ async fn send_next(
         }
         claimed.body.push_str(&line);
     }
+    // The parts that are left of a message that was accepted in part have none.
+    let picture = match claimed.parts_done {
+        0 => picture::picture(store, roster, told, &claimed.alerts).await,
+        _ => None,
+    };
     let message = Message {
         delivery_id: &claimed.id,
         attempt: claimed.attempt,
@@ -282,7 +290,7 @@ async fn send_next(
         body: &claimed.body,
         url: claimed.url.as_deref(),
         alerts: &claimed.alerts,
-        picture: None,
+        picture: picture.as_ref(),
     };
     let result = told.notifier.notify(&roster.http, &message).await;
     let now = wall();

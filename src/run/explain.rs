@@ -142,6 +142,10 @@ pub async fn explain(
             one.why.push_str(&fate);
         }
     }
+    if let Some(paused) = store.paused_watches().await?.iter().find(|paused| paused.watch_id == watch_id) {
+        let since = paused.paused_at;
+        remarks.push(format!("the watch is paused since {since:.0}: it runs only when somebody asks for it"));
+    }
     let RunRow { due_at, trigger, outcome, error, waited, .. } = run;
     Ok(Some(Explanation {
         watch: watch.name.clone(),

@@ -131,7 +131,8 @@ impl ToldAlert {
 
 impl Delivered {
     /// As it stands.
-    pub(super) fn of(row: DeliveryRow) -> Self {
+    #[must_use]
+    pub fn of(row: DeliveryRow) -> Self {
         let fate = match (row.status.as_str(), &row.carried_by, row.delivered_at) {
             (_, Some((_, title)), Some(at)) => format!("told at {at:.0} in \"{title}\""),
             (_, Some((_, title)), None) => format!("waits to be told in \"{title}\""),

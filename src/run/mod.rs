@@ -10,6 +10,7 @@ mod judge;
 mod news;
 mod own;
 mod past;
+mod pause;
 mod reading;
 mod repair;
 mod replay;
@@ -20,7 +21,8 @@ mod slots;
 
 pub use closing::{Closer, Meaning, meaning};
 pub use explain::{explain, subjects};
-pub use explanation::{Explanation, Judgement};
+pub use explanation::{Delivered, Explanation, Judgement};
+pub use pause::{account_for_pauses, resume};
 pub use repair::Repair;
 pub use replay::{Replayed, Told, replay};
 pub use serve::serve;
@@ -312,7 +314,10 @@ impl Runner {
     /// When the database cannot be read.
     pub async fn dry_run(&self, roster: &Roster, watch: &Arc<Watch>, slot: &Slot) -> anyhow::Result<Report> {
         self.forget(slot.watch_id);
-        self.prepare(roster, watch, slot).await.map(|prepared| prepared.report)
+        let Prepared { report, commit, .. } = self.prepare(roster, watch, slot).await?;
+        // The next run that is stored brings them.
+        commit.standings.iter().for_each(|standing| roster.http.tell_again(standing));
+        Ok(report)
     }
 
     /// From now on only runs of this roster count: what others found may no longer hold.

@@ -85,6 +85,7 @@ mod tests {
             spec: "{}".into(),
             spec_hash: 1,
             enabled: true,
+            toml: None,
             first_due_at: Some(at(next)),
             next_due_at: Some(at(next)),
         }

@@ -109,6 +109,7 @@ impl Store {
         let rows: Vec<(String, i64)> = sqlx::query_as(
             "select watch.name, min(gap.first_due_at) from gap join watch on watch.id = gap.watch_id
              where gap.next_attempt_at <= ? and watch.enabled and watch.removed_at is null
+               and watch.paused_at is null
              group by watch.id order by min(gap.next_attempt_at) limit ?",
         )
         .bind(millis(now))
@@ -206,7 +207,7 @@ impl Store {
                 Box::pin(async move {
                     let armed = sqlx::query(
                         "update gap set next_attempt_at = ?
-                         where outcome = 'skipped' and next_attempt_at is null
+                         where outcome = 'skipped' and next_attempt_at is null and why is not 'paused'
                            and watch_id in (select value from json_each(?))",
                     )
                     .bind(millis(now))
@@ -244,13 +245,20 @@ pub(super) async fn write(
     }
 }
 
-async fn leave(connection: &mut SqliteConnection, watch_id: i64, gap: &NewGap) -> Result<(), sqlx::Error> {
+/// What is said of the slots that a person did not want. They follow only upon each other.
+pub const PAUSED: &str = "paused";
+
+pub(super) async fn leave(
+    connection: &mut SqliteConnection,
+    watch_id: i64,
+    gap: &NewGap,
+) -> Result<(), sqlx::Error> {
     let slots = i64::try_from(gap.slots).unwrap_or(i64::MAX);
     let grown = sqlx::query(
         "update gap set last_due_at = ?3, next_due_at = ?4, slots = slots + ?5, attempts = 0,
                         next_attempt_at = ?6, why = ?7
          where watch_id = ?1 and next_due_at = ?2 and outcome = 'skipped'
-           and (next_attempt_at is null) = (?6 is null)",
+           and (next_attempt_at is null) = (?6 is null) and (why is 'paused') = (?7 is 'paused')",
     )
     .bind(watch_id)
     .bind(millis(gap.first_due_at))

@@ -58,6 +58,18 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn glances(&self) -> Result<Vec<Glance>, sqlx::Error> {
+        self.glances_at(None).await
+    }
+
+    /// One watch of the watchlist.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn glance(&self, watch_id: i64) -> Result<Option<Glance>, sqlx::Error> {
+        Ok(self.glances_at(Some(watch_id)).await?.pop())
+    }
+
+    async fn glances_at(&self, watch_id: Option<i64>) -> Result<Vec<Glance>, sqlx::Error> {
         let rows: Vec<Row> = sqlx::query_as(
             "with firing as (
                  select watch_id,
@@ -65,7 +77,7 @@ impl Store {
                         min(state ->> 'since') filter (where strategy <> 'run') as firing_since,
                         min(state ->> 'since') filter (where strategy = 'run' and subject = '') as failing_since,
                         min(state ->> 'since') filter (where strategy = 'run' and subject = 'stale') as stale_since
-                 from signal_state where state ->> 'firing' group by watch_id),
+                 from signal_state where state ->> 'firing' and (?1 is null or watch_id = ?1) group by watch_id),
              held as (
                  select distinct cast(substr(topic, 1, instr(topic, '/') - 1) as integer) as watch_id
                  from delivery where status in ('pending', 'sending') and held = 1)
@@ -74,8 +86,9 @@ impl Store {
                     firing.firing_since, firing.failing_since, firing.stale_since,
                     watch.id in (select watch_id from held) as is_held
              from watch left join due on due.watch_id = watch.id left join firing on firing.watch_id = watch.id
-             where watch.removed_at is null order by watch.name",
+             where watch.removed_at is null and (?1 is null or watch.id = ?1) order by watch.name",
         )
+        .bind(watch_id)
         .fetch_all(&self.read)
         .await?;
         Ok(rows.into_iter().map(glance).collect())

@@ -20,6 +20,9 @@ pub struct Note {
     pub held_until: Option<Timestamp>,
 }
 
+/// What the memo is called that changes when another program adds or removes a watch.
+const WATCHES: &str = "watches";
+
 /// What is told of in order.
 const TOPIC: &str = "stakeout";
 
@@ -33,6 +36,23 @@ impl Store {
             .bind(name)
             .fetch_optional(&self.read)
             .await
+    }
+
+    /// Lets the daemon know, should one be running, that another program has added or removed a watch.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn note_change_of_watches(&self) -> Result<(), WriteError> {
+        let memo = Some((WATCHES, Uuid::now_v7().to_string()));
+        self.remember_and_tell(memo, None, Timestamp::UNIX_EPOCH).await
+    }
+
+    /// What is another after each change of which [`Store::note_change_of_watches`] was told.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn last_change_of_watches(&self) -> Result<Option<String>, sqlx::Error> {
+        self.memo(WATCHES).await
     }
 
     /// Remembers a value under a name, and writes a note to each of these notifiers: both, or neither.

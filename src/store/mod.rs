@@ -4,22 +4,31 @@
 mod alerts;
 mod backup;
 mod clock;
+mod drawn;
 mod gaps;
 mod glance;
 mod health;
 mod hosts;
+mod live;
 mod memo;
+mod moved;
 mod observations;
 mod one_run;
+mod one_watch;
 mod outbox;
 mod page;
 mod past;
+mod pause;
 mod prune;
 mod runs;
+mod session;
+mod shelf;
 mod silences;
 mod slots;
+mod spark;
 #[cfg(test)]
 mod tests;
+mod told;
 mod trouble;
 mod watches;
 mod writer;
@@ -35,20 +44,29 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
 pub use backup::{Backup, back_up};
-pub use gaps::{Gap, GapChange, Later, NewGap, Settled};
+pub use drawn::DrawnRow;
+pub use gaps::{Gap, GapChange, Later, NewGap, PAUSED, Settled};
 pub use glance::Glance;
 pub use health::Tally;
+pub use live::Moving;
 pub use memo::Note;
+pub use moved::Moved;
 pub use observations::{HistoryRow, LastSeen};
 pub use one_run::{DeliveryRow, RunRow};
+pub use one_watch::Episode;
 pub use outbox::{
     Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
     StoredDelivery, Text, Waiting, Which,
 };
 pub use page::{MetricRow, Page, SettledRow, StoredBar, StoredObservation, TimeSpan};
 pub use past::{SeenBar, SeenRow};
+pub use pause::Paused;
 pub use prune::{Pruned, Retention};
 pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
+pub use session::SessionHash;
+pub use shelf::{Item, KnownSubject, Shelf};
+pub use spark::{Peek, Stock, Wanted};
+pub use told::{Reached, Told};
 pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
 pub use writer::WriteError;
 
@@ -139,6 +157,16 @@ impl Store {
     /// Any of SQLite's own.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("select 1").execute(&self.read).await.map(drop)
+    }
+
+    /// How large the database is, in bytes, without its log.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn database_bytes(&self) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar("select page_count * page_size from pragma_page_count(), pragma_page_size()")
+            .fetch_one(&self.read)
+            .await
     }
 }
 

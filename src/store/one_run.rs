@@ -64,6 +64,15 @@ pub struct DeliveryRow {
 
 pub(super) type RunTuple =
     (i64, String, i64, i64, i64, String, Option<String>, i64, i64, i64, Option<String>, i64, Option<String>);
+/// What is read of a run, in the order of [`RunTuple`].
+macro_rules! run_columns {
+    () => {
+        r#"select id, "trigger", due_at, started_at, finished_at, outcome, error, observations,
+                  signals, alerts, verdicts, waited_ms, waited_for "#
+    };
+}
+pub(super) use run_columns;
+
 type DeliveryTuple = (
     String,
     String,
@@ -95,14 +104,10 @@ impl Store {
                 sqlx::query_scalar(last).bind(watch_id).fetch_optional(&self.read).await?
             }
         };
-        let row: Option<RunTuple> = sqlx::query_as(
-            r#"select id, "trigger", due_at, started_at, finished_at, outcome, error, observations,
-                      signals, alerts, verdicts, waited_ms, waited_for
-               from run where id = ?"#,
-        )
-        .bind::<Option<i64>>(id)
-        .fetch_optional(&self.read)
-        .await?;
+        let row: Option<RunTuple> = sqlx::query_as(concat!(run_columns!(), "from run where id = ?"))
+            .bind::<Option<i64>>(id)
+            .fetch_optional(&self.read)
+            .await?;
         Ok(row.map(run_row))
     }
 

@@ -230,7 +230,7 @@ pub(super) async fn insert(
 }
 
 /// Writes down how these went, and when their watches are due next: unless a watch has no slot any more, because
-/// somebody paused it meanwhile.
+/// somebody paused it meanwhile; then the pause takes over from there.
 async fn went(connection: &mut SqliteConnection, runs: &[Box<RunCommit>]) -> Result<(), sqlx::Error> {
     let row = |run: &RunCommit| {
         // A table that has changed meanwhile may have slots again.
@@ -257,7 +257,10 @@ async fn went(connection: &mut SqliteConnection, runs: &[Box<RunCommit>]) -> Res
                  when run.value ->> 4 is not null then run.value ->> 4
                  when run.value ->> 5 is null
                       or run.value ->> 5 = (select spec_hash from watch where id = due.watch_id) then null
-                 else next_due_at end
+                 else next_due_at end,
+             paused_from = case
+                 when paused_from is null or run.value ->> 3 then paused_from
+                 else coalesce(run.value ->> 4, paused_from) end
          from json_each(?) run where due.watch_id = run.value ->> 0",
     )
     .bind(super::json(&rows.values().collect::<Vec<_>>())?)

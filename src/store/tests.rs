@@ -1,5 +1,6 @@
 //! Every question is asked of a real database in a temporary folder.
 
+mod due;
 mod first_version;
 
 use std::collections::HashMap;
@@ -126,6 +127,7 @@ fn spec(name: &str, hash: u64) -> WatchSpec {
         spec: "{}".into(),
         spec_hash: hash,
         enabled: true,
+        toml: None,
         first_due_at: Some(at(NOW)),
         next_due_at: Some(minutes(5)),
     }

@@ -1,4 +1,4 @@
-//! The watchlist: what the file says, and what is due.
+//! The watchlist: what the files and those who add watches say, and what is due.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
 
-use super::{NewDelivery, Store, WriteError, alerts, from_json, millis, outbox, time};
+use super::{NewDelivery, Store, WriteError, alerts, from_json, millis, outbox, pause, time};
 use crate::model::{Alert, SignalState};
 
-/// One watch of the file.
+/// One watch of the watchlist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchSpec {
     /// Its name.
@@ -22,6 +22,8 @@ pub struct WatchSpec {
     pub spec_hash: u64,
     /// Whether it is to be run.
     pub enabled: bool,
+    /// The TOML of one that was added by way of the API or the command line; none for one of a file.
+    pub toml: Option<String>,
     /// When it is due first, if it has never run or its schedule changed.
     pub first_due_at: Option<Timestamp>,
     /// When it is due after that.
@@ -39,8 +41,10 @@ pub struct Synced {
     pub changed: usize,
     /// They have another name, whatever else of them is another.
     pub renamed: usize,
-    /// No longer in the file.
+    /// No longer in the watchlist.
     pub removed: usize,
+    /// Added watches that cannot be built any more, and were before.
+    pub left_out: Vec<String>,
     /// Watches of which something that was settled on no longer holds.
     pub unsettled: Vec<i64>,
     /// Watches whose last answers are read anew.
@@ -112,16 +116,39 @@ pub struct StoredWatch {
     pub spec_hash: u64,
     /// Whether it is run.
     pub enabled: bool,
+    /// Whether it was added by way of the API or the command line.
+    pub is_added: bool,
     /// Whether it is no longer in the watchlist.
     pub is_removed: bool,
     /// How many of its alerts were told and are still so.
     pub open_alerts: i64,
 }
 
-type Stored = (i64, String, i64, bool, Option<i64>);
+/// A row as a synchronisation finds it.
+#[derive(sqlx::FromRow)]
+struct Stored {
+    id: i64,
+    name: String,
+    spec_hash: i64,
+    enabled: bool,
+    is_removed: bool,
+    is_paused: bool,
+    toml: Option<String>,
+    due: Option<i64>,
+}
+
+impl Stored {
+    /// Whether it is as the watchlist says: then the slot that it waits for stands, also one that was missed.
+    fn is_as(&self, spec: &WatchSpec) -> bool {
+        self.spec_hash == spec.spec_hash.cast_signed()
+            && self.toml == spec.toml
+            && (self.enabled && !self.is_removed) == spec.enabled
+            && (self.due.is_some() || !spec.enabled || self.is_paused)
+    }
+}
 
 impl Store {
-    /// Makes the table what the file says, in one transaction. A watch that is no longer there keeps its
+    /// Makes the table what the watchlist says, in one transaction. A watch that is no longer there keeps its
     /// history; one that comes back finds it again. `close` decides what that means for what was settled on.
     ///
     /// # Errors
@@ -132,13 +159,29 @@ impl Store {
         now: Timestamp,
         close: impl FnOnce(Vec<Affected>) -> Vec<Closing> + Send + 'static,
     ) -> Result<Synced, WriteError> {
+        self.synchronise_but(HashSet::new(), specs, now, close).await
+    }
+
+    /// The same, but for some that cannot be built at present, each with why: they stay as they are, and are not
+    /// due.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing is changed.
+    pub async fn synchronise_but(
+        &self,
+        left_out: HashSet<String>,
+        specs: Vec<WatchSpec>,
+        now: Timestamp,
+        close: impl FnOnce(Vec<Affected>) -> Vec<Closing> + Send + 'static,
+    ) -> Result<Synced, WriteError> {
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
-                    let fates = fates(connection, &specs).await?;
+                    let mut fates = fates(connection, &specs).await?;
+                    fates.retain(|(_, name, fate)| *fate != Fate::Removed || !left_out.contains(name));
                     let affected = affected(connection, fates).await?;
                     let closings = if affected.is_empty() { Vec::new() } else { close(affected) };
-                    let mut synced = synchronise(connection, &specs, millis(now)).await?;
+                    let mut synced = synchronise(connection, &specs, &left_out, millis(now)).await?;
                     for closing in closings {
                         synced.unsettled.push(closing.watch_id);
                         synced.deliveries = synced.deliveries.saturating_add(closing.deliveries.len());
@@ -182,23 +225,39 @@ impl Store {
         Ok(next.map(time))
     }
 
-    /// The watches of the file as they are stored, also those that are no longer there.
+    /// The watches as they are stored, also those that are no longer there.
     ///
     /// # Errors
     /// Any of SQLite's own.
     pub async fn stored_watches(&self) -> Result<Vec<StoredWatch>, sqlx::Error> {
-        let rows: Vec<(String, String, i64, bool, bool, i64)> = sqlx::query_as(
-            "select name, spec, spec_hash, enabled, removed_at is not null,
+        let rows: Vec<(String, String, i64, bool, bool, bool, i64)> = sqlx::query_as(
+            "select name, spec, spec_hash, enabled, origin = 'api', removed_at is not null,
                     (select count(*) from signal_state
                      where watch_id = watch.id and state ->> 'firing' and state ->> 'told')
-             from watch where origin = 'file' order by id",
+             from watch order by id",
         )
         .fetch_all(&self.read)
         .await?;
-        let watch = |(name, spec, hash, enabled, is_removed, open_alerts): (_, _, i64, _, _, _)| {
-            StoredWatch { name, spec, spec_hash: hash.cast_unsigned(), enabled, is_removed, open_alerts }
+        let watch = |row: (String, String, i64, bool, bool, bool, i64)| {
+            let (name, spec, hash, enabled, is_added, is_removed, open_alerts) = row;
+            let spec_hash = hash.cast_unsigned();
+            StoredWatch { name, spec, spec_hash, enabled, is_added, is_removed, open_alerts }
         };
         Ok(rows.into_iter().map(watch).collect())
+    }
+
+    /// Name and TOML of each watch that was added by way of the API or the command line and is still there, in
+    /// the order in which they came.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn added_watches(&self) -> Result<Vec<(String, String)>, sqlx::Error> {
+        sqlx::query_as(
+            "select name, toml from watch
+             where origin = 'api' and toml is not null and removed_at is null order by id",
+        )
+        .fetch_all(&self.read)
+        .await
     }
 
     /// A watch by its name, also one that is no longer in the watchlist.
@@ -214,7 +273,7 @@ impl Store {
     }
 }
 
-/// The watches that the file removes, disables or changes: row, name from now on, table as it was.
+/// The watches that the watchlist removes, disables or changes: row, name from now on, table as it was.
 async fn fates(
     connection: &mut SqliteConnection,
     specs: &[WatchSpec],
@@ -223,7 +282,7 @@ async fn fates(
     let rows: Vec<(i64, String, i64, bool, bool)> = sqlx::query_as(
         "select id, name, spec_hash, enabled,
                 removed_at is null or exists (select 1 from signal_state where watch_id = watch.id)
-         from watch where origin = 'file'",
+         from watch",
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -341,6 +400,7 @@ async fn apply(connection: &mut SqliteConnection, closing: &Closing, now: i64) -
 async fn synchronise(
     connection: &mut SqliteConnection,
     specs: &[WatchSpec],
+    left_out: &HashSet<String>,
     now: i64,
 ) -> Result<Synced, sqlx::Error> {
     let mut renamed: HashSet<&str> = HashSet::new();
@@ -360,13 +420,13 @@ async fn synchronise(
         }
     }
     let stored: Vec<Stored> = sqlx::query_as(
-        "select id, name, spec_hash, enabled and removed_at is null, next_due_at
-         from watch left join due on due.watch_id = watch.id
-         where origin = 'file'",
+        "select id, name, spec_hash, enabled, removed_at is not null as is_removed,
+                paused_at is not null as is_paused, toml, next_due_at as due
+         from watch left join due on due.watch_id = watch.id",
     )
     .fetch_all(&mut *connection)
     .await?;
-    let known: HashMap<&str, &Stored> = stored.iter().map(|row| (row.1.as_str(), row)).collect();
+    let known: HashMap<&str, &Stored> = stored.iter().map(|row| (row.name.as_str(), row)).collect();
     let mut synced = Synced { renamed: renamed.len(), ..Synced::default() };
     let mut rows: Vec<Value> = Vec::new();
     let mut due_at: HashMap<&str, Option<i64>> = HashMap::new();
@@ -379,37 +439,41 @@ async fn synchronise(
                 synced.added += 1;
                 spec.first_due_at
             }
-            // The same table: the slot it waits for stands, also one that was missed.
-            Some((id, _, stored_hash, active, due)) => {
-                if *stored_hash == hash && *active == spec.enabled && (due.is_some() || !spec.enabled) {
-                    synced.ids.insert(spec.name.clone(), *id);
-                    // Only a clock that was set back has left a slot further ahead than the next.
-                    if let (Some(due), Some(next)) = (due, spec.next_due_at.map(millis))
-                        && *due > next
-                    {
-                        pulled.push((*id, next));
-                    }
-                    continue;
+            Some(row) if row.is_as(spec) => {
+                synced.ids.insert(spec.name.clone(), row.id);
+                // Only a clock that was set back has left a slot further ahead than the next.
+                if let (Some(due), Some(next)) = (row.due, spec.next_due_at.map(millis))
+                    && due > next
+                {
+                    pulled.push((row.id, next));
                 }
+                continue;
+            }
+            Some(row) => {
                 if !renamed.contains(spec.name.as_str()) {
                     synced.changed += 1;
                 }
-                if *stored_hash != hash {
-                    synced.reread.push(*id);
+                if row.spec_hash != hash {
+                    synced.reread.push(row.id);
                 }
-                due.filter(|due| *due <= now).map(time).or(spec.next_due_at)
+                let waits = row.due.filter(|due| *due <= now).map(time);
+                // Who adds a watch wants to see it run.
+                let comes_back = spec.toml.is_some() && row.is_removed;
+                waits.or(if comes_back { spec.first_due_at } else { spec.next_due_at })
             }
         };
-        rows.push(json!([spec.name, spec.spec, hash, spec.enabled]));
+        rows.push(json!([spec.name, spec.spec, hash, spec.enabled, spec.toml]));
         due_at.insert(&spec.name, due.filter(|_| spec.enabled).map(millis));
     }
     if !rows.is_empty() {
         let ids: Vec<(String, i64)> = sqlx::query_as(
-            "insert into watch (name, origin, spec, spec_hash, enabled, created_at)
-             select value ->> 0, 'file', value ->> 1, value ->> 2, value ->> 3, ?1
+            "insert into watch (name, origin, spec, spec_hash, enabled, toml, created_at)
+             select value ->> 0, iif(value ->> 4 is null, 'file', 'api'), value ->> 1, value ->> 2, value ->> 3,
+                    value ->> 4, ?1
              from json_each(?2) where true
-             on conflict (name) do update set origin = 'file', spec = excluded.spec,
-                 spec_hash = excluded.spec_hash, enabled = excluded.enabled, removed_at = null
+             on conflict (name) do update set origin = excluded.origin, spec = excluded.spec,
+                 spec_hash = excluded.spec_hash, enabled = excluded.enabled, toml = excluded.toml,
+                 removed_at = null
              returning name, id",
         )
         .bind(now)
@@ -443,11 +507,11 @@ async fn synchronise(
             .execute(&mut *connection)
             .await?;
     }
-    let gone: Vec<i64> =
-        stored.iter().filter(|(_, name, ..)| !synced.ids.contains_key(name)).map(|(id, ..)| *id).collect();
+    let is_gone = |row: &&Stored| !synced.ids.contains_key(&row.name) && !left_out.contains(&row.name);
+    let gone: Vec<i64> = stored.iter().filter(is_gone).map(|row| row.id).collect();
     if !gone.is_empty() {
         let removed = sqlx::query(
-            "update watch set removed_at = ? where removed_at is null
+            "update watch set removed_at = ?, paused_at = null where removed_at is null
              and id in (select value from json_each(?))",
         )
         .bind(now)
@@ -456,11 +520,32 @@ async fn synchronise(
         .await?;
         synced.removed = usize::try_from(removed.rows_affected()).unwrap_or(0);
     }
-    sqlx::query(
-        "update due set next_due_at = null where next_due_at is not null and watch_id in
-             (select id from watch where enabled = 0 or removed_at is not null or paused_at is not null)",
+    if !left_out.is_empty() {
+        synced.left_out = leave_out(connection, left_out).await?;
+    }
+    pause::take_slots_away(connection).await?;
+    Ok(synced)
+}
+
+/// They are not due, and nothing good can be said of their next run. Answers which of them were due before.
+async fn leave_out(
+    connection: &mut SqliteConnection,
+    names: &HashSet<String>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let names = super::json(&names.iter().collect::<Vec<_>>())?;
+    let were_due = sqlx::query_scalar(
+        "select watch.name from watch join due on due.watch_id = watch.id
+         where watch.name in (select value from json_each(?)) and next_due_at is not null order by watch.name",
     )
+    .bind(&names)
+    .fetch_all(&mut *connection)
+    .await?;
+    sqlx::query(
+        "update due set next_due_at = null, outcome = 'failed' where watch_id in
+             (select id from watch where name in (select value from json_each(?)))",
+    )
+    .bind(&names)
     .execute(connection)
     .await?;
-    Ok(synced)
+    Ok(were_due)
 }

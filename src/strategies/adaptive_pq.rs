@@ -5,7 +5,9 @@ use serde::Deserialize;
 use ta::Next;
 
 use super::{checked, indicator, words};
-use crate::model::{Candle, Observation, PolicyDefaults, Reading, ReadingKind, Signal, shown};
+use crate::model::{
+    Candle, Observation, Place, Plot, PolicyDefaults, Reading, ReadingKind, Signal, Track, shown,
+};
 use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Words};
 
 /// Time to buy while the last bar and the RSI rise and the RSI's mean is far from the middle; time to
@@ -38,17 +40,21 @@ checked!(AdaptivePq, |rule| {
 impl AdaptivePq {
     /// The RSI after the last bar and its mean. `None` where the RSI never had a value.
     fn rsi_and_mean(&self, candles: &[Candle]) -> Option<(f64, f64)> {
+        self.values(candles).last().flatten()
+    }
+
+    /// The same after each bar.
+    fn values(&self, candles: &[Candle]) -> impl Iterator<Item = Option<(f64, f64)>> {
         let mut mean = indicator::mean(self.ema);
         let mut held = None;
-        let mut last = None;
         let values = indicator::rsi(candles.iter().map(|candle| candle.close), self.period);
-        for (index, strength) in values.enumerate() {
+        values.enumerate().map(move |(index, strength)| {
             // The original fills gaps forward, then with 0, and starts a mean of n with n - 1 zeros.
             held = strength.index.or(held);
             let rsi = if index + 1 < self.ema { 0.0 } else { held.unwrap_or(0.0) };
-            last = Some((rsi, mean.next(rsi)));
-        }
-        last.filter(|_| held.is_some())
+            let mean = mean.next(rsi);
+            held.map(|_| (rsi, mean))
+        })
     }
 
     fn is_far(&self, mean: f64) -> bool {
@@ -150,6 +156,20 @@ impl Strategy for AdaptivePq {
         steps
     }
 
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        let Track::Candles { candles, .. } = track else { return Vec::new() };
+        if !indicator::sound(candles) {
+            return Vec::new();
+        }
+        let values = candles.iter().zip(self.values(candles));
+        let known = values.filter_map(|(bar, value)| Some((bar.open_time, value?)));
+        let (rsi, mean) = known.map(|(at, (rsi, mean))| ((at, rsi), (at, mean))).unzip();
+        let name = format!("RSI {}", self.period);
+        let plot =
+            Plot::new(&name, Place::Panel).curve(&name, rsi).curve(format!("its mean of {}", self.ema), mean);
+        vec![plot.range(0.0, 100.0).limit("high", self.high).limit("low", self.low)]
+    }
+
     fn tell(&self, story: &Story<'_>) -> Words {
         words::trade(story, "buy", "sell")
     }
@@ -161,7 +181,7 @@ mod tests {
     use super::super::tests::{tell, told};
     use super::*;
     use crate::model::Reason;
-    use crate::testing::{candles, evaluate};
+    use crate::testing::{candles, evaluate, plugin};
 
     /// The rule, written down without any library; the closes' own opens are the closes before.
     fn by_definition(closes: &[f64]) -> &'static str {
@@ -232,5 +252,17 @@ mod tests {
         let words = tell(&AdaptivePq::default(), &news, &[]);
         assert_eq!(words.title, "time to buy AAPL; time to sell TSLA");
         assert_eq!(words.body, "AAPL: RSI\nTSLA: RSI");
+    }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let rule: AdaptivePq = plugin(AdaptivePq::EXAMPLE);
+        let seen = candles("AAPL", &walk(100.0, 300));
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let [plot] = rule.plots(Track::Candles { interval: *interval, candles }).try_into().unwrap();
+        let (rsi, mean) = rule.rsi_and_mean(candles).unwrap();
+        let last: Vec<f64> = plot.curves.iter().map(|curve| curve.points.last().unwrap().1).collect();
+        assert_eq!(last, [rsi, mean]);
+        assert_eq!(evaluate(&rule, std::slice::from_ref(&seen))[0].value, Some(rsi));
     }
 }

@@ -5,8 +5,13 @@ use serde::Deserialize;
 
 use super::reading::{Field, History, NUMBERS};
 use super::{checked, words};
-use crate::model::{Period, PolicyDefaults, Reading, ReadingKind, Reason, Signal, shown};
+use crate::model::{
+    Candle, Interval, Period, Place, Plot, PolicyDefaults, Reading, ReadingKind, Reason, Signal, Track, shown,
+};
 use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View, Words};
+
+/// How many bars it looks at.
+const BARS: usize = 200;
 
 /// A move of so many percent within a window.
 #[derive(Debug, Deserialize)]
@@ -92,13 +97,7 @@ impl PercentChange {
     /// The number at the start of the window, and since when it was so: the newest one at or before it.
     fn at_start(&self, history: &History<'_>, now: Timestamp) -> Option<(Timestamp, f64)> {
         if let Reading::Candles { interval, candles } = &history.newest.reading {
-            // Counted from the last bar, so that a night or a weekend does not end what the day began.
-            let start = words::closed_at(candles.last()?, *interval).checked_sub(self.window.0).ok()?;
-            let bars = candles.iter().rev();
-            return bars
-                .skip_while(|bar| words::closed_at(bar, *interval) > start)
-                .map(|bar| (words::closed_at(bar, *interval), self.field.of_candle(bar)))
-                .next();
+            return self.bar_at_start(candles, *interval);
         }
         let start = now.checked_sub(self.window.0).ok()?;
         let earlier = history.earlier.iter().map(|past| &past.observation);
@@ -108,6 +107,35 @@ impl PercentChange {
             .filter(|seen| seen.observed_at <= start)
             .filter_map(|seen| Some((seen.observed_at, self.field.of(&seen.reading)?)))
             .max_by_key(|(at, _)| *at)
+    }
+
+    /// The same among bars. Counted from the last one, so that a night or a weekend does not end what the day
+    /// began.
+    fn bar_at_start(&self, candles: &[Candle], interval: Interval) -> Option<(Timestamp, f64)> {
+        let start = words::closed_at(candles.last()?, interval).checked_sub(self.window.0).ok()?;
+        let closed = candles.partition_point(|bar| words::closed_at(bar, interval) <= start);
+        let bar = candles.get(closed.checked_sub(1)?)?;
+        Some((words::closed_at(bar, interval), self.field.of_candle(bar)))
+    }
+
+    /// What each point of a track was compared with.
+    fn baseline(&self, track: Track<'_>) -> Vec<(Timestamp, f64)> {
+        match track {
+            Track::Candles { interval, candles } => (1..=candles.len())
+                .filter_map(|seen| {
+                    let seen = candles.get(seen.saturating_sub(BARS)..seen)?;
+                    Some((seen.last()?.open_time, self.bar_at_start(seen, interval)?.1))
+                })
+                .collect(),
+            Track::Values(values) => {
+                let then = |at: Timestamp| {
+                    let start = at.checked_sub(self.window.0).ok()?;
+                    let before = values.partition_point(|(at, _)| *at <= start).checked_sub(1)?;
+                    values.get(before)
+                };
+                values.iter().filter_map(|(at, _)| Some((*at, then(*at)?.1))).collect()
+            }
+        }
     }
 }
 
@@ -125,7 +153,7 @@ impl Strategy for PercentChange {
     }
 
     fn lookback(&self) -> Lookback {
-        Lookback { bars: 200, ago: Some(self.window.0), ..Lookback::default() }
+        Lookback { bars: BARS, ago: Some(self.window.0), ..Lookback::default() }
     }
 
     fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {
@@ -177,6 +205,33 @@ impl Strategy for PercentChange {
         steps
     }
 
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        let place = match (self.field, track) {
+            (Field::Volume, Track::Values(_)) => return Vec::new(),
+            (Field::Volume, Track::Candles { .. }) => Place::Panel,
+            (Field::Price | Field::Value, _) => Place::Over,
+        };
+        let mut baseline = self.baseline(track);
+        baseline.retain(|(_, then)| then.is_finite() && *then != 0.0);
+        let moved =
+            |by: f64| baseline.iter().map(|(at, then)| (*at, then + then.abs() * by / 100.0)).collect();
+        let (up, down) = (moved(self.by), moved(-self.by));
+        let (by, window) = (self.by, words::span(self.window));
+        let mut plot = Plot::new(format!("{window} before"), place);
+        if let (Place::Panel, Track::Candles { candles, .. }) = (place, track) {
+            let volume = candles.iter().map(|bar| (bar.open_time, bar.volume));
+            plot = plot.curve("volume", volume.filter(|(_, volume)| volume.is_finite()).collect());
+        }
+        plot = plot.curve(format!("{window} before"), baseline);
+        if self.direction != Direction::Down {
+            plot = plot.curve(format!("+{by} %"), up);
+        }
+        if self.direction != Direction::Up {
+            plot = plot.curve(format!("−{by} %"), down);
+        }
+        vec![plot]
+    }
+
     fn tell(&self, story: &Story<'_>) -> Words {
         let sentence = |news: &News<'_>| match news.reason {
             Reason::Reminder => format!("still: {}", news.signal.summary),
@@ -196,6 +251,7 @@ mod tests {
 
     use super::super::tests::{known, past, steps_after, tell, told};
     use super::*;
+    use crate::model::Observation;
     use crate::testing::{candles, evaluate, evaluate_knowing, plugin, quotes};
 
     const NOW: &str = "2026-11-20T12:00:00Z";
@@ -309,5 +365,30 @@ mod tests {
         assert_eq!(words.body, "from 1 to 2");
         let steady = Signal::level("AAPL", "steady", false);
         assert_eq!(tell(&change, &[told(&steady, Reason::Resolved)], &[]).title, "AAPL is steady again");
+    }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let change: PercentChange = plugin("by = 5\nwindow = \"1h\"");
+        let judged = |seen: &[Observation], earlier: &[Observation]| {
+            let past = past(earlier.to_vec());
+            evaluate_knowing(&change, seen, &past, &HashMap::new()).remove(0).detail
+        };
+        let closes: Vec<f64> = (0..400).map(|n| 100.0 + f64::from(n % 17)).collect();
+        let seen = candles("AAPL", &closes);
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let [plot] = change.plots(Track::Candles { interval: *interval, candles }).try_into().unwrap();
+        let then = plot.curves[0].points.last().unwrap().1;
+        assert!(judged(std::slice::from_ref(&seen), &[]).starts_with(&format!("from {then} ")));
+        assert!((plot.curves[1].points.last().unwrap().1 - then * 1.05).abs() < 1e-9);
+        assert!((plot.curves[2].points.last().unwrap().1 - then * 0.95).abs() < 1e-9);
+
+        let prices: Vec<f64> = (0..200).map(|n| 100.0 + f64::from(n % 17)).collect();
+        let seen = quotes("AAPL", "2026-11-20T00:00:00Z", &prices);
+        let values: Vec<_> =
+            seen.iter().zip(&prices).map(|(seen, price)| (seen.observed_at, *price)).collect();
+        let [plot] = change.plots(Track::Values(&values)).try_into().unwrap();
+        let then = plot.curves[0].points.last().unwrap().1;
+        assert!(judged(&seen[199..], &seen[..199]).starts_with(&format!("from {then} ")));
     }
 }

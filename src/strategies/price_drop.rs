@@ -9,10 +9,13 @@ use serde::Deserialize;
 use super::reading::{Field, History, NUMBERS};
 use super::{checked, words};
 use crate::model::{
-    Observation, Period, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState, money, plain,
-    shown,
+    Observation, Period, Place, Plot, PolicyDefaults, Reading, ReadingKind, Reason, Signal, SignalState,
+    Track, money, plain, shown,
 };
 use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View, Words};
+
+/// How many bars it looks at for the lowest.
+const BARS: usize = 300;
 
 /// Lower than before, by any amount or by so much.
 #[derive(Debug, Deserialize)]
@@ -268,7 +271,7 @@ impl Strategy for PriceDrop {
             // This price, the one before, and one to spare.
             Baseline::Previous => Lookback { bars: 10, observations: 3, ..Lookback::default() },
             Baseline::Lowest | Baseline::LastAlert => {
-                Lookback { bars: 300, observations: 3, span: Some(self.window.0), ..Lookback::default() }
+                Lookback { bars: BARS, observations: 3, span: Some(self.window.0), ..Lookback::default() }
             }
         }
     }
@@ -318,6 +321,47 @@ impl Strategy for PriceDrop {
             None => format!("{wanted} → {found}"),
         });
         steps
+    }
+
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        let points: Vec<Point> = match track {
+            Track::Candles { candles, .. } => {
+                let points = candles.iter().map(|bar| Point { at: bar.open_time, price: bar.close });
+                points.filter(|point| point.price.is_finite()).collect()
+            }
+            Track::Values(values) => {
+                values.iter().map(|(at, price)| Point { at: *at, price: *price }).collect()
+            }
+        };
+        let name = match self.baseline {
+            Baseline::Previous => "before",
+            Baseline::Lowest => "lowest before",
+            // It depends on what was told, which no track says.
+            Baseline::LastAlert => return Vec::new(),
+        };
+        let is_bars = matches!(track, Track::Candles { .. });
+        let mut plot = Plot::new(name, Place::Over);
+        let mut baseline = Vec::with_capacity(points.len());
+        for (nth, point) in points.iter().enumerate() {
+            let start = point.at.checked_sub(self.window.0).unwrap_or(Timestamp::MIN);
+            // As much of the past as it is given to judge.
+            let oldest = match self.baseline {
+                _ if is_bars => nth.saturating_sub(BARS - 1),
+                _ => points.partition_point(|point| point.at < start).saturating_sub(1).min(nth),
+            };
+            let before = points.get(oldest..nth).unwrap_or_default();
+            let Some(compared) = self.compared(before, None, |_| String::new()) else { continue };
+            baseline.push((point.at, compared.price));
+            if self.is_drop(compared.price - point.price, compared.price) {
+                plot.hits.push((point.at, point.price));
+            }
+        }
+        // The price before is the same line a step later: only the one that counts now is shown.
+        vec![match (self.baseline, baseline.last()) {
+            (Baseline::Previous, Some((_, before))) => plot.limit(name, *before),
+            (Baseline::Previous, None) => plot,
+            _ => plot.curve(name, baseline),
+        }]
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {
@@ -517,5 +561,28 @@ mod tests {
         assert_eq!(signal.summary, "RTX 3070 fell to $449.99");
         let detail = "from $500 (2026-11-11 09:00 UTC) by $50.01 (10 %), 2026-11-18 09:00 UTC";
         assert_eq!(signal.detail, detail);
+    }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let prices = [3.0, 3.2, 3.1, 3.4, 2.9, 2.95, 2.8];
+        let seen = candles("AAPL", &prices);
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let track = Track::Candles { interval: *interval, candles };
+        let values: Vec<_> = candles.iter().map(|bar| (bar.open_time, bar.close)).collect();
+        for track in [track, Track::Values(&values)] {
+            let [plot] = plugin::<PriceDrop>("baseline = \"lowest\"").plots(track).try_into().unwrap();
+            assert_eq!(plot.curves[0].points.last(), Some(&(candles[6].open_time, 2.9)));
+            let drops: Vec<f64> = plot.hits.iter().map(|(_, price)| *price).collect();
+            assert_eq!(drops, [2.9, 2.8], "the lowest until then");
+            let [plot] = plugin::<PriceDrop>("by = 0.15").plots(track).try_into().unwrap();
+            assert_eq!(plot.limits[0].value, 2.95, "the one before");
+            let drops: Vec<f64> = plot.hits.iter().map(|(_, price)| *price).collect();
+            assert_eq!(drops, [2.9, 2.8]);
+        }
+        let lowest = plugin::<PriceDrop>("baseline = \"lowest\"");
+        let judged = crate::testing::evaluate(&lowest, std::slice::from_ref(&seen)).remove(0);
+        assert!(judged.firing && judged.detail.starts_with("from 2.90 "), "{}", judged.detail);
+        assert_eq!(plugin::<PriceDrop>("baseline = \"last_alert\"").plots(track), []);
     }
 }

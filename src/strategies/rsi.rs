@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use super::indicator::{self, Strength};
 use super::{checked, words};
-use crate::model::{Candle, Interval, Observation, PolicyDefaults, Reading, ReadingKind, Signal, shown};
+use crate::model::{
+    Candle, Interval, Observation, Place, Plot, PolicyDefaults, Reading, ReadingKind, Signal, Track, shown,
+};
 use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Words};
 
 /// Time to buy below one limit, time to sell above the other.
@@ -154,6 +156,18 @@ impl Strategy for Rsi {
         steps
     }
 
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        let Track::Candles { candles, .. } = track else { return Vec::new() };
+        if !indicator::sound(candles) {
+            return Vec::new();
+        }
+        let index = indicator::rsi(candles.iter().map(|candle| candle.close), self.period);
+        let points = candles.iter().zip(index).filter_map(|(bar, now)| Some((bar.open_time, now.index?)));
+        let name = format!("RSI {}", self.period);
+        let plot = Plot::new(&name, Place::Panel).curve(&name, points.collect()).range(0.0, 100.0);
+        vec![plot.limit("sell above", self.sell_above).limit("buy below", self.buy_below)]
+    }
+
     fn tell(&self, story: &Story<'_>) -> Words {
         words::trade(story, "oversold", "overbought")
     }
@@ -161,6 +175,7 @@ impl Strategy for Rsi {
 
 #[cfg(test)]
 mod tests {
+    use super::super::indicator::tests::walk;
     use super::super::tests::{known, steps, tell, told};
     use super::*;
     use crate::model::Reason;
@@ -301,5 +316,25 @@ mod tests {
         let summary = &signals[0].summary;
         assert!(summary.starts_with("AAPL: RSI 14 is "), "{summary}");
         assert!(summary.ends_with(" (buy below 20), last close 141 at 2026-11-03 06:00 UTC"), "{summary}");
+    }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let rsi: Rsi = plugin(Rsi::EXAMPLE);
+        let seen = candles("AAPL", &walk(100.0, 300));
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let track = Track::Candles { interval: *interval, candles };
+        let [plot] = rsi.plots(track).try_into().unwrap();
+        let judged = evaluate(&rsi, std::slice::from_ref(&seen))[0].value;
+        let [curve] = plot.curves.as_slice() else { panic!("one curve") };
+        assert_eq!(
+            curve.points.last().map(|(at, index)| (*at, Some(*index))),
+            Some((candles[299].open_time, judged))
+        );
+        assert_eq!(curve.points.len(), 300 - 13, "no index before the period is full");
+        assert_eq!((plot.place, plot.range), (Place::Panel, Some((0.0, 100.0))));
+        let limits: Vec<_> = plot.limits.iter().map(|limit| (limit.name.as_str(), limit.value)).collect();
+        assert_eq!(limits, [("sell above", 80.0), ("buy below", 20.0)]);
+        assert_eq!(rsi.plots(Track::Values(&[])), []);
     }
 }

@@ -5,8 +5,14 @@ use serde::Deserialize;
 
 use super::reading::{Field, History};
 use super::{checked, words};
-use crate::model::{Past, Period, PolicyDefaults, Reading, ReadingKind, Reason, Signal, plain, shown};
+use crate::model::{
+    Candle, Interval, Past, Period, Place, Plot, PolicyDefaults, Reading, ReadingKind, Reason, Signal, Track,
+    plain, shown,
+};
 use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View, Words};
+
+/// How many bars it looks at.
+const BARS: usize = 200;
 
 /// So many times the mean.
 #[derive(Debug, Deserialize)]
@@ -76,13 +82,7 @@ impl Spike {
     fn mean(&self, history: &History<'_>, now: Timestamp) -> Option<Mean> {
         let mut mean = Mean::default();
         if let Reading::Candles { interval, candles } = &history.newest.reading {
-            // Counted from the last bar, because bars come late and markets close.
-            let (last, before) = candles.split_last()?;
-            let start = words::closed_at(last, *interval).checked_sub(self.window.0).ok()?;
-            for bar in before.iter().rev().take_while(|bar| words::closed_at(bar, *interval) >= start) {
-                mean.add(self.field.of_candle(bar), 1);
-            }
-            return Some(mean);
+            return self.mean_of_bars(candles, *interval);
         }
         let start = now.checked_sub(self.window.0).ok()?;
         let dated = history.is_dated(now);
@@ -102,6 +102,17 @@ impl Spike {
             if let Some(number) = self.field.of(&seen.reading) {
                 mean.add(number, 1);
             }
+        }
+        Some(mean)
+    }
+
+    /// The mean of the bars before the last one. Counted from that, because bars come late and markets close.
+    fn mean_of_bars(&self, candles: &[Candle], interval: Interval) -> Option<Mean> {
+        let mut mean = Mean::default();
+        let (last, before) = candles.split_last()?;
+        let start = words::closed_at(last, interval).checked_sub(self.window.0).ok()?;
+        for bar in before.iter().rev().take_while(|bar| words::closed_at(bar, interval) >= start) {
+            mean.add(self.field.of_candle(bar), 1);
         }
         Some(mean)
     }
@@ -139,7 +150,7 @@ impl Strategy for Spike {
     }
 
     fn lookback(&self) -> Lookback {
-        Lookback { bars: 200, span: Some(self.window.0), ..Lookback::default() }
+        Lookback { bars: BARS, span: Some(self.window.0), ..Lookback::default() }
     }
 
     fn evaluate(&self, view: &View<'_>) -> Result<Vec<Signal>, EvaluateError> {
@@ -208,6 +219,32 @@ impl Strategy for Spike {
         let over = format!("{} or less", show((self.times - self.hysteresis) * mean));
         steps.extend(words::held(self.hysteresis, before, (found, state), &over));
         steps
+    }
+
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        // What is looked at again and again counts by how often it was seen, which a track of values does not say.
+        let Track::Candles { interval, candles } = track else { return Vec::new() };
+        let mean = |until: usize| {
+            let seen = candles.get(until.saturating_sub(BARS)..until)?;
+            let Mean { sum, count } = self.mean_of_bars(seen, interval)?;
+            let mean = sum / f64::from(count);
+            (count >= self.at_least && mean.is_finite()).then_some((seen.last()?.open_time, mean))
+        };
+        let mean: Vec<_> = (1..=candles.len()).filter_map(mean).collect();
+        let limit = mean.iter().filter(|(_, mean)| *mean > 0.0).map(|(at, mean)| (*at, self.times * mean));
+        let limit = limit.collect();
+        let plot = if self.field == Field::Volume {
+            let volume = candles.iter().map(|bar| (bar.open_time, bar.volume));
+            let volume = volume.filter(|(_, volume)| volume.is_finite()).collect();
+            Plot::new("volume", Place::Panel).curve("volume", volume)
+        } else {
+            Plot::new("mean", Place::Over)
+        };
+        let window = words::last(self.window);
+        vec![
+            plot.curve(format!("mean of the {window}"), mean)
+                .curve(format!("{} times that", self.times), limit),
+        ]
     }
 
     fn tell(&self, story: &Story<'_>) -> Words {
@@ -393,5 +430,20 @@ mod tests {
             assert_eq!(*count > 0, small.contains(&market.as_str()), "{market}: {count}");
         }
         assert_eq!(spikes.len(), 11);
+    }
+
+    #[test]
+    fn what_is_drawn_ends_with_what_was_judged() {
+        let spike: Spike = plugin("times = 3\nwindow = \"6h\"");
+        let closes: Vec<f64> = (0..400).map(|n| 100.0 + f64::from(n % 17)).collect();
+        let seen = candles("AAPL", &closes);
+        let Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let [plot] = spike.plots(Track::Candles { interval: *interval, candles }).try_into().unwrap();
+        let mean = plot.curves[0].points.last().unwrap().1;
+        let detail = evaluate(&spike, std::slice::from_ref(&seen)).remove(0).detail;
+        assert!(detail.contains(&format!("mean {} of", shown(mean))), "{detail} {mean}");
+        assert_eq!(plot.curves[1].points.last().unwrap().1, 3.0 * mean);
+        let volume = plugin::<Spike>(Spike::EXAMPLE);
+        assert_eq!(volume.plots(Track::Candles { interval: *interval, candles })[0].place, Place::Panel);
     }
 }

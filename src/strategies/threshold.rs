@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::reading::{Field, History, NUMBERS};
 use super::{checked, words};
-use crate::model::{PolicyDefaults, ReadingKind, Reason, Signal, plain};
+use crate::model::{Place, Plot, PolicyDefaults, ReadingKind, Reason, Signal, Track, plain};
 use crate::plugin::{EvaluateError, News, Plugin, Story, Strategy, View, Words};
 
 /// A limit above, a limit below, or both.
@@ -129,6 +129,21 @@ impl Strategy for Threshold {
         steps
     }
 
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        let plot = match (self.field, track) {
+            (Field::Volume, Track::Candles { candles, .. }) => {
+                let volume = candles.iter().map(|bar| (bar.open_time, bar.volume));
+                let volume = volume.filter(|(_, volume)| volume.is_finite()).collect();
+                Plot::new("volume", Place::Panel).curve("volume", volume)
+            }
+            // The track of a quote is its price.
+            (Field::Volume, Track::Values(_)) => return Vec::new(),
+            (Field::Price | Field::Value, _) => Plot::new("limits", Place::Over),
+        };
+        let plot = self.above.into_iter().fold(plot, |plot, limit| plot.limit("above", limit));
+        vec![self.below.into_iter().fold(plot, |plot, limit| plot.limit("below", limit))]
+    }
+
     fn tell(&self, story: &Story<'_>) -> Words {
         let sentence = |news: &News<'_>| match news.reason {
             Reason::Reminder => format!("still: {}", news.signal.summary),
@@ -245,5 +260,24 @@ mod tests {
         let five: Vec<_> = (0..5).map(|_| told(&high, Reason::First)).collect();
         let title = tell(&threshold, &five, &[]).title;
         assert!(title.ends_with("AAPL is above 200: 201.3; and 2 more"), "{title}");
+    }
+
+    #[test]
+    fn its_limits_are_drawn_beside_what_they_judge() {
+        let seen = candles("AAPL", &[1.0, 300.0, 210.0]);
+        let crate::model::Reading::Candles { interval, candles } = &seen.reading else { panic!("bars") };
+        let track = Track::Candles { interval: *interval, candles };
+        let limits = |plots: &[Plot]| {
+            plots
+                .iter()
+                .flat_map(|plot| plot.limits.clone())
+                .map(|limit| (limit.name, limit.value))
+                .collect::<Vec<_>>()
+        };
+        let plots = plugin::<Threshold>("above = 200\nbelow = 150").plots(track);
+        assert_eq!(limits(&plots), [("above".to_owned(), 200.0), ("below".to_owned(), 150.0)]);
+        assert_eq!(plots[0].place, Place::Over);
+        let volume = plugin::<Threshold>("above = 0\nfield = \"volume\"").plots(track);
+        assert_eq!((volume[0].place, volume[0].curves[0].points.len()), (Place::Panel, 3));
     }
 }

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::added::Origin;
 use super::discreet::Discreet;
 use super::manner::Asking;
 use super::{Judge, Told, Watch, Watchlist, manner};
@@ -39,6 +40,9 @@ pub(super) struct Builder<'c, 'i> {
     /// What no watch shows, whichever it is of.
     pub(super) secrets: Secrets,
     pub(super) tried: Option<Tried<'i>>,
+    /// All that is built, and which of it is the first watch that was added.
+    pub(super) files: &'c [config::File],
+    pub(super) first_added: usize,
 }
 
 /// Strategies that a watch is tried with, in the place of its own.
@@ -93,6 +97,8 @@ impl Builder<'_, '_> {
             backup,
             notifiers,
             watches,
+            left_out: Vec::new(),
+            origin: Origin::default(),
         };
         (watchlist, self.mistakes)
     }
@@ -319,6 +325,7 @@ impl Builder<'_, '_> {
             spec: entry.written.clone(),
             labels: keys.labels,
             enabled: keys.enabled.unwrap_or(true),
+            toml: self.added(entry.place.file).map(|file| file.text.clone()),
             timetable: timetable?,
             hours: hours.or_else(|| Hours::parse(source.hours()?, &TimeZone::UTC, &self.ad_hoc).ok()),
             zone: zone?,
@@ -336,6 +343,11 @@ impl Builder<'_, '_> {
             secrets,
             spec_hash,
         }))
+    }
+
+    /// A watch that was added, by its place among the files.
+    fn added(&self, file: usize) -> Option<&config::File> {
+        self.files.get(file).filter(|_| file >= self.first_added)
     }
 
     /// The source's own table, with what `[source.KIND]` says for all of its kind.
@@ -356,9 +368,20 @@ impl Builder<'_, '_> {
         let own: Vec<String> = table.keys().map(|key| key.get_ref().to_string()).collect();
         let addresses: Vec<_> =
             ["url", "base_url"].iter().filter_map(|key| table.get(*key)).map(Spanned::span).collect();
+        let own_way = names_an_address(&table);
         let asking = self.request_keys(&mut table, file, &place);
         let kind = table.get("kind").and_then(|kind| kind.get_ref().as_str());
         let shared = kind.and_then(|kind| self.config.sources.get(kind));
+        if let Some(shared) = shared.filter(|shared| !shared.secrets.is_empty())
+            && self.added(file).is_some()
+            && let Some((key, value)) = own_way.as_ref()
+        {
+            let message = format!(
+                "`[source.{}]` holds a secret, which this would be told; write such a watch into the file",
+                shared.name
+            );
+            self.mistakes.add(file, Some(value.clone()), &format!("{place}.{key}"), &message);
+        }
         if let Some(shared) = shared {
             for (key, value) in shared.table.get_ref() {
                 if !super::manner::KEYS.contains(&key.get_ref().as_ref())
@@ -578,7 +601,7 @@ struct Spot<'a> {
 }
 
 /// The strategies that understand a kind of reading.
-fn strategies_for(reading: ReadingKind) -> Vec<&'static str> {
+pub(super) fn strategies_for(reading: ReadingKind) -> Vec<&'static str> {
     let understands = |kind: &&Kind<dyn Strategy>| {
         let table = DeTable::parse(kind.example).ok().map(|mut table| {
             table.get_mut().extend(table_of(kind.name));
@@ -611,4 +634,18 @@ fn table_of(kind: &'static str) -> DeTable<'static> {
         Spanned::new(0..0, DeValue::String(DeString::Borrowed(kind))),
     );
     table
+}
+
+/// A key of a source that says whom it asks, or by way of whom, with its place.
+fn names_an_address(table: &DeTable<'_>) -> Option<(String, std::ops::Range<usize>)> {
+    fn is_one(value: &DeValue<'_>) -> bool {
+        match value {
+            DeValue::String(text) => text.contains("://"),
+            DeValue::Array(items) => items.iter().any(|item| is_one(item.get_ref())),
+            DeValue::Table(table) => table.values().any(|value| is_one(value.get_ref())),
+            _ => false,
+        }
+    }
+    let key = table.iter().find(|(_, value)| is_one(value.get_ref()));
+    key.map(|(key, value)| (key.get_ref().to_string(), value.span()))
 }

@@ -16,6 +16,7 @@ use crate::model::or_known;
 impl Builder<'_, '_> {
     pub(super) fn check_web(&mut self) {
         if let Some(web) = &self.config.web
+            && web.enabled
             && !web.listen.ip().is_loopback()
             && web.token.as_ref().is_none_or(|token| token.is_empty())
         {

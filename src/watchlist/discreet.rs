@@ -23,4 +23,8 @@ impl Notifier for Discreet {
             Err(NotifyError::Refused { why }) => Err(NotifyError::Refused { why: hidden(why) }),
         }
     }
+
+    fn wants_picture(&self) -> bool {
+        self.notifier.wants_picture()
+    }
 }

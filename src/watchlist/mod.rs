@@ -1,14 +1,17 @@
 //! From the configuration to ready things: every plug-in built, every name resolved, or every mistake
 //! told. After it nothing is optional that must be there.
 
+mod added;
 mod build;
 mod checks;
 mod discreet;
 mod manner;
+mod offer;
 mod pace;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,8 +31,10 @@ use crate::sessions::{AdHoc, Hours};
 use crate::strategies;
 use crate::timetable::Timetable;
 
+use added::Origin;
 use build::{Builder, Tried};
 pub use manner::says_only_how;
+pub use offer::{Offer, Outlook, outlook, source_offers, strategy_offers};
 
 /// What is told of a watch whose next slots are not known.
 const ONE_DAY: Duration = Duration::from_secs(86_400);
@@ -50,8 +55,11 @@ pub struct Watchlist {
     pub backup: Option<Timetable>,
     /// By name.
     pub notifiers: BTreeMap<String, Arc<Told>>,
-    /// In the order of the files.
+    /// In the order of the files; those that were added stand behind them.
     pub watches: Vec<Arc<Watch>>,
+    /// Added watches that cannot be built beside these files, each with why.
+    pub left_out: Vec<(String, String)>,
+    origin: Origin,
 }
 
 /// The watchlist as the daemon works on it; a reload puts another in its place.
@@ -138,6 +146,8 @@ pub struct Watch {
     pub labels: BTreeMap<String, String>,
     /// Whether it is to be run.
     pub enabled: bool,
+    /// The TOML of one that was added by way of the API or the command line; none for one of a file.
+    pub toml: Option<String>,
     /// When it is due.
     pub timetable: Timetable,
     /// When what it looks at is open: its own hours, or those that its source is known to have.
@@ -232,6 +242,13 @@ impl Watch {
         (self.spacing(now) / 4).clamp(Duration::from_secs(10), Duration::from_secs(300))
     }
 
+    /// The hosts that it asks, in order.
+    #[must_use]
+    pub fn hosts(&self, now: Timestamp) -> BTreeSet<String> {
+        let requests = self.source.requests(&Needs { now, bars: self.bars() });
+        requests.iter().map(|request| request.authority().to_owned()).collect()
+    }
+
     /// Whether its source can tell of a past that nobody looked at.
     #[must_use]
     pub fn can_backfill(&self, at: Timestamp) -> bool {
@@ -263,7 +280,7 @@ impl Watchlist {
     pub fn load_trying(path: &Path, tried: Option<(&str, &str)>) -> Result<Self, Mistakes> {
         let files = config::read(path)?;
         let environment = |name: &str| std::env::var(name).ok();
-        let mut this = Self::build_trying(&files, &environment, tried)?;
+        let mut this = Self::build_trying(&files, &[], &environment, tried)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         this.daemon.data_dir = match std::env::var_os("STAKEOUT_DATA_DIR") {
             Some(given) => PathBuf::from(given),
@@ -277,14 +294,24 @@ impl Watchlist {
     /// # Errors
     /// Every mistake in it.
     pub fn build(files: &[config::File], environment: Environment<'_>) -> Result<Self, Mistakes> {
-        Self::build_trying(files, environment, None)
+        Self::build_trying(files, &[], environment, None)
     }
 
+    /// Builds files, with the watches that were added, each a file of its own.
     fn build_trying(
         files: &[config::File],
+        added: &[config::File],
         environment: Environment<'_>,
         tried: Option<(&str, &str)>,
     ) -> Result<Self, Mistakes> {
+        let variables = RefCell::new(HashMap::new());
+        let environment = &|name: &str| {
+            let value = environment(name);
+            variables.borrow_mut().insert(name.to_owned(), value.clone());
+            value
+        };
+        let (of_files, files) = (files, [files, added].concat());
+        let files = files.as_slice();
         let strategy = tried.map_or_else(String::new, |(_, text)| match text.trim_start().starts_with('{') {
             true => format!("strategy = [{text}]"),
             false => format!("strategy = {text}"),
@@ -313,9 +340,12 @@ impl Watchlist {
             ad_hoc,
             usual: HashMap::new(),
             tried,
+            files,
+            first_added: of_files.len(),
         }
         .build();
-        let (watchlist, mistakes) = built;
+        let (mut watchlist, mistakes) = built;
+        watchlist.origin = Origin { files: of_files.to_vec(), variables: variables.take() };
         if mistakes.is_empty() { Ok(watchlist) } else { Err(mistakes.in_order()) }
     }
 

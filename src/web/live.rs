@@ -1,14 +1,416 @@
 //! What has just happened, for whoever looks at it now: Server-Sent Events.
+//! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
+//!
+//! One task reads the store twice a second while somebody listens, and writes each event once for all of them. The
+//! last thousand are kept, so that who was away for a moment misses nothing; who was away for longer is told the
+//! alerts since then, and to look at everything anew (`reset`).
 
+mod look;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use futures_util::{StreamExt as _, stream};
+use serde::Deserialize;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use uuid::Uuid;
+
+use self::look::{Event, Look};
+use super::Shared;
 use crate::store::Store;
 
+/// So many listen at once at most.
+pub(super) const MOST_LISTENERS: usize = 1_000;
+
+/// So many events are kept for who comes back, and so many may wait for one who reads slowly.
+const KEPT: usize = 1_000;
+
+/// More than so many at once are told as one: look at everything anew.
+const MOST_AT_ONCE: usize = 500;
+
+/// So many alerts are told to who was away for long.
+const MOST_ALERTS: i64 = 1_000;
+
+/// How often the store is read.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// The store is read for so long after the last one has gone, who is often only on the way to the next page.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// So often something is said, so that nothing in between takes a quiet connection for a dead one.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// After so long a stream ends and is asked for again, with a login that still holds.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
 /// Tells everyone who listens what is new in the store; reads it only while somebody does.
-pub struct Live {
-    _store: Store,
+pub(super) struct Live(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    sender: broadcast::Sender<Bytes>,
+    past: Mutex<Past>,
+    listeners: AtomicUsize,
+    stop: CancellationToken,
+}
+
+/// What has been told lately.
+struct Past {
+    events: VecDeque<(Uuid, Bytes)>,
+    /// Everything after this is among them.
+    since: Uuid,
+    /// Whether the task reads.
+    is_reading: bool,
+}
+
+/// One who listens; counted until it is dropped.
+struct Listener {
+    inner: Arc<Inner>,
+    events: broadcast::Receiver<Bytes>,
+    /// What is told before anything else.
+    missed: VecDeque<Bytes>,
+    ends_at: Instant,
+}
+
+/// Since when somebody was away.
+enum Away {
+    /// Since now.
+    No,
+    /// Since an event that is still kept, or a moment from which on everything is.
+    Briefly(Uuid),
+    /// Since a moment that is told by an id.
+    Long(Uuid),
+    /// Since nobody knows when.
+    Unknown,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    /// As `Last-Event-ID`, which a browser cannot send the first time.
+    after: Option<String>,
+}
+
+pub(super) fn router() -> Router<Shared> {
+    Router::new().route("/api/v1/events", get(events))
+}
+
+async fn events(State(shared): State<Shared>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(asked.after.as_deref());
+    let Some(listener) = shared.live.listen(last.filter(|id| !id.is_empty())).await else {
+        let sentence = format!("{MOST_LISTENERS} listen already; try again later.");
+        let mut refusal = super::guard::refuse("/api/v1/events", StatusCode::SERVICE_UNAVAILABLE, &sentence);
+        refusal.headers_mut().insert("retry-after", 60.into());
+        return refusal;
+    };
+    let body = Body::from_stream(stream::unfold(listener, Listener::next).map(Ok::<_, Infallible>));
+    // What stands before the server is not to gather it.
+    let about = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (about, body).into_response()
 }
 
 impl Live {
     pub(super) fn new(store: Store) -> Self {
-        Self { _store: store }
+        let (sender, _) = broadcast::channel(KEPT);
+        let past = Past { events: VecDeque::new(), since: Uuid::now_v7(), is_reading: false };
+        Self(Arc::new(Inner {
+            store,
+            sender,
+            past: Mutex::new(past),
+            listeners: AtomicUsize::new(0),
+            stop: CancellationToken::new(),
+        }))
+    }
+
+    /// How many listen.
+    pub(super) fn listeners(&self) -> usize {
+        self.0.listeners.load(Ordering::Relaxed)
+    }
+
+    /// Ends every stream, and the reading.
+    pub(super) fn close(&self) {
+        self.0.stop.cancel();
+    }
+
+    /// One more who listens; `None` when there are too many.
+    async fn listen(&self, last: Option<&str>) -> Option<Listener> {
+        let inner = &self.0;
+        let room = |count| (count < MOST_LISTENERS).then_some(count + 1);
+        inner.listeners.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
+        let (mut listener, away) = {
+            let mut past = inner.past();
+            let events = inner.sender.subscribe();
+            let mut listener = Listener {
+                inner: Arc::clone(inner),
+                events,
+                missed: VecDeque::new(),
+                ends_at: Instant::now() + LONGEST,
+            };
+            if !past.is_reading {
+                past.is_reading = true;
+                past.events.clear();
+                past.since = Uuid::now_v7();
+                tokio::spawn(Arc::clone(inner).read());
+            }
+            // An id for who hears nothing before the connection breaks.
+            let here = past.events.back().map_or(past.since, |(id, _)| *id);
+            let away = past.away(last);
+            if let Away::Briefly(id) = away {
+                let after = past.events.iter().filter(|(event, _)| *event > id);
+                listener.missed.extend(after.map(|(_, text)| text.clone()));
+            }
+            listener.missed.push_front(format!("retry: 2000\nid: {}\n\n", begin(&away, here)).into());
+            (listener, away)
+        };
+        match away {
+            Away::No | Away::Briefly(_) => {}
+            Away::Long(id) => {
+                let alerts = inner.store.last_alerts_after(&id.to_string(), MOST_ALERTS).await;
+                let alerts = alerts.inspect_err(|error| warn!(%error, "What was missed could not be read"));
+                for alert in alerts.unwrap_or_default() {
+                    let id = alert.id.parse().unwrap_or_else(|_| Uuid::now_v7());
+                    listener.missed.extend(Event::alert(&alert).map(|event| event.text(id)));
+                }
+                listener.missed.push_back(Event::reset().text(Uuid::now_v7()));
+            }
+            Away::Unknown => listener.missed.push_back(Event::reset().text(Uuid::now_v7())),
+        }
+        Some(listener)
+    }
+}
+
+/// The id that a connection begins with: the last one heard, so that what is missed is told again if it breaks now.
+fn begin(away: &Away, here: Uuid) -> Uuid {
+    match away {
+        Away::Briefly(id) | Away::Long(id) => *id,
+        Away::No | Away::Unknown => here,
+    }
+}
+
+impl Past {
+    fn away(&self, last: Option<&str>) -> Away {
+        let Some(last) = last else { return Away::No };
+        match Uuid::parse_str(last) {
+            Ok(id) if id.get_version_num() != 7 => Away::Unknown,
+            Ok(id) if id >= self.since => Away::Briefly(id),
+            Ok(id) => Away::Long(id),
+            Err(_) => Away::Unknown,
+        }
+    }
+
+    fn keep(&mut self, id: Uuid, text: Bytes) {
+        if self.events.len() >= KEPT
+            && let Some((oldest, _)) = self.events.pop_front()
+        {
+            self.since = oldest;
+        }
+        self.events.push_back((id, text));
+    }
+}
+
+impl Inner {
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads until nobody has listened for a while.
+    async fn read(self: Arc<Self>) {
+        let stop = self.stop.clone();
+        let mut look = Look::new(self.store.clone());
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut heard_at, mut said_at) = (Instant::now(), Instant::now());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let now = Instant::now();
+            if self.listeners.load(Ordering::Relaxed) > 0 {
+                heard_at = now;
+            }
+            if now.duration_since(heard_at) >= LINGER {
+                let mut past = self.past();
+                // Who begins to listen holds this lock while it looks whether somebody reads.
+                if self.listeners.load(Ordering::Relaxed) == 0 {
+                    past.is_reading = false;
+                    return;
+                }
+            }
+            match look.again().await {
+                Ok(events) => self.tell(events),
+                Err(error) if !stop.is_cancelled() => warn!(%error, "What is new could not be read"),
+                Err(_) => return,
+            }
+            if now.duration_since(said_at) >= KEEP_ALIVE {
+                said_at = now;
+                let _ = self.sender.send(Bytes::from_static(b":\n\n"));
+            }
+        }
+    }
+
+    fn tell(&self, mut events: Vec<Event>) {
+        if events.len() > MOST_AT_ONCE {
+            events = vec![Event::reset()];
+        }
+        let mut past = self.past();
+        for event in events {
+            let id = Uuid::now_v7();
+            let text = event.text(id);
+            past.keep(id, text.clone());
+            let _ = self.sender.send(text);
+        }
+    }
+}
+
+impl Listener {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        if let Some(text) = self.missed.pop_front() {
+            return Some((text, self));
+        }
+        let stop = self.inner.stop.clone();
+        let heard = tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            () = sleep_until(self.ends_at) => return None,
+            heard = self.events.recv() => heard,
+        };
+        match heard {
+            Ok(text) => Some((text, self)),
+            // It reads so slowly that what it missed is gone.
+            Err(RecvError::Lagged(_)) => {
+                self.events = self.events.resubscribe();
+                Some((Event::reset().text(Uuid::now_v7()), self))
+            }
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.inner.listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn live() -> (tempfile::TempDir, Live) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        (folder, Live::new(store))
+    }
+
+    /// What it hears next, without the line of the id.
+    async fn hear(listener: &mut Option<Listener>) -> String {
+        let (text, next) = listener.take().unwrap().next().await.unwrap();
+        *listener = Some(next);
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        text.lines().filter(|line| !line.starts_with("id: ")).collect::<Vec<_>>().join("|")
+    }
+
+    fn numbered(number: usize) -> Event {
+        Event::new("watch", &number).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_soon_is_told_what_was_missed_and_nothing_twice() {
+        let (_folder, live) = live().await;
+        let mut first = live.listen(None).await;
+        assert_eq!(hear(&mut first).await, "retry: 2000|");
+        live.0.tell(vec![numbered(1), numbered(2), numbered(3)]);
+        assert_eq!(hear(&mut first).await, "event: watch|data: 1|");
+        let heard = live.0.past().events[0].0.to_string();
+        let mut again = live.listen(Some(&heard)).await;
+        live.0.tell(vec![numbered(4)]);
+        for expected in
+            ["retry: 2000|", "event: watch|data: 2|", "event: watch|data: 3|", "event: watch|data: 4|"]
+        {
+            assert_eq!(hear(&mut again).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_away_for_long_or_says_nonsense_looks_at_everything_anew() {
+        let (_folder, live) = live().await;
+        let mut first = live.listen(None).await;
+        hear(&mut first).await;
+        let before = live.0.past().since;
+        live.0.tell((0..MOST_AT_ONCE).map(numbered).collect());
+        live.0.tell((0..MOST_AT_ONCE).map(numbered).collect());
+        assert_eq!(live.0.past().events.len(), KEPT);
+        assert_eq!(live.0.past().since, before, "all of them are still there");
+        live.0.tell(vec![numbered(1)]);
+        assert_eq!(live.0.past().events.len(), KEPT);
+        for last in [before.to_string(), "nonsense".into(), Uuid::nil().to_string()] {
+            let mut again = live.listen(Some(&last)).await;
+            assert_eq!(hear(&mut again).await, "retry: 2000|");
+            assert_eq!(hear(&mut again).await, "event: reset|data: {}|", "{last}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_too_slowly_looks_at_everything_anew_and_goes_on() {
+        let (_folder, live) = live().await;
+        let mut slow = live.listen(None).await;
+        hear(&mut slow).await;
+        for n in 0..=KEPT {
+            live.0.tell(vec![numbered(n)]);
+        }
+        // The channel rounds its room up.
+        live.0.tell((0..30).map(numbered).collect());
+        assert_eq!(hear(&mut slow).await, "event: reset|data: {}|");
+        live.0.tell(vec![numbered(7)]);
+        assert_eq!(hear(&mut slow).await, "event: watch|data: 7|");
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_told_as_one() {
+        let (_folder, live) = live().await;
+        let mut listener = live.listen(None).await;
+        hear(&mut listener).await;
+        live.0.tell((0..=MOST_AT_ONCE).map(numbered).collect());
+        assert_eq!(hear(&mut listener).await, "event: reset|data: {}|");
+    }
+
+    #[tokio::test]
+    async fn only_so_many_listen_and_who_leaves_makes_room() {
+        let (_folder, live) = live().await;
+        let mut all = Vec::new();
+        for _ in 0..MOST_LISTENERS {
+            all.push(live.listen(None).await.unwrap());
+        }
+        assert!(live.listen(None).await.is_none());
+        all.pop();
+        assert_eq!(live.listeners(), MOST_LISTENERS - 1);
+        assert!(live.listen(None).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn every_stream_ends_when_the_daemon_stops() {
+        let (_folder, live) = live().await;
+        let mut listener = live.listen(None).await;
+        hear(&mut listener).await;
+        live.close();
+        assert!(listener.unwrap().next().await.is_none());
     }
 }

@@ -2,7 +2,9 @@
 
 mod api;
 mod assets;
+mod connections;
 mod control;
+mod figures;
 mod guard;
 mod health;
 mod live;
@@ -17,10 +19,9 @@ use std::net::SocketAddr;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 pub use control::{Control, Refused};
-pub use health::collect_figures;
+pub use figures::collect_figures;
 pub use shared::Shared;
 pub use status::{State, Status};
 
@@ -42,18 +43,20 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<Listening> {
 }
 
 impl Listening {
-    /// Serves until it is stopped.
+    /// Serves until it is stopped. Who listens to what is new is not waited for.
     pub async fn serve(self, shared: Shared, stop: CancellationToken) {
-        let stopped = stop.cancelled_owned();
-        if let Err(error) = axum::serve(self.listener, router(shared)).with_graceful_shutdown(stopped).await {
-            warn!(%error, "The web server stopped");
-        }
+        let closing = async {
+            stop.cancelled().await;
+            shared.live.close();
+        };
+        tokio::join!(closing, connections::serve(self.listener, router(shared.clone()), stop.clone()));
     }
 }
 
 /// Everything that is answered. What lies under the guard wants a token or a login, where there is a token.
 fn router(shared: Shared) -> Router {
-    let guarded = Router::new().merge(pages::router()).nest("/api", api::router(&shared));
+    let guarded =
+        Router::new().merge(pages::router(&shared)).nest("/api", api::router(&shared)).merge(live::router());
     let open = Router::new().merge(health::router()).merge(assets::router()).merge(guard::router());
     guard::protect(guarded, open, &shared).with_state(shared)
 }

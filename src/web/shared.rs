@@ -7,7 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use url::Url;
 
-use super::{Control, live};
+use super::{Control, guard, live};
 use crate::model::Secret;
 use crate::pulse::Pulse;
 use crate::store::Store;
@@ -35,6 +35,7 @@ pub struct Parts {
     pub public_url: Option<Url>,
     pub(super) figures: Option<PrometheusHandle>,
     pub(super) live: live::Live,
+    pub(super) guard: guard::Guard,
 }
 
 impl Shared {
@@ -50,7 +51,19 @@ impl Shared {
         let token = token.filter(|token| !token.is_empty());
         let figures = super::collect_figures();
         let live = live::Live::new(store.clone());
-        Self(Arc::new(Parts { store, pulse, roster, control, address, token, public_url, figures, live }))
+        let guard = guard::Guard::new(token.as_ref(), address, public_url.clone());
+        Self(Arc::new(Parts {
+            store,
+            pulse,
+            roster,
+            control,
+            address,
+            token,
+            public_url,
+            figures,
+            live,
+            guard,
+        }))
     }
 
     /// The watchlist as it is at this moment.

@@ -127,3 +127,79 @@ impl From<Glance> for Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+
+    const FIRING: &str = "2026-11-21T10:01:00Z";
+    const FAILING: &str = "2026-11-21T10:02:00Z";
+    const STALE: &str = "2026-11-21T10:03:00Z";
+
+    /// A watch of which nothing is to be told.
+    fn well() -> Glance {
+        Glance {
+            id: 1,
+            name: "w".into(),
+            is_added: false,
+            enabled: true,
+            paused_at: None,
+            next_due_at: None,
+            ran_at: Some(at(FIRING)),
+            outcome: Some("ok".into()),
+            firing: 0,
+            firing_since: None,
+            failing_since: None,
+            stale_since: None,
+            is_held: false,
+        }
+    }
+
+    #[test]
+    fn of_all_that_holds_the_weightiest_word_is_said_with_its_own_age() {
+        let outcome = |word: &str| Some(word.to_owned());
+        // Each row holds all that the rows above it say.
+        let mut glance = Glance { outcome: None, ..well() };
+        let mut said = Vec::new();
+        let changes: [fn(&mut Glance); 7] = [
+            |_| {},
+            |glance| glance.outcome = Some("unchanged".into()),
+            |glance| (glance.firing, glance.firing_since) = (2, Some(at(FIRING))),
+            |glance| glance.stale_since = Some(at(STALE)),
+            |glance| glance.failing_since = Some(at(FAILING)),
+            |glance| glance.outcome = Some("blocked".into()),
+            |glance| glance.paused_at = Some(at(STALE)),
+        ];
+        for change in changes {
+            change(&mut glance);
+            let status = Status::from(glance.clone());
+            said.push((status.state.as_str(), status.since));
+        }
+        assert_eq!(
+            said,
+            [
+                ("waiting", None),
+                ("ok", None),
+                ("firing", Some(at(FIRING))),
+                ("stale", Some(at(STALE))),
+                ("failing", Some(at(FAILING))),
+                ("blocked", Some(at(FAILING))),
+                ("paused", Some(at(FIRING))),
+            ]
+        );
+        let failed = Status::from(Glance { outcome: outcome("failed"), ..well() });
+        assert_eq!((failed.state, failed.since), (State::Failing, None), "it is not told yet");
+        let disabled = Status::from(Glance { enabled: false, ..well() });
+        assert_eq!(disabled.state, State::Paused);
+    }
+
+    #[test]
+    fn what_fires_and_waits_for_the_end_of_quiet_hours_is_held() {
+        let held = Glance { firing: 1, firing_since: Some(at(FIRING)), is_held: true, ..well() };
+        assert_eq!(Status::from(held).state, State::Held);
+        let brief = Glance { is_held: true, is_added: true, ..well() };
+        let status = Status::from(brief);
+        assert_eq!((status.state, status.origin), (State::Ok, Origin::Api), "only an end is held");
+    }
+}

@@ -6,7 +6,7 @@ use stakeout::watchlist::Watchlist;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, Harness, Page, Process, Stage, command, command_in, until};
+use crate::harness::{Answer, Harness, Page, Process, Stage, command, command_in, crawl, until};
 
 const SECRETS: [(&str, &str); 5] = [
     ("FINNHUB_TOKEN", "finnhub-k3y-a81c77d0"),
@@ -372,6 +372,18 @@ every = "150ms"
         assert!(path != "/metrics" || answer.contains("stakeout_runs_total"), "{answer}");
         places.push((path.to_owned(), answer.into_bytes()));
     }
+    let watches = ["shares", "rows", "asked", "around", "path", "filed", "away", "echo"];
+    let pages = crawl(&format!("http://{web}"), planted("web"), &watches).await;
+    let has = |path: &str| pages.iter().any(|(seen, _)| seen == path);
+    for path in ["/settings", "/watches/asked", "/deliveries", "/api/v1/watches/asked/runs", "/api/v1/alerts"]
+    {
+        assert!(
+            has(path),
+            "{path} was not looked at, but {:?}",
+            pages.iter().map(|page| &page.0).collect::<Vec<_>>()
+        );
+    }
+    places.extend(pages.into_iter().map(|(path, answer)| (path, answer.into_bytes())));
     process.signal("TERM");
     process.exit().await;
     for arguments in [

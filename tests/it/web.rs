@@ -44,9 +44,20 @@ every = "1m"
         "stakeout_deliveries_total{notifier=\"webhook\",outcome=\"delivered\"}",
         "stakeout_outbox_pending 0",
         "stakeout_fetch_seconds_bucket",
+        "# HELP stakeout_runs_total Runs since the start",
+        "# TYPE stakeout_watch_up gauge\nstakeout_watch_up{watch=\"number\"} 1\n",
+        "stakeout_watch_firing{watch=\"number\"} 1",
+        "stakeout_watch_last_run_timestamp_seconds{watch=\"number\"} 1795168800\n",
+        "stakeout_watches{state=\"firing\"} 1",
+        "stakeout_build_info{version=",
+        "stakeout_database_size_bytes ",
+        "process_resident_memory_bytes ",
+        "stakeout_live_listeners 0",
     ] {
         assert!(figures.contains(name), "{name}\n{figures}");
     }
-    assert!(!figures.contains("number"), "watches are no labels");
+    let kinds = figures.lines().filter(|line| line.starts_with("# TYPE "));
+    let helps = figures.lines().filter(|line| line.starts_with("# HELP "));
+    assert_eq!(kinds.count(), helps.count(), "each says what it is");
     assert_eq!(ask(&harness, "/nothing", None).await.0, 404);
 }

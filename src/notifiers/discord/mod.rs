@@ -13,9 +13,9 @@ use url::Url;
 
 use self::text::{escaped, shortened, units};
 use super::answer::{self, Address};
-use crate::http::{Http, Reply, Request, excerpt};
+use crate::http::{Http, Part, Reply, Request, excerpt};
 use crate::model::{AlertStatus, Severity};
-use crate::plugin::{Message, Notifier, NotifyError, Plugin, Receipt};
+use crate::plugin::{Message, Notifier, NotifyError, Picture, Plugin, Receipt};
 
 /// Posts to a Discord channel.
 #[derive(Debug, Deserialize)]
@@ -29,13 +29,17 @@ pub(super) struct Discord {
     avatar_url: Option<Url>,
     /// A thread of the webhook's channel.
     thread_id: Option<String>,
+    /// Whether a chart of what is told goes along.
+    #[serde(default)]
+    attach_chart: bool,
 }
 
 impl Plugin for Discord {
     const KIND: &'static str = "discord";
     const ABOUT: &'static str = "posts to a Discord channel through a webhook";
     const EXAMPLE: &'static str = "url = \"https://discord.com/api/webhooks/123456789/some-token\"\n\
-                                   username = \"Stakeout\"";
+                                   username = \"Stakeout\"\n\
+                                   attach_chart = false";
 }
 
 #[async_trait]
@@ -66,10 +70,14 @@ impl Notifier for Discord {
         }
         Ok(receipt)
     }
+
+    fn wants_picture(&self) -> bool {
+        self.attach_chart
+    }
 }
 
 impl Discord {
-    async fn post(&self, http: &Http, part: &Part<'_>) -> Result<Receipt, NotifyError> {
+    async fn post(&self, http: &Http, part: &Post<'_>) -> Result<Receipt, NotifyError> {
         let reply = answer::post(http, &self.request(part)?).await?;
         if reply.is_success() {
             return Ok(accepted(&reply));
@@ -78,9 +86,18 @@ impl Discord {
         Err(answer::unwelcome(reply.status, said(&reply), retry_after))
     }
 
-    fn request(&self, part: &Part<'_>) -> Result<Request, NotifyError> {
+    fn request(&self, part: &Post<'_>) -> Result<Request, NotifyError> {
         let body = serde_json::to_vec(part).map_err(|error| NotifyError::refused(error.to_string()))?;
-        Ok(Request::post_json(self.target(), body).header("user-agent", USER_AGENT))
+        let request = match part.picture {
+            None => Request::post_json(self.target(), body),
+            Some(Picture { png, .. }) => {
+                let of = |name, file_name, content_type, body| Part { name, file_name, content_type, body };
+                let said = of("payload_json", None, "application/json", &*body);
+                let shown = of("files[0]", Some(CHART), "image/png", png);
+                Request::post_parts(self.target(), &[said, shown])
+            }
+        };
+        Ok(request.header("user-agent", USER_AGENT))
     }
 
     /// With `wait`, because without it Discord also says yes to a message that it then drops.
@@ -103,6 +120,7 @@ const CONTENT: usize = 2_000;
 const EMBED_TITLE: usize = 256;
 const EMBED_URL: usize = 2_048;
 const USERNAME: usize = 80;
+const ALT: usize = 1_024;
 
 fn username<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(deserializer)?;
@@ -118,7 +136,7 @@ fn username<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
 
 /// The body of one post.
 #[derive(Serialize)]
-struct Part<'a> {
+struct Post<'a> {
     #[serde(skip_serializing_if = "String::is_empty")]
     content: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -128,6 +146,11 @@ struct Part<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     avatar_url: Option<&'a Url>,
     allowed_mentions: Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Value>,
+    /// Sent beside it.
+    #[serde(skip)]
+    picture: Option<&'a Picture>,
 }
 
 #[derive(Serialize)]
@@ -141,12 +164,14 @@ struct Embed<'a> {
     color: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     footer: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<Value>,
     timestamp: String,
 }
 
 impl Discord {
     /// What to post, in order; the same for every attempt at the same message.
-    fn parts<'a>(&'a self, message: &Message<'a>) -> Vec<Part<'a>> {
+    fn parts<'a>(&'a self, message: &Message<'a>) -> Vec<Post<'a>> {
         let link = message.url.filter(|url| fits_a_title(url));
         let mut body = message.body.to_owned();
         if let Some(url) = message.url.filter(|_| link.is_none()) {
@@ -160,6 +185,7 @@ impl Discord {
         let count = pages.len();
         let part = |(number, page): (usize, Option<String>)| {
             let link = link.filter(|_| number == 1);
+            let picture = message.picture.filter(|_| number == 1);
             let title = message.title.replace('\n', " ");
             let content = if number == 1 { shortened(&escaped(&title), CONTENT) } else { String::new() };
             let embed = Embed {
@@ -168,19 +194,36 @@ impl Discord {
                 description: page,
                 color: color(message),
                 footer: (count > 1).then(|| json!({ "text": format!("{number} of {count}") })),
+                image: picture.map(|_| json!({ "url": format!("attachment://{CHART}") })),
                 timestamp: format!("{:.0}", message.created_at),
             };
-            Part {
+            Post {
                 content,
-                embeds: if embed.url.is_some() || embed.description.is_some() { vec![embed] } else { vec![] },
+                embeds: if embed.says_more() { vec![embed] } else { vec![] },
                 username: self.username.as_deref(),
                 avatar_url: self.avatar_url.as_ref(),
                 // Whatever stands in the text calls nobody.
                 allowed_mentions: json!({ "parse": [] }),
+                attachments: picture.iter().map(|picture| attachment(picture)).collect(),
+                picture,
             }
         };
         (1..).zip(pages).map(part).collect()
     }
+}
+
+impl Embed<'_> {
+    /// Whether it says more than the line above it.
+    const fn says_more(&self) -> bool {
+        self.url.is_some() || self.description.is_some() || self.image.is_some()
+    }
+}
+
+/// How a post calls the picture that is sent along.
+const CHART: &str = "chart.png";
+
+fn attachment(picture: &Picture) -> Value {
+    json!({ "id": 0, "filename": CHART, "description": shortened(&picture.alt, ALT) })
 }
 
 /// Green when all is over, else by the worst that fires: red, orange or blue.
@@ -322,6 +365,36 @@ mod tests {
             parts_of("time to BUY AAPL", "", None),
             [json!({ "allowed_mentions": { "parse": [] }, "content": "time to BUY AAPL" })]
         );
+    }
+
+    #[tokio::test]
+    async fn a_chart_is_a_file_of_the_first_post_that_its_embed_shows() {
+        let receiver = Receiver::start(&[OK]).await;
+        let alerts = [alert("gpu", Severity::Info)];
+        let picture = Picture { png: b"the bytes of a PNG".to_vec(), alt: "AAPL <30 min>".into() };
+        let hook = discord(&format!("{}hook", receiver.url()), "attach_chart = true");
+        assert!(hook.wants_picture());
+        let long = "a line of the message\n".repeat(300);
+        let told = Message { title: "t", body: &long, picture: Some(&picture), ..message(&alerts) };
+        hook.notify(&http(), &told).await.unwrap();
+
+        let received = receiver.received();
+        let kind = received[0].header("content-type");
+        let boundary = format!("--{}", kind.strip_prefix("multipart/form-data; boundary=").unwrap());
+        let parts: Vec<&str> = received[0].body.split(&boundary).collect();
+        assert_eq!((parts.len(), parts[0], parts[3]), (4, "", "--\r\n"));
+        let (head, said) = parts[1].trim().split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("form-data; name=\"payload_json\"\r\n"), "{head}");
+        let said: Value = serde_json::from_str(said).unwrap();
+        assert_eq!(said["embeds"][0]["image"]["url"], "attachment://chart.png");
+        assert_eq!(
+            said["attachments"],
+            json!([{ "id": 0, "filename": "chart.png", "description": "AAPL <30 min>" }])
+        );
+        assert!(parts[2].contains("name=\"files[0]\"; filename=\"chart.png\"\r\ncontent-type: image/png"));
+        assert!(parts[2].ends_with("\r\n\r\nthe bytes of a PNG\r\n"));
+        assert_eq!(received[1].header("content-type"), "application/json", "only the first has a picture");
+        assert!(!received[1].body.contains("attachment"));
     }
 
     #[test]

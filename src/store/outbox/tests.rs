@@ -34,6 +34,7 @@ impl Stage {
             spec: "{}".into(),
             spec_hash: 1,
             enabled: true,
+            toml: None,
             first_due_at: None,
             next_due_at: None,
         };

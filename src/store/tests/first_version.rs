@@ -70,5 +70,5 @@ async fn a_database_of_the_first_version_keeps_everything_and_its_messages_go_ou
         let found: i64 = sqlx::query_scalar(question).fetch_one(&mut connection).await.unwrap();
         assert_eq!(found, expected, "{question}");
     }
-    assert!(stage.folder.path().join("stakeout.before-3.db").exists());
+    assert!(stage.folder.path().join("stakeout.before-4.db").exists());
 }

@@ -1,6 +1,7 @@
 //! A daemon on a temporary directory beside a local server that plays the sites and the receivers of
 //! messages.
 
+mod crawl;
 mod process;
 mod replies;
 mod rogue;
@@ -19,6 +20,7 @@ use stakeout::store::Store;
 use stakeout::watchlist::Watchlist;
 use tempfile::TempDir;
 
+pub(crate) use crawl::crawl;
 pub(crate) use process::{Process, command, command_in};
 pub(crate) use replies::{
     Card, chart, falling, gasoline, klines, listing, minutes, number, quote, ticker, unknown_symbol,
@@ -31,13 +33,14 @@ pub(crate) use wire::{Wire, page};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The tables that a test leaves out.
-const TABLES: [(&str, &str); 3] = [
+const TABLES: [(&str, &str); 4] = [
     ("[daemon]", "[daemon]\nretry = { first = \"5ms\", longest = \"20ms\", give_up_after = \"3000d\" }\n"),
     (
         "[fetch]",
         "[fetch]\ntimeout = \"5s\"\nallow_private_networks = true\n\
          per_host = { min_interval = \"0s\", max_concurrent = 32 }\n",
     ),
+    ("[web]", "[web]\nlisten = \"127.0.0.1:0\"\n"),
     ("[notify.", "[notify.hook]\nkind = \"webhook\"\nurl = \"{origin}/hook/hook\"\n"),
 ];
 

@@ -1,0 +1,237 @@
+//! The past of one subject, as a chart draws it.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Store, from_json, millis, time};
+use crate::model::{Alert, Availability, Candle, Interval, Reading};
+
+/// One observation as a chart draws it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DrawnRow {
+    /// When it was so.
+    pub at: Timestamp,
+    /// The run that saw it first; nothing where that was not written down.
+    pub seen_at: Option<Timestamp>,
+    /// Its price or value, where it has one.
+    pub number: Option<f64>,
+    /// Of a product: whether it could be had.
+    pub availability: Option<Availability>,
+}
+
+type Row = (i64, Option<i64>, Option<f64>, Option<String>);
+type BarRow = (i64, f64, f64, f64, f64, f64);
+
+#[derive(Deserialize)]
+struct Bars {
+    reading: Reading,
+}
+
+impl Store {
+    /// What was last seen of one subject; bars are left out.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn last_reading(&self, watch_id: i64, subject: &str) -> Result<Option<Reading>, sqlx::Error> {
+        let row: Option<(Option<String>, Option<String>)> = sqlx::query_as(
+            "select s.bars, coalesce(o.reading, (select reading from observation
+                 where watch_id = ?1 and subject = ?2 order by observed_at desc limit 1))
+             from subject s left join observation o on o.id = s.observation_id
+             where s.watch_id = ?1 and s.subject = ?2",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .fetch_optional(&self.read)
+        .await?;
+        match row {
+            Some((Some(bars), _)) => from_json::<Bars>(&bars).map(|bars| Some(bars.reading)),
+            Some((None, Some(reading))) => from_json(&reading).map(Some),
+            Some((None, None)) | None => Ok(None),
+        }
+    }
+
+    /// The subjects of a watch by name, the first `most` of them.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn subjects_by_name(&self, watch_id: i64, most: usize) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar("select subject from subject where watch_id = ? order by subject limit ?")
+            .bind(watch_id)
+            .bind(count(most))
+            .fetch_all(&self.read)
+            .await
+    }
+
+    /// The bars of a subject that opened in a stretch of time, oldest first; of too many the newest `most`.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn bars_drawn(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        interval: Interval,
+        (from, until): (Timestamp, Timestamp),
+        most: usize,
+    ) -> Result<Vec<Candle>, sqlx::Error> {
+        let mut rows: Vec<BarRow> = sqlx::query_as(
+            "select open_time, open, high, low, close, volume from candle
+             where watch_id = ? and subject = ? and interval = ? and open_time >= ? and open_time <= ?
+             order by open_time desc limit ?",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(interval.seconds())
+        .bind(millis(from))
+        .bind(millis(until))
+        .bind(count(most))
+        .fetch_all(&self.read)
+        .await?;
+        rows.reverse();
+        let bar = |(open_time, open, high, low, close, volume)| Candle {
+            open_time: time(open_time),
+            open,
+            high,
+            low,
+            close,
+            volume,
+        };
+        Ok(rows.into_iter().map(bar).collect())
+    }
+
+    /// What was observed of a subject in a stretch of time, and the one before it; oldest first, of too many the
+    /// newest `most`.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn observations_drawn(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        (from, until): (Timestamp, Timestamp),
+        most: usize,
+    ) -> Result<Vec<DrawnRow>, sqlx::Error> {
+        let mut rows: Vec<Row> = sqlx::query_as(
+            "select observed_at, first_seen_at, coalesce(reading ->> 'price', reading ->> 'value'),
+                    reading ->> 'availability'
+             from observation
+             where watch_id = ?1 and subject = ?2 and observed_at <= ?4 and observed_at >= coalesce(
+                 (select max(observed_at) from observation
+                  where watch_id = ?1 and subject = ?2 and observed_at < ?3), ?3)
+             order by observed_at desc limit ?5",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(millis(from))
+        .bind(millis(until))
+        .bind(count(most))
+        .fetch_all(&self.read)
+        .await?;
+        rows.reverse();
+        let row = |(at, seen_at, number, availability): Row| DrawnRow {
+            at: time(at),
+            seen_at: seen_at.map(time),
+            number,
+            availability: availability.and_then(|word| serde_json::from_value(word.into()).ok()),
+        };
+        Ok(rows.into_iter().map(row).collect())
+    }
+
+    /// When the bar opened that lies so many before a moment, or the first one where there are fewer.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn nth_bar_before(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        interval: Interval,
+        until: Timestamp,
+        nth: i64,
+    ) -> Result<Option<Timestamp>, sqlx::Error> {
+        let first: Option<i64> = sqlx::query_scalar(
+            "select min(open_time) from (
+                 select open_time from candle
+                 where watch_id = ? and subject = ? and interval = ? and open_time <= ?
+                 order by open_time desc limit ?)",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(interval.seconds())
+        .bind(millis(until))
+        .bind(nth)
+        .fetch_one(&self.read)
+        .await?;
+        Ok(first.map(time))
+    }
+
+    /// When the observation was that lies so many before a moment, or the first one where there are fewer.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn nth_observation_before(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        until: Timestamp,
+        nth: i64,
+    ) -> Result<Option<Timestamp>, sqlx::Error> {
+        let first: Option<i64> = sqlx::query_scalar(
+            "select min(observed_at) from (
+                 select observed_at from observation where watch_id = ? and subject = ? and observed_at <= ?
+                 order by observed_at desc limit ?)",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(millis(until))
+        .bind(nth)
+        .fetch_one(&self.read)
+        .await?;
+        Ok(first.map(time))
+    }
+
+    /// What was told about a subject in a stretch of time, oldest first; of too many the newest `most`. What the
+    /// daemon says about its own runs is left out.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn alerts_of(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        from: Timestamp,
+        until: Timestamp,
+        most: usize,
+    ) -> Result<Vec<(Timestamp, Alert)>, sqlx::Error> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "select created_at, alert from alert
+             where watch_id = ? and subject = ? and strategy <> 'run' and created_at >= ? and created_at <= ?
+             order by created_at desc, id desc limit ?",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(millis(from))
+        .bind(millis(until))
+        .bind(count(most))
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().rev().map(|(at, alert)| Ok((time(at), from_json(&alert)?))).collect()
+    }
+
+    /// When an alert was made.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn alert_made_at(&self, id: &str) -> Result<Option<Timestamp>, sqlx::Error> {
+        let made: Option<i64> = sqlx::query_scalar("select created_at from alert where id = ?")
+            .bind(id)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(made.map(time))
+    }
+}
+
+/// A number of rows as SQLite counts them.
+fn count(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

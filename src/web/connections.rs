@@ -1,0 +1,110 @@
+//! Connections, and how much patience there is with each. `axum::serve` sets no limits, so this is its loop with
+//! limits: how many there are, how long a request's head may take and be (`hyper`'s own), and how long what is
+//! under way may take at the end. A body has to be here in time too (`guard`), and what strangers are answered is
+//! short enough to lie in the socket's buffer, so that reading it slowly holds nothing.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+/// So many at once: as many as may listen to what is new, and some for all else. More wait to be accepted.
+const MOST: usize = super::live::MOST_LISTENERS + 256;
+
+/// A request's head has to be here by then; a connection that asks nothing for so long is closed.
+const HEAD_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The longest head.
+const MOST_HEAD_BYTES: usize = 32 << 10;
+
+/// How long what is under way may take once the daemon stops.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// How many are open.
+pub(super) fn open() -> usize {
+    OPEN.load(Ordering::Relaxed)
+}
+
+/// Answers until it is stopped, and then what is under way.
+pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let service = TowerToHyperService::new(router);
+    let room = Arc::new(Semaphore::new(MOST));
+    let open = TaskTracker::new();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&room).acquire_owned().await.ok();
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = accepted => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (service, stop) = (service.clone(), stop.clone());
+                open.spawn(async move {
+                    OPEN.fetch_add(1, Ordering::Relaxed);
+                    talk(stream, peer, service, stop).await;
+                    OPEN.fetch_sub(1, Ordering::Relaxed);
+                    drop(place);
+                });
+            }
+            // Gone already, or there are too many open files.
+            Err(error) => {
+                warn!(%error, "A connection was not accepted");
+                sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+    drop(listener);
+    open.close();
+    open.wait().await;
+}
+
+async fn talk(
+    stream: TcpStream,
+    peer: SocketAddr,
+    service: TowerToHyperService<Router>,
+    stop: CancellationToken,
+) {
+    // Events are short, and none waits for the next.
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        service.call(request)
+    });
+    let mut limits = http1::Builder::new();
+    limits.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(MOST_HEAD_BYTES);
+    let mut connection = pin!(limits.serve_connection(TokioIo::new(stream), answer));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_PATIENCE, connection).await.ok()
+        }
+    };
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => debug!(%error, "A connection ended early"),
+        None => warn!(%peer, "An answer took too long and was given up"),
+    }
+}

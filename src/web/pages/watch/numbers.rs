@@ -1,0 +1,168 @@
+//! Candles, quotes and values: the last of them in numbers.
+
+use maud::{Markup, html};
+
+use super::super::Trouble;
+use super::super::layout::moment;
+use super::One;
+use crate::model::{Candle, Interval, Past, Quote, Reading, plain, shown};
+use crate::store::KnownSubject;
+
+/// So many rows are shown.
+const MOST_ROWS: usize = 20;
+
+pub(super) async fn last_readings(one: &One<'_>, subject: &KnownSubject) -> Result<Markup, Trouble> {
+    let store = &one.shared.store;
+    if let Some(interval) = subject.interval {
+        let candles = store.candles(one.id, &subject.subject, interval, MOST_ROWS + 1).await?;
+        return Ok(bars(interval, &candles));
+    }
+    let past = store.last_observations(one.id, &[&subject.subject], MOST_ROWS + 1).await?;
+    Ok(match past.last().map(|past| &past.observation.reading) {
+        Some(Reading::Quote(_)) => quotes(&past),
+        Some(Reading::Value { .. }) => values(&past),
+        _ => html! { p.muted { "None of it is kept any more." } },
+    })
+}
+
+fn bars(interval: Interval, candles: &[Candle]) -> Markup {
+    let before = std::iter::once(None).chain(candles.iter().map(Some));
+    let rows: Vec<(&Candle, Option<&Candle>)> = candles.iter().zip(before).collect();
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="The last bars" {
+            table.numbers {
+                caption { "The last bars of " (interval) ", the newest first" }
+                thead { tr {
+                    th scope="col" { "Opened" } th scope="col" { "Open" } th scope="col" { "High" }
+                    th scope="col" { "Low" } th scope="col" { "Close" } th scope="col" { "Change" }
+                    th scope="col" { "Volume" }
+                } }
+                tbody {
+                    @for (candle, before) in rows.iter().rev().take(MOST_ROWS) {
+                        tr {
+                            th scope="row" { (moment(candle.open_time)) }
+                            td { (shown(candle.open)) } td { (shown(candle.high)) }
+                            td { (shown(candle.low)) } td { (shown(candle.close)) }
+                            td { (change(before.map(|before| before.close), candle.close)) }
+                            td { (shown(candle.volume)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Each reading with the one before it, the newest first.
+fn newest_first(past: &[Past]) -> impl Iterator<Item = (&Past, Option<&Past>)> {
+    let before = std::iter::once(None).chain(past.iter().map(Some));
+    let mut rows: Vec<(&Past, Option<&Past>)> = past.iter().zip(before).collect();
+    rows.reverse();
+    rows.into_iter().take(MOST_ROWS)
+}
+
+fn quotes(past: &[Past]) -> Markup {
+    let quote = |past: &Past| match &past.observation.reading {
+        Reading::Quote(quote) => Some(quote.clone()),
+        _ => None,
+    };
+    let number = |number: Option<f64>| number.map(shown).unwrap_or_default();
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="The last prices" {
+            table.numbers {
+                caption { "The last prices, the newest first" }
+                thead { tr {
+                    th scope="col" { "Seen" } th scope="col" { "Price" } th scope="col" { "Change" }
+                    th scope="col" { "Bid" } th scope="col" { "Ask" } th scope="col" { "Volume" }
+                    th scope="col" { "Traded" }
+                } }
+                tbody {
+                    @for (past, before) in newest_first(past) {
+                        @if let Some(Quote { price, bid, ask, volume, quoted_at }) = quote(past) {
+                            tr {
+                                th scope="row" { (moment(past.observation.observed_at)) }
+                                td { (shown(price)) }
+                                td { (change(before.and_then(quote).map(|before| before.price), price)) }
+                                td { (number(bid)) } td { (number(ask)) } td { (number(volume)) }
+                                td { @if let Some(at) = quoted_at { (moment(at)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn values(past: &[Past]) -> Markup {
+    let value = |past: &Past| match &past.observation.reading {
+        Reading::Value { value, .. } => Some(*value),
+        _ => None,
+    };
+    let unit = past.iter().rev().find_map(|past| match &past.observation.reading {
+        Reading::Value { unit, .. } if !unit.is_empty() => Some(unit.as_str()),
+        _ => None,
+    });
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="The last values" {
+            table.numbers {
+                caption {
+                    "The last values" @if let Some(unit) = unit { " in " (unit) } ", the newest first"
+                }
+                thead { tr {
+                    th scope="col" { "Of" } th scope="col" { "Value" } th scope="col" { "Change" }
+                    th scope="col" { "Last seen so" }
+                } }
+                tbody {
+                    @for (past, before) in newest_first(past) {
+                        @if let Some(now) = value(past) {
+                            tr {
+                                th scope="row" { (moment(past.observation.observed_at)) }
+                                td { (shown(now)) }
+                                td { (change(before.and_then(value), now)) }
+                                td { (moment(past.last_seen_at)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// By how much it rose or fell, told apart by sign, arrow and colour.
+pub(super) fn change(before: Option<f64>, now: f64) -> Markup {
+    let Some(before) = before else { return html! {} };
+    let by = now - before;
+    let percent = if before == 0.0 { None } else { Some(by / before.abs() * 100.0) };
+    let percent =
+        percent.map(|percent| format!(" ({}{:.2} %)", if by < 0.0 { "−" } else { "+" }, percent.abs()));
+    // What differs by less than a millionth differs by how it is computed.
+    if by.abs() <= before.abs() * 1e-9 {
+        return html! { span.muted { "same" } };
+    }
+    let size = plain(format!("{:.4e}", by.abs()).parse().unwrap_or(by.abs()));
+    html! {
+        @if by > 0.0 { span.up { "▲ +" (size) (percent.unwrap_or_default()) } }
+        @else { span.down { "▼ −" (size) (percent.unwrap_or_default()) } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_says_its_direction_without_colour() {
+        for (before, now, expected) in [
+            (Some(100.0), 105.0, "<span class=\"up\">▲ +5 (+5.00 %)</span>"),
+            (Some(3.52), 3.47, "<span class=\"down\">▼ −0.05 (−1.42 %)</span>"),
+            (Some(0.0), 2.0, "<span class=\"up\">▲ +2</span>"),
+            (Some(-4.0), -2.0, "<span class=\"up\">▲ +2 (+50.00 %)</span>"),
+            (Some(1.0), 1.0, "<span class=\"muted\">same</span>"),
+            (None, 1.0, ""),
+        ] {
+            assert_eq!(change(before, now).into_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The last messages of a watch, and what became of each.
+
+use maud::{Markup, html};
+
+use super::super::Trouble;
+use super::super::layout::moment;
+use super::{One, count};
+use crate::run::Delivered;
+
+/// So many are shown.
+const MOST_DELIVERIES: usize = 20;
+
+pub(super) async fn told(one: &One<'_>) -> Result<Markup, Trouble> {
+    let rows = one.shared.store.deliveries_of_watch(one.id, MOST_DELIVERIES).await?;
+    let deliveries: Vec<_> = rows.into_iter().map(|(at, row)| (at, Delivered::of(row))).collect();
+    Ok(html! {
+        section #deliveries aria-labelledby="its-deliveries" {
+            h2 #its-deliveries { "Messages" }
+            @if deliveries.is_empty() { p.muted { "It has told nothing yet." } } @else {
+                div.scroll tabindex="0" role="region" aria-label="Messages" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Written" } th scope="col" { "To" } th scope="col" { "Message" }
+                            th scope="col" { "What became of it" }
+                        } }
+                        tbody {
+                            @for (at, delivery) in &deliveries {
+                                tr {
+                                    th scope="row" { (moment(*at)) }
+                                    td { (delivery.notifier) }
+                                    td { (delivery.title) }
+                                    td {
+                                        (delivery.fate)
+                                        @if delivery.attempts.len() > 1 || delivery.status == "dead" {
+                                            details {
+                                                summary { (count(delivery.attempts.len(), "attempt")) }
+                                                ol {
+                                                    @for attempt in delivery.attempts.iter().rev().take(20).rev() {
+                                                        li {
+                                                            (moment(attempt.at)) " " (attempt.outcome)
+                                                            @if let Some(why) = &attempt.why { ": " (why) }
+                                                        }
+                                                    }
+                                                }
+                                            }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                p { a href="/deliveries" { "All deliveries" } }
+            }
+        }
+    })
+}

@@ -1,0 +1,174 @@
+//! From what was stored to what is drawn.
+
+use serde_json::Value;
+use stakeout::chart::{self, Seen, Window};
+use stakeout::watchlist::Watchlist;
+
+use crate::harness::{Harness, chart, falling, gasoline, listing, moment, ticker};
+
+const WEB: &str = "[web]\nlisten = \"127.0.0.1:0\"\n";
+
+const SPAN: &str = "from=2026-11-01T00:00:00Z&until=2026-11-21T00:00:00Z";
+
+async fn ask(harness: &Harness, path: &str, known: &str) -> reqwest::Response {
+    let address = harness.daemon().web().unwrap();
+    let request = reqwest::Client::new().get(format!("http://{address}{path}"));
+    request.header("if-none-match", known).send().await.unwrap()
+}
+
+async fn json(harness: &Harness, path: &str) -> Value {
+    let reply = ask(harness, path, "").await;
+    assert_eq!(reply.status(), 200, "{path}");
+    serde_json::from_str(&reply.text().await.unwrap()).unwrap()
+}
+
+/// What is gathered of a subject of the only watch.
+async fn gathered(harness: &Harness, subject: &str, from: &str, until: &str) -> Option<chart::Chart> {
+    let watchlist = Watchlist::load(&harness.stage.config()).unwrap();
+    let window = Window { from: moment(from), until: moment(until) };
+    let watch = &watchlist.watches[0];
+    let id = harness.stage.count("select id from watch").await;
+    chart::gather(harness.daemon().store(), (id, watch), subject, window).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_share_is_drawn_with_its_index_and_its_messages_and_as_the_picture_of_one() {
+    let toml = r#"
+[watch.shares]
+source = { kind = "yahoo", base_url = "{origin}", symbols = ["AAPL"] }
+every = "30m"
+"#;
+    let harness = Harness::start(&format!("{WEB}{toml}")).await;
+    harness
+        .site()
+        .show("/v8/finance/chart/AAPL", chart("AAPL", moment("2026-11-20T10:00:00Z"), &falling(60)));
+    let report = harness.tick("shares", "2026-11-20T10:31:00Z").await;
+    let judged = report.signals[0].value.unwrap();
+    harness.settled().await;
+
+    let drawn = json(&harness, &format!("/watches/shares/chart.json?{SPAN}&width=900")).await;
+    let columns: Vec<&str> = drawn["columns"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(columns, ["open", "high", "low", "close", "volume", "RSI 14"]);
+    let points = drawn["points"].as_array().unwrap();
+    assert_eq!(points.len(), 60);
+    assert_eq!(points[59]["values"][5].as_f64(), Some(judged), "drawn as it was judged");
+    assert_eq!(drawn["marks"][0]["title"], "time to buy AAPL");
+    assert_eq!(
+        drawn["panels"].as_array().unwrap().iter().filter(|panel| panel["name"] == "RSI 14").count(),
+        1
+    );
+
+    let svg = ask(&harness, &format!("/watches/shares/chart.svg?{SPAN}&subject=AAPL"), "").await;
+    assert_eq!(svg.headers()["content-type"], "image/svg+xml");
+    let tag = svg.headers()["etag"].to_str().unwrap().to_owned();
+    assert!(svg.text().await.unwrap().contains("buy below 20"));
+    let again = ask(&harness, &format!("/watches/shares/chart.svg?{SPAN}&subject=AAPL"), &tag).await;
+    assert_eq!(again.status(), 304);
+    let png =
+        ask(&harness, &format!("/watches/shares/chart.png?{SPAN}&width=640&height=360&theme=dark"), "").await;
+    assert_eq!(png.headers()["content-type"], "image/png");
+    let png = png.bytes().await.unwrap();
+    assert_eq!((&png[1..4], &png[16..24]), (b"PNG".as_slice(), [0, 0, 2, 128, 0, 0, 1, 104].as_slice()));
+
+    let store = harness.daemon().store();
+    let alert = store.alerts(None, moment("2026-11-01T00:00:00Z"), 1).await.unwrap().remove(0).alert;
+    let watchlist = Watchlist::load(&harness.stage.config()).unwrap();
+    let id = harness.stage.count("select id from watch").await;
+    let picture = chart::picture_of(store, (id, &watchlist.watches[0]), &alert).await.unwrap().unwrap();
+    assert_eq!(&picture.png[16..24], [0, 0, 3, 32, 0, 0, 1, 194].as_slice(), "800 by 450");
+    assert!(
+        picture.alt.starts_with("AAPL from 19 Nov 2026 04:30 to 20 Nov 2026 10:00: last 941"),
+        "{}",
+        picture.alt
+    );
+
+    for (path, status, why) in [
+        ("/watches/nothing/chart.svg", 404, "There is no such watch."),
+        ("/watches/shares/chart.svg?subject=MSFT", 404, "There is nothing to draw"),
+        ("/watches/shares/chart.json?range=2y", 400, "`range` must be one of"),
+        ("/watches/shares/chart.png?width=90000", 400, "`width` must be"),
+        ("/watches/shares/chart.svg?until=now", 400, "`until` is no moment"),
+    ] {
+        let reply = ask(&harness, path, "").await;
+        assert_eq!(reply.status(), status, "{path}");
+        assert!(reply.text().await.unwrap().starts_with(why), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_price_holds_from_before_the_window_until_it_is_another() {
+    let harness = Harness::start(
+        r#"
+[watch.coins]
+source = { kind = "kraken", base_url = "{origin}", symbols = ["XBTUSD"] }
+strategy = [{ kind = "percent_change", by = 5, window = "10m" }, { kind = "threshold", above = 100_000 }]
+every = "1m"
+"#,
+    )
+    .await;
+    for (minute, price) in [(0, 50_000.0), (1, 50_000.0), (5, 51_000.0), (20, 52_000.0)] {
+        harness.site().show("/0/public/Ticker", ticker(&[("XXBTZUSD", price)]));
+        harness.tick("coins", &format!("2026-11-20T10:{minute:02}:00Z")).await;
+    }
+    let drawn = gathered(&harness, "XBTUSD", "2026-11-20T10:03:00Z", "2026-11-20T10:30:00Z").await.unwrap();
+    let values = [("10:03", 50_000.0), ("10:05", 51_000.0), ("10:20", 52_000.0)];
+    let values = values.map(|(at, price)| (moment(&format!("2026-11-20T{at}:00Z")), price));
+    assert_eq!((drawn.seen, drawn.line), (Seen::Values(values.to_vec()), chart::Line::Step));
+    let then: Vec<f64> = drawn.plots[0].curves[0].points.iter().map(|(_, then)| *then).collect();
+    assert_eq!(then, [51_000.0], "ten minutes before 10:20; nothing is known of before 10:05");
+    assert_eq!(drawn.plots[1].limits[0].value, 100_000.0);
+    assert_eq!(gathered(&harness, "XBTUSD", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z").await, None);
+}
+
+#[tokio::test]
+async fn a_dated_series_is_drawn_by_its_dates_with_its_drops() {
+    let harness = Harness::start(
+        r#"
+[watch.gas]
+source = { kind = "ny_gas", region = "new_york_state", base_url = "{origin}" }
+strategy = [{ kind = "price_drop" }]
+every = "1d"
+"#,
+    )
+    .await;
+    let weeks = [("2026-10-26", 3.52), ("2026-11-02", 3.47), ("2026-11-09", 3.47), ("2026-11-16", 3.41)];
+    harness.site().show("/resource/nqur-w4p7.json", gasoline(&weeks));
+    let report = harness.tick("gas", "2026-11-20T09:00:00Z").await;
+    assert!(report.error.is_none(), "{:?}", report.error);
+    let subject = report.signals[0].subject.clone();
+    let drawn = gathered(&harness, &subject, "2026-10-20T00:00:00Z", "2026-11-20T10:00:00Z").await.unwrap();
+    let Seen::Values(values) = &drawn.seen else { panic!("values") };
+    assert_eq!(
+        (values.len(), drawn.line),
+        (4, chart::Line::Straight),
+        "each date, also where nothing changed"
+    );
+    let drops: Vec<f64> = drawn.plots[0].hits.iter().map(|(_, price)| *price).collect();
+    assert_eq!(drops, [3.47, 3.41]);
+    assert_eq!(drawn.unit, "USD per gallon");
+}
+
+#[tokio::test]
+async fn an_item_of_a_shop_is_drawn_with_its_price_and_whether_it_could_be_had() {
+    let harness = Harness::start(
+        r#"
+[watch.cards]
+source = { kind = "newegg", url = "{origin}/p/pl?d=rtx" }
+every = "1m"
+"#,
+    )
+    .await;
+    for (minute, dollars, stock) in [(0, 549, true), (7, 549, false), (9, 499, true)] {
+        harness.site().show("/p/pl", listing(&[("N82E1", "Card One", dollars, stock)]));
+        harness.tick("cards", &format!("2026-11-20T10:{minute:02}:00Z")).await;
+    }
+    let drawn = gathered(&harness, "N82E1", "2026-11-20T09:00:00Z", "2026-11-20T11:00:00Z").await.unwrap();
+    let Seen::Offers(offers) = &drawn.seen else { panic!("offers") };
+    let told: Vec<(Option<f64>, String)> =
+        offers.iter().map(|(_, price, stock)| (*price, stock.to_string())).collect();
+    let expected = [(549.99, "in stock"), (549.99, "out of stock"), (499.99, "in stock")];
+    assert_eq!(told, expected.map(|(price, stock)| (Some(price), stock.to_owned())));
+    assert_eq!(drawn.unit, "USD");
+    let marks: Vec<bool> = drawn.marks.iter().map(|mark| mark.firing).collect();
+    assert!(marks.contains(&true) && marks.contains(&false), "{marks:?}");
+}

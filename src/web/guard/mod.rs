@@ -29,6 +29,7 @@ use url::Url;
 use self::place::Names;
 use self::refusal::ask_to_wait;
 pub(super) use self::refusal::refuse;
+pub(super) use self::session::COOKIE_NAME;
 use self::throttle::Throttle;
 use super::Shared;
 use crate::model::Secret;

@@ -156,7 +156,7 @@ enum Step {
     Years(i16),
 }
 
-const STEPS: [Step; 27] = [
+const STEPS: [Step; 26] = [
     Step::Minutes(1),
     Step::Minutes(2),
     Step::Minutes(5),
@@ -171,7 +171,6 @@ const STEPS: [Step; 27] = [
     Step::Days(1),
     Step::Days(2),
     Step::Days(3),
-    Step::Days(5),
     Step::Weeks,
     Step::Months(1),
     Step::Months(2),

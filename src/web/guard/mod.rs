@@ -128,10 +128,9 @@ pub(super) fn router() -> Router<Shared> {
 
 /// Puts the guard around everything: the token or a login around what is guarded, the rest around both.
 pub(super) fn protect(guarded: Router<Shared>, open: Router<Shared>, shared: &Shared) -> Router<Shared> {
-    // Also around what there is not: a stranger learns nothing of it.
-    guarded
-        .layer(from_fn_with_state(shared.clone(), ask_who))
-        .merge(open)
+    // Also around what there is not: a stranger learns nothing of it. So the guarded one is merged into the other,
+    // whose own answer to that gives way.
+    open.merge(guarded.layer(from_fn_with_state(shared.clone(), ask_who)))
         .layer(from_fn_with_state(shared.clone(), check))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(shared.clone(), headers::put_on))

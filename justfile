@@ -40,3 +40,8 @@ fuzz seconds="60" *targets:
 calendars:
     python3 -m venv target/calendars && target/calendars/bin/pip install --quiet exchange_calendars
     target/calendars/bin/python src/sessions/check_calendars.py
+
+# The API against its description, asked by PyPI's schemathesis
+schemathesis examples="100":
+    python3 -m venv target/schemathesis && target/schemathesis/bin/pip install --quiet --upgrade schemathesis
+    STAKEOUT_EXAMPLES={{ examples }} cargo nextest run schemathesis --no-capture

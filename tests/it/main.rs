@@ -12,6 +12,7 @@ mod closing;
 mod corpus;
 mod crash;
 mod described;
+mod dashboard;
 mod evidence;
 mod explain;
 mod failing;

@@ -1,8 +1,11 @@
 //! The description of the API (OpenAPI 3.1), made of its handlers, and a page to try it.
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::extract::Path;
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{
@@ -11,13 +14,11 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type};
 use utoipa::{OpenApi, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::{Config, SwaggerUi};
+use utoipa_swagger_ui::Config;
 
 use super::super::Shared;
+use super::super::guard::COOKIE_NAME;
 use super::super::problem::{MEDIA_TYPE, Problem};
-
-/// The cookie of a person who has logged in.
-const COOKIE: &str = "stakeout";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -60,7 +61,7 @@ pub(super) fn collect(wants_token: bool) -> (Router<Shared>, utoipa::openapi::Op
         let components = described.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.add_security_scheme("bearer", bearer);
-        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(COOKIE)));
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(COOKIE_NAME)));
         components.add_security_scheme("cookie", cookie);
         let either = ["bearer", "cookie"].map(|name| SecurityRequirement::new(name, [""; 0]));
         described.security = Some(either.to_vec());
@@ -81,11 +82,14 @@ fn answers(operation: &mut Operation, is_read: bool, wants_token: bool) {
         (is_read, "304", "Nothing has changed"),
         (true, "400", "The question makes no sense"),
         (wants_token, "401", "A token or a login is wanted"),
+        (!is_read, "403", "It was sent from a page of somebody else"),
         (true, "404", "There is no such thing"),
         (has_body, "413", "Too long"),
         (has_body, "415", "This is no JSON"),
         (has_body, "422", "It was understood, and is wrong"),
+        (wants_token, "429", "Too many wrong tokens"),
         (true, "500", "This is ours to mend"),
+        (true, "503", "Too much at once, or it is stopping"),
     ];
     for (_, status, description) in usual.into_iter().filter(|(may, ..)| *may) {
         let response = ResponseBuilder::new().description(description).build();
@@ -107,7 +111,20 @@ fn answers(operation: &mut Operation, is_read: bool, wants_token: bool) {
 /// The description, and the page to try it, whose files lie in the program.
 pub(super) fn router(description: &utoipa::openapi::OpenApi) -> Router<Shared> {
     let json = description.to_json().unwrap_or_default();
-    let described = get(async move || ([(header::CONTENT_TYPE, "application/json")], json).into_response());
-    let page = SwaggerUi::new("/docs").config(Config::from("/api/openapi.json"));
-    Router::new().route("/openapi.json", described).merge(page)
+    let described = get(async move || ([(header::CONTENT_TYPE, "application/json")], json));
+    // Its own router would lead astray: it does not know that it lies below `/api`.
+    let page = Arc::new(Config::from("/api/openapi.json"));
+    let first = Arc::clone(&page);
+    Router::new()
+        .route("/openapi.json", described)
+        .route("/docs", get(async || Redirect::to("/api/docs/")))
+        .route("/docs/", get(async move || file("", first)))
+        .route("/docs/{*file}", get(async move |Path(name): Path<String>| file(&name, page)))
+}
+
+/// One file of the page to try the API.
+fn file(name: &str, page: Arc<Config<'static>>) -> Result<Response, Problem> {
+    let found = utoipa_swagger_ui::serve(name, page).ok().flatten();
+    let file = found.ok_or_else(|| Problem::not_found(format!("there is no file `{name}`")))?;
+    Ok(([(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response())
 }

@@ -216,7 +216,7 @@ mod tests {
             let read = Moment::parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(read.seen_from(now), at(moment), "{text}");
         }
-        assert_eq!(Moment::parse("99999w").unwrap().seen_from(now), at("0110-07-20T10:00:00Z"));
+        assert_eq!(Moment::parse("99999w").unwrap().seen_from(now), at("0110-05-17T10:00:00Z"));
         assert_eq!(rfc_3339("9999-12-31T23:59:59Z"), Some(Timestamp::MAX));
         for text in [
             "",

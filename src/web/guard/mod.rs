@@ -29,6 +29,7 @@ use url::Url;
 use self::place::Names;
 use self::refusal::ask_to_wait;
 pub(super) use self::refusal::refuse;
+pub(super) use self::session::COOKIE_NAME;
 use self::throttle::Throttle;
 use super::Shared;
 use crate::model::Secret;
@@ -127,8 +128,9 @@ pub(super) fn router() -> Router<Shared> {
 
 /// Puts the guard around everything: the token or a login around what is guarded, the rest around both.
 pub(super) fn protect(guarded: Router<Shared>, open: Router<Shared>, shared: &Shared) -> Router<Shared> {
+    // Also around what there is not: a stranger learns nothing of it.
     guarded
-        .route_layer(from_fn_with_state(shared.clone(), ask_who))
+        .layer(from_fn_with_state(shared.clone(), ask_who))
         .merge(open)
         .layer(from_fn_with_state(shared.clone(), check))
         .layer(CompressionLayer::new())

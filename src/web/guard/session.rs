@@ -13,7 +13,8 @@ use super::super::Shared;
 use super::Guard;
 use crate::store::{SessionHash, WriteError};
 
-const COOKIE_NAME: &str = "stakeout_session";
+/// The cookie of a person who has logged in.
+pub(in crate::web) const COOKIE_NAME: &str = "stakeout_session";
 
 /// How long a session holds since it was used last.
 const HOLDS: SignedDuration = SignedDuration::from_hours(30 * 24);

@@ -320,10 +320,9 @@ async fn the_example_of_every_source_can_be_saved_from_its_form_or_is_said_to_ne
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
         let saved = post(&harness, "/add", &fields).await;
         if offer.example.contains("token = ") {
-            assert_eq!(saved.status, 422, "{}", offer.name);
-            saved.says("secrets stand in the configuration file alone");
-            saved.says("token = &quot;${FINNHUB_TOKEN}&quot;");
-            continue;
+            // It may stand there already.
+            page.says("secrets stand in the configuration file alone");
+            page.says("token = &quot;${FINNHUB_TOKEN}&quot;");
         }
         assert_eq!(saved.status, 303, "{}\n{}", offer.name, saved.page);
         let page = get(&harness, &saved.location).await;

@@ -198,7 +198,7 @@ fn going_on(one: &One<'_>, episodes: &[Episode]) -> Markup {
             ul.episodes {
                 @for Episode { strategy, subject, state } in episodes {
                     li {
-                        b { (state.state) }
+                        b { (state.state.replace('_', " ")) }
                         @if strategy == "run" { " (the watch itself)" } @else {
                             " " (one.watch.source.describe(subject)) " " span.muted { "by " (strategy) }
                         }

@@ -30,7 +30,7 @@ pub(super) async fn versions(one: &One<'_>, subject: &str) -> Result<Markup, Tro
     let is_cut = past.len() > MOST_VERSIONS;
     Ok(html! {
         @if past.is_empty() { p.muted { "None of it is kept any more." } }
-        ol.versions reversed {
+        ul.versions {
             @for (n, (version, before)) in versions.iter().rev().take(MOST_VERSIONS).enumerate() {
                 li {
                     h4 {

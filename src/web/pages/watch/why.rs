@@ -146,7 +146,7 @@ fn verdict(one: &One<'_>, judgement: &Judgement, number: usize) -> Markup {
         p {
             b { (strategy) }
             @if !subject.is_empty() && strategy != "run" { " of " (one.watch.source.describe(subject)) }
-            ": " (state) ". "
+            ": " (state.replace('_', " ")) ". "
             b { (told) } " (" (verdict.replace('_', " ")) ")"
             @if !why.is_empty() { ": " (why) } @else if told == "not told" { ": there is nothing to tell" }
         }

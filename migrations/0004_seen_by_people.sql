@@ -38,3 +38,5 @@ create table session (
 
 -- What a watch saw last, whichever the subject.
 create index observation_time on observation (watch_id, observed_at);
+-- What a person has yet to look at: counted for every page.
+create index delivery_dead on delivery (seq) where status = 'dead' and dropped_at is null;

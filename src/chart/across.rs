@@ -156,7 +156,7 @@ enum Step {
     Years(i16),
 }
 
-const STEPS: [Step; 25] = [
+const STEPS: [Step; 26] = [
     Step::Minutes(1),
     Step::Minutes(2),
     Step::Minutes(5),
@@ -170,6 +170,7 @@ const STEPS: [Step; 25] = [
     Step::Minutes(720),
     Step::Days(1),
     Step::Days(2),
+    Step::Days(3),
     Step::Weeks,
     Step::Months(1),
     Step::Months(2),

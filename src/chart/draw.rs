@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::frame::{Frame, Panel, cut, text_width};
+use super::scale::short;
 use super::svg::{Path, Svg};
 use super::theme::Part;
 use super::{Chart, Line, Look, Mark, Seen, Theme};
@@ -228,11 +229,29 @@ fn panel_name(svg: &mut Svg, frame: &Frame<'_>, plot: &Plot, panel: &Panel) {
         svg.tag("path").part(Part::Halo, frame.look.theme).path(&path).end();
     }
     text(svg, frame.look.theme, Part::Label, (x, y), "end", &words);
+    // The others by name, towards the left.
+    let mut end = x - halo - 10.0;
+    for (nth, curve) in plot.curves.iter().enumerate().skip(1) {
+        let start = end - text_width(&curve.name, 11.0) - 18.0;
+        if start < frame.across.edges().0 + 90.0 {
+            break;
+        }
+        let mut path = Path::default();
+        path.go(start, y - 4.0);
+        path.across_to(start + 15.0);
+        svg.tag("path").part(Part::Curve(nth), frame.look.theme).path(&path).end();
+        text(svg, frame.look.theme, Part::Label, (start + 18.0, y), "start", &curve.name);
+        end = start - 10.0;
+    }
 }
 
-/// A number of an index, to one decimal.
+/// A number of a panel in few letters: of an index one decimal.
 fn in_short(number: f64) -> String {
-    if number.abs() <= 1_000.0 && number.abs() >= 1.0 { format!("{number:.1}") } else { plain(number) }
+    match number.abs() {
+        1.0..=1_000.0 => format!("{number:.1}"),
+        1_000.0.. => short(number),
+        _ => plain(number),
+    }
 }
 
 /// What a strategy found: a small triangle pointing down below each drop.
@@ -362,9 +381,11 @@ fn last_number(svg: &mut Svg, frame: &Frame<'_>) {
 }
 
 impl Chart {
-    /// A moment in the zone of the chart.
+    /// A moment in the zone of the chart; of a date alone the day.
     pub(super) fn when(&self, at: Timestamp) -> String {
-        at.to_zoned(self.zone.clone()).strftime("%-d %b %Y %H:%M").to_string()
+        let zoned = at.to_zoned(self.zone.clone());
+        let is_date = self.seen.is_long() && zoned.time() == jiff::civil::Time::midnight();
+        zoned.strftime(if is_date { "%-d %b %Y" } else { "%-d %b %Y %H:%M" }).to_string()
     }
 
     /// From when until when something was seen, in the zone of the chart.
@@ -384,6 +405,6 @@ impl Chart {
         } else {
             until.strftime("%-d %b %Y")
         };
-        format!("{from} – {until}, {zone}")
+        if first == last { format!("{until}, {zone}") } else { format!("{from} – {until}, {zone}") }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::{Chart, Line, Look, Mark, Seen, Theme, Window};
 use crate::model::{Alert, AlertStatus, Availability, Interval, Plot, Reading, Track, shown};
@@ -12,6 +13,9 @@ use crate::watchlist::Watch;
 
 /// How many rows of the past are read for one chart, at most: the newest ones.
 const MOST_ROWS: usize = 10_000;
+
+/// About how many bars are shown where there are more than that, put together to longer ones.
+const LONGER_BARS: i64 = 2_000;
 
 /// How many messages are marked, at most: the newest ones.
 const MOST_MARKS: usize = 200;
@@ -29,43 +33,12 @@ const MOST_OF_A_PICTURE: Duration = Duration::from_secs(400 * 86_400);
 /// When the database refuses.
 pub async fn gather(
     store: &Store,
-    (watch_id, watch): (i64, &Watch),
+    watch: (i64, &Watch),
     subject: &str,
     window: Window,
 ) -> Result<Option<Chart>, sqlx::Error> {
-    let Some(reading) = store.last_reading(watch_id, subject).await? else { return Ok(None) };
-    let past = match &reading {
-        Reading::Candles { interval, .. } => {
-            bars(store, (watch_id, watch), subject, *interval, window).await?
-        }
-        Reading::Quote(_) | Reading::Value { .. } | Reading::Listing(_) => {
-            numbers(store, (watch_id, watch), subject, window).await?
-        }
-        Reading::Text { .. } => return Ok(None),
-    };
-    let (title, unit) = match &reading {
-        Reading::Listing(listing) => (listing.name.clone(), listing.price_currency.clone()),
-        Reading::Value { unit, .. } => (watch.source.describe(subject), Some(unit.clone())),
-        _ => (watch.source.describe(subject), None),
-    };
-    let marks = store.alerts_of(watch_id, subject, window.from, window.until, MOST_MARKS).await?;
-    let mark = |(at, alert): (Timestamp, Alert)| Mark {
-        at,
-        title: alert.title,
-        firing: alert.status == AlertStatus::Firing,
-    };
-    Ok(past.map(|Past { seen, plots, line }| Chart {
-        watch: watch.name.clone(),
-        title,
-        unit: unit.unwrap_or_default(),
-        window,
-        seen,
-        plots,
-        marks: marks.into_iter().map(mark).collect(),
-        zone: watch.zone.clone(),
-        line,
-        trigger: None,
-    }))
+    let Some(reading) = store.last_reading(watch.0, subject).await? else { return Ok(None) };
+    Wanted { store, watch, subject, window, strategy: None }.chart(&reading).await
 }
 
 /// What an alert tells about, drawn until the moment at which it was made; `None` where there is nothing to
@@ -85,21 +58,23 @@ pub async fn picture_of(
     let Some(reading) = store.last_reading(watch.0, subject).await? else { return Ok(None) };
     let made_at = store.alert_made_at(&alert.id).await?;
     let until = made_at.or(alert.ends_at).unwrap_or(alert.starts_at);
-    let from = match reading {
+    let from = match &reading {
         Reading::Candles { interval, .. } => {
-            store.nth_bar_before(watch.0, subject, interval, until, BARS_IN_A_PICTURE).await?
+            store.nth_bar_before(watch.0, subject, *interval, until, BARS_IN_A_PICTURE).await?
         }
         _ => store.nth_observation_before(watch.0, subject, until, BARS_IN_A_PICTURE).await?,
     };
     let oldest = until.checked_sub(MOST_OF_A_PICTURE).unwrap_or(Timestamp::MIN);
     let from = from.unwrap_or(until).max(oldest);
-    let Some(mut chart) = gather(store, watch, subject, Window { from, until }).await? else {
-        return Ok(None);
-    };
+    let window = Window { from, until };
+    let wanted = Wanted { store, watch, subject, window, strategy: Some(&alert.strategy) };
+    let Some(mut chart) = wanted.chart(&reading).await? else { return Ok(None) };
+    let is_index = chart.plots.iter().any(|plot| plot.range.is_some());
+    let number = |value: f64| if is_index { format!("{value:.1}") } else { shown(value) };
     let state = alert.signal.state.replace('_', " ");
     let said = match (&alert.status, alert.signal.value) {
         (AlertStatus::Resolved, _) => format!("over: {state}"),
-        (AlertStatus::Firing, Some(value)) => format!("{state}: {}", shown(value)),
+        (AlertStatus::Firing, Some(value)) => format!("{state}: {}", number(value)),
         (AlertStatus::Firing, None) => state,
     };
     chart.trigger = Some(Mark { at: until, title: said, firing: alert.status == AlertStatus::Firing });
@@ -117,60 +92,141 @@ struct Past {
     line: Line,
 }
 
-async fn bars(
-    store: &Store,
-    (watch_id, watch): (i64, &Watch),
-    subject: &str,
-    interval: Interval,
+/// What is to be gathered.
+struct Wanted<'a> {
+    store: &'a Store,
+    watch: (i64, &'a Watch),
+    subject: &'a str,
     window: Window,
-) -> Result<Option<Past>, sqlx::Error> {
-    // An indicator needs a run-up.
-    let before = store.nth_bar_before(watch_id, subject, interval, window.from, watch.bars() as i64).await?;
-    let from = before.unwrap_or(window.from);
-    let candles = store.bars_drawn(watch_id, subject, interval, (from, window.until), MOST_ROWS).await?;
-    let plots = plots(watch, Track::Candles { interval, candles: &candles }, window);
-    let candles: Vec<_> = candles.into_iter().filter(|bar| bar.open_time >= window.from).collect();
-    let past = Past { seen: Seen::Candles(interval, candles), plots, line: Line::Straight };
-    Ok(Some(past).filter(|past| !past.seen.is_empty()))
+    /// For the picture of a message: the strategy that told it. Then nothing counts that was seen later.
+    strategy: Option<&'a str>,
 }
 
-async fn numbers(
-    store: &Store,
-    (watch_id, watch): (i64, &Watch),
-    subject: &str,
-    window: Window,
-) -> Result<Option<Past>, sqlx::Error> {
-    let lookbacks = watch.lookbacks.iter();
-    let span = lookbacks.filter_map(|lookback| lookback.span.max(lookback.ago)).max().unwrap_or_default();
-    let from = window.from.checked_sub(span).unwrap_or(Timestamp::MIN);
-    let rows = store.observations_drawn(watch_id, subject, (from, window.until), MOST_ROWS).await?;
-    let is_listing = rows.iter().any(|row| row.availability.is_some());
-    // A date of its own is older than the run that saw it first.
-    let is_dated = !is_listing && rows.iter().any(|row| row.seen_at.is_some_and(|seen| seen > row.at));
-    let line = if is_dated { Line::Straight } else { Line::Step };
-    let mut values: Vec<(Timestamp, f64)> = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let Some(number) = row.number.filter(|number| number.is_finite()) else { continue };
-        if is_dated || values.last().is_none_or(|(_, last)| *last != number) {
-            values.push((row.at, number));
-        }
+impl Wanted<'_> {
+    async fn chart(&self, reading: &Reading) -> Result<Option<Chart>, sqlx::Error> {
+        let past = match reading {
+            Reading::Candles { interval, .. } => self.bars(*interval).await?,
+            Reading::Quote(_) | Reading::Value { .. } | Reading::Listing(_) => self.numbers().await?,
+            Reading::Text { .. } => None,
+        };
+        let Some(Past { seen, plots, line }) = past else { return Ok(None) };
+        let Self { watch: (id, watch), subject, window, .. } = *self;
+        let (title, unit) = match reading {
+            Reading::Listing(listing) => (listing.name.clone(), listing.price_currency.clone()),
+            Reading::Value { unit, .. } => (watch.source.describe(subject), Some(unit.clone())),
+            _ => (watch.source.describe(subject), None),
+        };
+        let marks = self.store.alerts_of(id, subject, window.from, window.until, MOST_MARKS).await?;
+        let mark = |(at, alert): (Timestamp, Alert)| Mark {
+            at,
+            title: alert.title,
+            firing: alert.status == AlertStatus::Firing,
+        };
+        // A day is called by its own date, wherever it is read.
+        let zone = if seen.is_by_day() { TimeZone::UTC } else { watch.zone.clone() };
+        Ok(Some(Chart {
+            watch: watch.name.clone(),
+            title,
+            unit: unit.unwrap_or_default(),
+            window,
+            seen,
+            plots,
+            marks: marks.into_iter().map(mark).collect(),
+            zone,
+            line,
+            trigger: None,
+        }))
     }
-    let plots = plots(watch, Track::Values(&values), window);
-    // What was so when the window began stands at its beginning, where it holds until the next.
-    let seen = if is_listing {
-        let known = |row: &DrawnRow| row.availability.unwrap_or(Availability::Unknown);
-        let offers = rows.iter().map(|row| (row.at, row.number.filter(|n| n.is_finite()), known(row)));
-        Seen::Offers(held(offers.collect(), window.from, |offer| &mut offer.0))
-    } else if is_dated {
-        Seen::Values(values.into_iter().filter(|(at, _)| *at >= window.from).collect())
-    } else {
-        Seen::Values(held(values, window.from, |value| &mut value.0))
-    };
-    Ok(Some(Past { seen, plots, line }).filter(|past| !past.seen.is_empty()))
+
+    async fn bars(&self, interval: Interval) -> Result<Option<Past>, sqlx::Error> {
+        let Self { store, watch: (id, watch), subject, window, strategy } = *self;
+        // An indicator needs a run-up.
+        let run_up = i64::try_from(watch.bars()).unwrap_or(i64::MAX);
+        let before = store.nth_bar_before(id, subject, interval, window.from, run_up).await?;
+        let from = before.unwrap_or(window.from);
+        let as_seen = strategy.is_some();
+        let candles =
+            store.bars_drawn(id, subject, interval, (from, window.until), as_seen, MOST_ROWS).await?;
+        if candles.len() == MOST_ROWS {
+            return self.longer_bars(interval).await;
+        }
+        let plots = self.plots(Track::Candles { interval, candles: &candles });
+        let candles: Vec<_> = candles.into_iter().filter(|bar| bar.open_time >= window.from).collect();
+        let past = Past { seen: Seen::Candles(interval, candles), plots, line: Line::Straight };
+        Ok(Some(past).filter(|past| !past.seen.is_empty()))
+    }
+
+    /// Longer bars where there are more than anybody could tell apart. What a strategy computes from bars as long
+    /// as it is told would be something else for these, so nothing of it is shown.
+    async fn longer_bars(&self, interval: Interval) -> Result<Option<Past>, sqlx::Error> {
+        let Self { store, watch: (id, _), subject, window, .. } = *self;
+        let from = store.first_bar_since(id, subject, interval, window.from).await?.unwrap_or(window.from);
+        let bars = window.until.duration_since(from).as_secs() / interval.seconds().max(1);
+        let together = u32::try_from(bars / LONGER_BARS).unwrap_or(u32::MAX).saturating_add(1);
+        let candles = store.bars_together(id, subject, interval, (from, window.until), together).await?;
+        let length = interval.minutes().saturating_mul(together);
+        let interval = Interval::from_minutes(length).unwrap_or(interval);
+        let past = Past { seen: Seen::Candles(interval, candles), plots: Vec::new(), line: Line::Straight };
+        Ok(Some(past).filter(|past| !past.seen.is_empty()))
+    }
+
+    async fn numbers(&self) -> Result<Option<Past>, sqlx::Error> {
+        let Self { store, watch: (id, watch), subject, window, strategy } = *self;
+        let lookbacks = watch.lookbacks.iter();
+        let span = lookbacks.filter_map(|lookback| lookback.span.max(lookback.ago)).max().unwrap_or_default();
+        let from = window.from.checked_sub(span).unwrap_or(Timestamp::MIN);
+        let mut rows = store.observations_drawn(id, subject, (from, window.until), MOST_ROWS).await?;
+        if strategy.is_some() {
+            rows.retain(|row| row.seen_at.is_none_or(|seen_at| seen_at <= window.until));
+        }
+        let is_listing = rows.iter().any(|row| row.availability.is_some());
+        // A date of its own is older than the run that saw it first.
+        let is_dated = !is_listing && rows.iter().any(|row| row.seen_at.is_some_and(|seen| seen > row.at));
+        let line = if is_dated { Line::Straight } else { Line::Step };
+        let mut values: Vec<(Timestamp, f64)> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let Some(number) = row.number.filter(|number| number.is_finite()) else { continue };
+            if is_dated || values.last().is_none_or(|(_, last)| *last != number) {
+                values.push((row.at, number));
+            }
+        }
+        let plots = self.plots(Track::Values(&values));
+        // What was so when the window began stands at its beginning, where it holds until the next.
+        let seen = if is_listing {
+            let known = |row: &DrawnRow| row.availability.unwrap_or(Availability::Unknown);
+            let offers = rows.iter().map(|row| (row.at, row.number.filter(|n| n.is_finite()), known(row)));
+            Seen::Offers(held(offers.collect(), window.from, |offer| &mut offer.0))
+        } else if is_dated {
+            Seen::Values(values.into_iter().filter(|(at, _)| *at >= window.from).collect())
+        } else {
+            Seen::Values(held(values, window.from, |value| &mut value.0))
+        };
+        Ok(Some(Past { seen, plots, line }).filter(|past| !past.seen.is_empty()))
+    }
+
+    /// What the strategies add, cut to the window.
+    fn plots(&self, track: Track<'_>) -> Vec<Plot> {
+        let (_, watch) = self.watch;
+        let judges = watch.judges.iter().filter(|judge| self.strategy.is_none_or(|name| judge.name == name));
+        let mut plots: Vec<Plot> = judges.flat_map(|judge| judge.strategy.plots(track)).collect();
+        let is_in = |(at, number): &(Timestamp, f64)| *at >= self.window.from && number.is_finite();
+        for plot in &mut plots {
+            plot.hits.retain(is_in);
+            for curve in &mut plot.curves {
+                curve.points.retain(is_in);
+            }
+            plot.limits.retain(|limit| limit.value.is_finite());
+        }
+        plots.retain(|plot| {
+            let is_curved = plot.curves.iter().any(|curve| !curve.points.is_empty());
+            is_curved || !plot.limits.is_empty() || !plot.hits.is_empty()
+        });
+        plots
+    }
 }
 
 /// What lies in the window, with what was so at its beginning.
-fn held<T: Clone>(mut points: Vec<T>, from: Timestamp, at: impl Fn(&mut T) -> &mut Timestamp) -> Vec<T> {
+fn held<T>(mut points: Vec<T>, from: Timestamp, at: impl Fn(&mut T) -> &mut Timestamp) -> Vec<T> {
     let mut is_before = |point: &mut T| *at(point) < from;
     let before = points.iter_mut().map(&mut is_before).filter(|before| *before).count();
     let mut kept = points.split_off(before.saturating_sub(1));
@@ -178,22 +234,4 @@ fn held<T: Clone>(mut points: Vec<T>, from: Timestamp, at: impl Fn(&mut T) -> &m
         *at(first) = from;
     }
     kept
-}
-
-/// What the strategies add, cut to the window.
-fn plots(watch: &Watch, track: Track<'_>, window: Window) -> Vec<Plot> {
-    let mut plots: Vec<Plot> = watch.judges.iter().flat_map(|judge| judge.strategy.plots(track)).collect();
-    let is_in = |(at, number): &(Timestamp, f64)| *at >= window.from && number.is_finite();
-    for plot in &mut plots {
-        plot.hits.retain(is_in);
-        for curve in &mut plot.curves {
-            curve.points.retain(is_in);
-        }
-        plot.limits.retain(|limit| limit.value.is_finite());
-    }
-    plots.retain(|plot| {
-        let is_curved = plot.curves.iter().any(|curve| !curve.points.is_empty());
-        is_curved || !plot.limits.is_empty() || !plot.hits.is_empty()
-    });
-    plots
 }

@@ -180,8 +180,25 @@ impl Seen {
         }
     }
 
+    /// Whether each moment is a date alone.
+    fn is_by_day(&self) -> bool {
+        let is_date = |at: Timestamp| at.as_second().rem_euclid(86_400) == 0;
+        match self {
+            Self::Candles(interval, bars) => {
+                interval.minutes().is_multiple_of(1_440) && bars.iter().all(|bar| is_date(bar.open_time))
+            }
+            Self::Values(values) => values.len() > 1 && values.iter().all(|(at, _)| is_date(*at)),
+            Self::Offers(_) => false,
+        }
+    }
+
     const fn is_offers(&self) -> bool {
         matches!(self, Self::Offers(_))
+    }
+
+    /// Whether it goes on for days, so that a midnight is most likely a date.
+    fn is_long(&self) -> bool {
+        self.ends().is_some_and(|(first, last)| last.duration_since(first).as_hours() >= 48)
     }
 
     /// The first and the last moment.

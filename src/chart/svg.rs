@@ -1,7 +1,5 @@
 //! Writes SVG: every text and every attribute is escaped here, and no coordinate is written that is none.
 
-use std::fmt::Write as _;
-
 /// An SVG being written.
 pub(super) struct Svg {
     text: String,
@@ -130,16 +128,32 @@ impl Path {
     }
 }
 
-/// To a tenth of a pixel.
+/// To a tenth of a pixel. A drawing is mostly these, so they are written without the machinery of `format!`.
 fn coordinate(value: f64, text: &mut String) {
     debug_assert!(value.is_finite(), "a coordinate is a number");
-    let tenths = if value.is_finite() { (value * 10.0).round() as i64 } else { 0 };
+    // Of no drawing is a side longer; what is no number becomes nothing.
+    let tenths = (value * 10.0).round().clamp(-999_999.0, 999_999.0) as i32;
     if tenths < 0 {
         text.push('-');
     }
     let (whole, tenth) = (tenths.unsigned_abs() / 10, tenths.unsigned_abs() % 10);
-    let written = if tenth == 0 { write!(text, "{whole}") } else { write!(text, "{whole}.{tenth}") };
-    written.expect("writing to a string works");
+    let mut size = 1;
+    while whole / size >= 10 {
+        size *= 10;
+    }
+    while size > 0 {
+        text.push(digit(whole / size));
+        size /= 10;
+    }
+    if tenth > 0 {
+        text.push('.');
+        text.push(digit(tenth));
+    }
+}
+
+/// The last digit of a number.
+fn digit(number: u32) -> char {
+    char::from_digit(number % 10, 10).unwrap_or('0')
 }
 
 fn escape(value: &str, text: &mut String) {
@@ -172,9 +186,15 @@ mod tests {
 
     #[test]
     fn coordinates_are_written_to_a_tenth_of_a_pixel() {
-        for (value, written) in
-            [(0.0, "0"), (12.34, "12.3"), (12.96, "13"), (-0.04, "0"), (-0.5, "-0.5"), (799.95, "800")]
-        {
+        for (value, written) in [
+            (0.0, "0"),
+            (12.34, "12.3"),
+            (12.96, "13"),
+            (-0.04, "0"),
+            (-0.5, "-0.5"),
+            (799.95, "800"),
+            (1_204.5, "1204.5"),
+        ] {
             let mut text = String::new();
             coordinate(value, &mut text);
             assert_eq!(text, written);

@@ -110,9 +110,61 @@ fn restock() -> Chart {
     chart
 }
 
+/// Two days of a price that is looked at every minute.
+fn quotes() -> Chart {
+    let start = at("2026-11-18T09:00:00Z").as_second();
+    let mut price = 60_000.0;
+    let value = |n: i64| {
+        price *= 1.0 + ((n * 7_919 % 401) as f64 - 200.0 + if n > 2_500 { 25.0 } else { 0.0 }) / 100_000.0;
+        (Timestamp::from_second(start + n * 60).unwrap(), price)
+    };
+    let values: Vec<(Timestamp, f64)> = (0..2_880).map(value).collect();
+    let track = crate::model::Track::Values(&values);
+    let mut plots = build("percent_change", "by = 5\nwindow = \"6h\"").plots(track);
+    plots.extend(build("threshold", "above = 100_000").plots(track));
+    Chart { plots, unit: "USD".into(), line: Line::Step, ..chart("XBTUSD", Seen::Values(values)) }
+}
+
+/// Bars whose volume leaps up.
+fn volume() -> Chart {
+    let closes: Vec<f64> = (0..200).map(|n| 100.0 + 8.0 * (f64::from(n) / 17.0).sin()).collect();
+    let Reading::Candles { interval, mut candles } = crate::testing::candles("A", &closes).reading else {
+        panic!()
+    };
+    for (n, bar) in candles.iter_mut().enumerate() {
+        bar.volume = if n % 71 == 70 { 9e6 } else { 1e6 + (n * 7_919 % 401) as f64 * 1_000.0 };
+        bar.high += 0.4;
+        bar.low -= 0.6;
+    }
+    let track = crate::model::Track::Candles { interval, candles: &candles };
+    let plots = build("spike", "times = 3\nwindow = \"12h\"\nfield = \"volume\"").plots(track);
+    Chart { plots, ..chart("ACME", Seen::Candles(interval, candles)) }
+}
+
+#[test]
+fn a_date_is_called_by_its_day_and_a_moment_by_its_time() {
+    let day = |n: i64| Timestamp::from_second(at("2026-11-02T00:00:00Z").as_second() + n * 86_400).unwrap();
+    let days = Seen::Values((0..5).map(|n| (day(n), 1.0)).collect());
+    assert!(days.is_by_day());
+    assert_eq!(chart("days", days).when(day(1)), "3 Nov 2026");
+    let hours = Seen::Values(vec![(day(0), 1.0), (at("2026-11-02T05:30:00Z"), 2.0)]);
+    assert!(!hours.is_by_day());
+    assert_eq!(chart("hours", hours).when(day(0)), "2 Nov 2026 00:00");
+}
+
 #[test]
 fn pictures_of_captured_readings_can_be_looked_at() {
     keep("restock", &restock());
+    keep("quotes", &quotes());
+    keep("volume", &volume());
+    keep(
+        "huge",
+        &chart(
+            "money",
+            Seen::Values(vec![(at("2026-11-01T00:00:00Z"), 1e12), (at("2026-11-02T00:00:00Z"), 1.4e12)]),
+        ),
+    );
+    keep("tiny", &chart("coin", Seen::Values(vec![(at("2026-11-01T00:00:00Z"), 2.1e-8)])));
     let (Some(apple), Some(gasoline)) = (apple(), gasoline()) else { return };
     keep("rsi", &apple);
     keep("gasoline", &gasoline);

@@ -150,7 +150,10 @@ fn steps(watchlist: &Watchlist, stored: &[StoredWatch]) -> Vec<Step> {
         }
         steps.extend(step(watch, row.filter(|row| !row.is_removed).copied(), was));
     }
-    let gone = stored.iter().filter(|row| !row.is_removed && !found.contains(row.name.as_str()));
+    let is_left_out = |name: &str| watchlist.left_out.iter().any(|(left_out, _)| left_out == name);
+    let gone = stored
+        .iter()
+        .filter(|row| !row.is_removed && !found.contains(row.name.as_str()) && !is_left_out(&row.name));
     steps.extend(gone.map(|row| Step {
         watch: row.name.clone(),
         change: Change::Removed,

@@ -77,11 +77,12 @@ impl WatchCommand {
 }
 
 /// A watch in the shape that a script reads.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Listed<'a> {
     name: &'a str,
     origin: &'static str,
-    source: &'static str,
+    /// None for one that cannot be built beside the configuration as it is.
+    source: Option<&'static str>,
     enabled: bool,
     paused_at: Option<Timestamp>,
     ran_at: Option<Timestamp>,
@@ -100,7 +101,10 @@ impl List {
             }
             None => Vec::new(),
         };
-        let listed: Vec<Listed<'_>> = watchlist.watches.iter().map(|watch| listed(watch, &glances)).collect();
+        let of_known = watchlist.watches.iter().map(|watch| listed(watch, &glances));
+        let left_out =
+            watchlist.left_out.iter().map(|(name, _)| Listed { name, origin: "api", ..Listed::default() });
+        let listed: Vec<Listed<'_>> = of_known.chain(left_out).collect();
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&listed)?)?;
@@ -119,7 +123,7 @@ fn listed<'a>(watch: &'a Watch, glances: &'a [Glance]) -> Listed<'a> {
     Listed {
         name: &watch.name,
         origin: if watch.toml.is_some() { "api" } else { "file" },
-        source: watch.source_kind,
+        source: Some(watch.source_kind),
         enabled: watch.enabled,
         paused_at: glance.and_then(|glance| glance.paused_at),
         ran_at: glance.and_then(|glance| glance.ran_at),
@@ -131,6 +135,7 @@ fn listed<'a>(watch: &'a Watch, glances: &'a [Glance]) -> Listed<'a> {
 impl Listed<'_> {
     fn row(&self) -> Vec<String> {
         let next = match (self.enabled, self.paused_at, self.next_due_at) {
+            _ if self.source.is_none() => "cannot be run".to_owned(),
             (false, ..) => "disabled".to_owned(),
             (_, Some(since), _) => format!("paused since {since:.0}"),
             (_, _, Some(next)) => format!("{next:.0}"),
@@ -138,7 +143,7 @@ impl Listed<'_> {
         };
         vec![
             self.name.to_owned(),
-            self.source.to_owned(),
+            self.source.unwrap_or_default().to_owned(),
             if self.origin == "api" { "here" } else { "in the file" }.to_owned(),
             self.ran_at.map_or_else(|| "none yet".to_owned(), |at| format!("{at:.0}")),
             self.outcome.unwrap_or_default().to_owned(),

@@ -28,6 +28,10 @@ pub fn added_watch(name: &str, table: &Map<String, Value>) -> Result<File, Mista
     let mut masked = table.clone();
     mask_secrets(&mut masked);
     look("", &table, &masked, &mut refuse);
+    if table.pointer("/source/proxy").is_some_and(|proxy| proxy != "") {
+        // It may be at an address that is asked of nobody else.
+        refuse("source.proxy", "only a file may name a proxy; write such a watch into the file");
+    }
     if table.get("was").is_some() {
         refuse(
             "was",
@@ -157,6 +161,7 @@ mod tests {
             (json!({"kind": "page", "url": {"file": "/etc/passwd"}}), "source.url"),
             (json!({"kind": "page", "url": {"credential": "token"}}), "source.url"),
             (json!({"kind": "page", "symbols": ["A", "${TOKEN}"]}), "source.symbols[1]"),
+            (json!({"kind": "page", "proxy": "http://127.0.0.1:22"}), "source.proxy"),
         ] {
             let mistakes = added(json!({"every": "1m", "source": source})).unwrap_err();
             let [mistake] = mistakes.as_slice() else { panic!("{mistakes:?}") };

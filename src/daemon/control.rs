@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
+use tracing::info;
 
 use super::keeper::Keeper;
 use crate::config::{self, File, Mistakes};
@@ -38,6 +39,7 @@ impl Control for Keeper {
         let watchlist = list.with(&added, None).map_err(mistaken)?;
         self.publish(watchlist).await.map_err(|error| refused(&error))?;
         drop(turn);
+        info!(watch.name = %name, "Watch `{name}` was added");
         // One with an interval is due now; another would wait for its first slot.
         let now = Timestamp::now();
         let first = self.known(name).ok().and_then(|(_, watch)| watch.timetable.first_due(now));
@@ -61,7 +63,9 @@ impl Control for Keeper {
             Refused::Failed(format!("watch `{name}` is still needed: {}", mistakes.to_string().trim_end()))
         })?;
         watchlist.left_out.retain(|(left_out, _)| left_out != name);
-        self.publish(watchlist).await.map(drop).map_err(|error| refused(&error))
+        self.publish(watchlist).await.map_err(|error| refused(&error))?;
+        info!(watch.name = %name, "Watch `{name}` was removed");
+        Ok(())
     }
 
     async fn try_watch(&self, name: &str, table: &Map<String, Value>) -> Result<Report, Refused> {
@@ -117,7 +121,10 @@ impl Control for Keeper {
     async fn pause_watch(&self, name: &str) -> Result<(), Refused> {
         let _turn = self.turn.lock().await;
         let (watch_id, _) = self.known(name)?;
-        self.store.pause_watch(watch_id, Timestamp::now()).await.map_err(|error| refused(&error.into()))
+        let paused = self.store.pause_watch(watch_id, Timestamp::now()).await;
+        paused.map_err(|error| refused(&error.into()))?;
+        info!(watch.name = %name, "Watch `{name}` is paused");
+        Ok(())
     }
 
     async fn resume_watch(&self, name: &str) -> Result<(), Refused> {
@@ -125,7 +132,9 @@ impl Control for Keeper {
         let (watch_id, watch) = self.known(name)?;
         let is_under_way = self.under_way.runs_a_slot_of(watch_id);
         let resumed = run::resume(&self.store, (watch_id, &watch), is_under_way, Timestamp::now());
-        resumed.await.map_err(|error| refused(&error))
+        resumed.await.map_err(|error| refused(&error))?;
+        info!(watch.name = %name, "Watch `{name}` is resumed");
+        Ok(())
     }
 
     async fn test_notifier(&self, name: &str) -> Result<String, Refused> {

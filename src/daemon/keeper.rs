@@ -17,7 +17,7 @@ use crate::outbox::Bell;
 use crate::run::{self, Closer, Runner};
 use crate::schedule::UnderWay;
 use crate::store::{Note, Store, Synced, WatchSpec};
-use crate::watchlist::{Roster, Watchlist, first_due};
+use crate::watchlist::{Roster, Watch, Watchlist, first_due};
 
 /// How often it is looked whether the command line has added or removed a watch.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -214,7 +214,8 @@ pub(super) async fn join(store: &Store, of_files: Watchlist) -> anyhow::Result<W
         return Ok(of_files);
     }
     for (name, _) in &added {
-        if of_files.watch(name).is_some() {
+        let is_taken_over = |watch: &Arc<Watch>| watch.name == *name || watch.was.as_ref() == Some(name);
+        if of_files.watches.iter().any(is_taken_over) {
             warn!(watch.name = %name, "Watch `{name}` stands in a file now, which goes before the one that was added");
         }
     }

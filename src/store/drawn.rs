@@ -62,7 +62,8 @@ impl Store {
             .await
     }
 
-    /// The bars of a subject that opened in a stretch of time, oldest first; of too many the newest `most`.
+    /// The bars of a subject that opened in a stretch of time, oldest first; of too many the newest `most`. With
+    /// `as_seen` only what had been seen by its end.
     ///
     /// # Errors
     /// Any of SQLite's own.
@@ -72,30 +73,63 @@ impl Store {
         subject: &str,
         interval: Interval,
         (from, until): (Timestamp, Timestamp),
+        as_seen: bool,
         most: usize,
     ) -> Result<Vec<Candle>, sqlx::Error> {
         let mut rows: Vec<BarRow> = sqlx::query_as(
             "select open_time, open, high, low, close, volume from candle
-             where watch_id = ? and subject = ? and interval = ? and open_time >= ? and open_time <= ?
-             order by open_time desc limit ?",
+             where watch_id = ?1 and subject = ?2 and interval = ?3 and open_time >= ?4 and open_time <= ?5
+               and (not ?6 or coalesce(seen_at, open_time) <= ?5)
+             order by open_time desc limit ?7",
         )
         .bind(watch_id)
         .bind(subject)
         .bind(interval.seconds())
         .bind(millis(from))
         .bind(millis(until))
+        .bind(as_seen)
         .bind(count(most))
         .fetch_all(&self.read)
         .await?;
         rows.reverse();
-        let bar = |(open_time, open, high, low, close, volume)| Candle {
-            open_time: time(open_time),
-            open,
-            high,
-            low,
-            close,
-            volume,
-        };
+        Ok(rows.into_iter().map(bar).collect())
+    }
+
+    /// The bars of a subject that opened in a stretch of time, so many together as one; oldest first.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn bars_together(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        interval: Interval,
+        (from, until): (Timestamp, Timestamp),
+        together: u32,
+    ) -> Result<Vec<Candle>, sqlx::Error> {
+        let rows: Vec<BarRow> = sqlx::query_as(
+            "with longer as (
+                 select min(open_time) as first, max(open_time) as last, max(high) as high, min(low) as low,
+                        sum(volume) as volume
+                 from candle
+                 where watch_id = ?1 and subject = ?2 and interval = ?3 and open_time >= ?4 and open_time <= ?5
+                 group by open_time / (?3 * 1000 * ?6))
+             select longer.first, opened.open, longer.high, longer.low, closed.close, longer.volume
+             from longer
+             join candle opened on opened.watch_id = ?1 and opened.subject = ?2 and opened.interval = ?3
+                               and opened.open_time = longer.first
+             join candle closed on closed.watch_id = ?1 and closed.subject = ?2 and closed.interval = ?3
+                               and closed.open_time = longer.last
+             order by longer.first",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(interval.seconds())
+        .bind(millis(from))
+        .bind(millis(until))
+        .bind(together)
+        .fetch_all(&self.read)
+        .await?;
         Ok(rows.into_iter().map(bar).collect())
     }
 
@@ -135,6 +169,30 @@ impl Store {
             availability: availability.and_then(|word| serde_json::from_value(word.into()).ok()),
         };
         Ok(rows.into_iter().map(row).collect())
+    }
+
+    /// When the first bar of a subject opened at or after a moment.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn first_bar_since(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        interval: Interval,
+        from: Timestamp,
+    ) -> Result<Option<Timestamp>, sqlx::Error> {
+        let first: Option<i64> = sqlx::query_scalar(
+            "select min(open_time) from candle
+             where watch_id = ? and subject = ? and interval = ? and open_time >= ?",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(interval.seconds())
+        .bind(millis(from))
+        .fetch_one(&self.read)
+        .await?;
+        Ok(first.map(time))
     }
 
     /// When the bar opened that lies so many before a moment, or the first one where there are fewer.
@@ -229,6 +287,10 @@ impl Store {
             .await?;
         Ok(made.map(time))
     }
+}
+
+fn bar((open_time, open, high, low, close, volume): BarRow) -> Candle {
+    Candle { open_time: time(open_time), open, high, low, close, volume }
 }
 
 /// A number of rows as SQLite counts them.

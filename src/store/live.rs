@@ -62,12 +62,13 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn moving_deliveries(&self, limit: i64) -> Result<Vec<Moving>, sqlx::Error> {
+        // By itself SQLite would go through all that were ever delivered to find the few that wait.
         sqlx::query_as(
             "select id, notifier, status, attempts from delivery where seq in (
                  select seq from (select seq from delivery order by seq desc limit ?1)
                  union
-                 select seq from (select seq from delivery where status in ('pending', 'sending')
-                                  order by seq limit ?1))
+                 select seq from (select seq from delivery indexed by delivery_waiting
+                                  where status in ('pending', 'sending') order by seq limit ?1))
              order by seq",
         )
         .bind(limit)

@@ -116,8 +116,6 @@ pub struct StoredWatch {
     pub spec_hash: u64,
     /// Whether it is run.
     pub enabled: bool,
-    /// Whether it was added by way of the API or the command line.
-    pub is_added: bool,
     /// Whether it is no longer in the watchlist.
     pub is_removed: bool,
     /// How many of its alerts were told and are still so.
@@ -230,18 +228,16 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn stored_watches(&self) -> Result<Vec<StoredWatch>, sqlx::Error> {
-        let rows: Vec<(String, String, i64, bool, bool, bool, i64)> = sqlx::query_as(
-            "select name, spec, spec_hash, enabled, origin = 'api', removed_at is not null,
+        let rows: Vec<(String, String, i64, bool, bool, i64)> = sqlx::query_as(
+            "select name, spec, spec_hash, enabled, removed_at is not null,
                     (select count(*) from signal_state
                      where watch_id = watch.id and state ->> 'firing' and state ->> 'told')
              from watch order by id",
         )
         .fetch_all(&self.read)
         .await?;
-        let watch = |row: (String, String, i64, bool, bool, bool, i64)| {
-            let (name, spec, hash, enabled, is_added, is_removed, open_alerts) = row;
-            let spec_hash = hash.cast_unsigned();
-            StoredWatch { name, spec, spec_hash, enabled, is_added, is_removed, open_alerts }
+        let watch = |(name, spec, hash, enabled, is_removed, open_alerts): (_, _, i64, _, _, _)| {
+            StoredWatch { name, spec, spec_hash: hash.cast_unsigned(), enabled, is_removed, open_alerts }
         };
         Ok(rows.into_iter().map(watch).collect())
     }

@@ -35,31 +35,55 @@ impl Watchlist {
     /// counted.
     #[must_use]
     pub fn joined_by(self, added: &[(String, String)]) -> Self {
-        let of_files: HashSet<&str> = self.of_files().map(|watch| watch.name.as_str()).collect();
-        let mut files: Vec<(&str, File)> = added
+        // Also one that a file takes over under another name.
+        let of_files: HashSet<&str> = self
+            .of_files()
+            .flat_map(|watch| [Some(watch.name.as_str()), watch.was.as_deref()])
+            .flatten()
+            .collect();
+        let mut files: Vec<File> = added
             .iter()
             .filter(|(name, _)| !of_files.contains(name.as_str()))
-            .map(|(name, toml)| (name.as_str(), config::added_file(name, toml.clone())))
+            .map(|(name, toml)| config::added_file(name, toml.clone()))
             .collect();
-        let mut left_out: Vec<(String, String)> = Vec::new();
-        while !files.is_empty() {
-            let all: Vec<File> = files.iter().map(|(_, file)| file.clone()).collect();
-            let mistakes = match self.with(&all, None) {
-                Ok(with) => return Self { left_out, ..with },
+        let mut wrong: Vec<(PathBuf, Mistakes)> = Vec::new();
+        let joined = loop {
+            let mistakes = match self.with(&files, None) {
+                Ok(with) => break with,
                 Err(mistakes) => mistakes,
             };
-            let wrong: HashSet<PathBuf> = mistakes.iter().map(|mistake| mistake.file.clone()).collect();
-            // Without them the configuration is good: one of them it is.
-            let is_known = files.iter().any(|(_, file)| wrong.contains(&file.path));
-            let (bad, good): (Vec<_>, Vec<_>) =
-                files.into_iter().partition(|(_, file)| !is_known || wrong.contains(&file.path));
-            for (name, file) in bad {
-                let own = if is_known { mistakes.of_file(&file.path) } else { mistakes.clone() };
-                left_out.push((name.to_owned(), own.to_string()));
+            let told: HashSet<PathBuf> = mistakes.iter().map(|mistake| mistake.file.clone()).collect();
+            let (bad, good): (Vec<File>, Vec<File>) =
+                files.into_iter().partition(|file| told.contains(&file.path));
+            wrong.extend(bad.iter().map(|file| (file.path.clone(), mistakes.of_file(&file.path))));
+            files = if bad.is_empty() { self.one_by_one(good, &mut wrong) } else { good };
+            if files.is_empty() {
+                break self;
             }
-            files = good;
+        };
+        let why = |name: &String| {
+            let path = config::added_file(name, String::new()).path;
+            wrong
+                .iter()
+                .find(|(file, _)| *file == path)
+                .map(|(_, mistakes)| (name.clone(), mistakes.to_string()))
+        };
+        let left_out = added.iter().filter_map(|(name, _)| why(name)).collect();
+        Self { left_out, ..joined }
+    }
+
+    /// Those that can be built, where no mistake says which of them cannot.
+    fn one_by_one(&self, files: Vec<File>, wrong: &mut Vec<(PathBuf, Mistakes)>) -> Vec<File> {
+        let mut good = Vec::new();
+        for file in files {
+            let path = file.path.clone();
+            good.push(file);
+            if let Err(mistakes) = self.with(&good, None) {
+                wrong.push((path, mistakes));
+                good.pop();
+            }
         }
-        Self { left_out, ..self }
+        good
     }
 
     /// The watches that stand in files.

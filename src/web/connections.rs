@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -33,14 +33,31 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(15);
 /// The longest head.
 const MOST_HEAD_BYTES: usize = 32 << 10;
 
-/// How long what is under way may take once the daemon stops.
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer that is being put together may take once the daemon stops, and how long one that only has to
+/// be read by the other side.
+const LAST_PATIENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// How many are open.
 pub(super) fn open() -> usize {
     OPEN.load(Ordering::Relaxed)
+}
+
+/// One of those that are open, until it is dropped.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Answers until it is stopped, and then what is under way.
@@ -61,9 +78,8 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             Ok((stream, peer)) => {
                 let (service, stop) = (service.clone(), stop.clone());
                 open.spawn(async move {
-                    OPEN.fetch_add(1, Ordering::Relaxed);
+                    let _counted = Counted::new();
                     talk(stream, peer, service, stop).await;
-                    OPEN.fetch_sub(1, Ordering::Relaxed);
                     drop(place);
                 });
             }
@@ -87,10 +103,17 @@ async fn talk(
 ) {
     // Events are short, and none waits for the next.
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(move |request: hyper::Request<Incoming>| {
+    let is_busy = AtomicBool::new(false);
+    let answer = service_fn(|request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        service.call(request)
+        let (answer, is_busy) = (service.call(request), &is_busy);
+        async move {
+            is_busy.store(true, Ordering::Relaxed);
+            let answer = answer.await;
+            is_busy.store(false, Ordering::Relaxed);
+            answer
+        }
     });
     let mut limits = http1::Builder::new();
     limits.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(MOST_HEAD_BYTES);
@@ -99,12 +122,13 @@ async fn talk(
         ended = connection.as_mut() => Some(ended),
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            timeout(LAST_PATIENCE, connection).await.ok()
+            let [busy, idle] = LAST_PATIENCE;
+            timeout(if is_busy.load(Ordering::Relaxed) { busy } else { idle }, connection).await.ok()
         }
     };
     match ended {
         Some(Ok(())) => {}
         Some(Err(error)) => debug!(%error, "A connection ended early"),
-        None => warn!(%peer, "An answer took too long and was given up"),
+        None => debug!(%peer, "A connection was given up"),
     }
 }

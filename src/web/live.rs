@@ -22,8 +22,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -65,6 +65,8 @@ struct Inner {
     sender: broadcast::Sender<Bytes>,
     past: Mutex<Past>,
     listeners: AtomicUsize,
+    /// Whether it is known what was so before, from which on what happens is new.
+    has_looked: watch::Sender<bool>,
     stop: CancellationToken,
 }
 
@@ -77,9 +79,12 @@ struct Past {
     is_reading: bool,
 }
 
-/// One who listens; counted until it is dropped.
+/// One who is counted, until it is dropped.
+struct Listening(Arc<Inner>);
+
+/// One who listens.
 struct Listener {
-    inner: Arc<Inner>,
+    listening: Listening,
     events: broadcast::Receiver<Bytes>,
     /// What is told before anything else.
     missed: VecDeque<Bytes>,
@@ -135,6 +140,7 @@ impl Live {
             sender,
             past: Mutex::new(past),
             listeners: AtomicUsize::new(0),
+            has_looked: watch::Sender::new(false),
             stop: CancellationToken::new(),
         }))
     }
@@ -149,58 +155,46 @@ impl Live {
         self.0.stop.cancel();
     }
 
-    /// One more who listens; `None` when there are too many.
+    /// One more who listens; `None` when there are too many. What happens from now on is told.
     async fn listen(&self, last: Option<&str>) -> Option<Listener> {
         let inner = &self.0;
         let room = |count| (count < MOST_LISTENERS).then_some(count + 1);
         inner.listeners.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
-        let (mut listener, away) = {
-            let mut past = inner.past();
-            let events = inner.sender.subscribe();
-            let mut listener = Listener {
-                inner: Arc::clone(inner),
-                events,
-                missed: VecDeque::new(),
-                ends_at: Instant::now() + LONGEST,
-            };
-            if !past.is_reading {
-                past.is_reading = true;
-                past.events.clear();
-                past.since = Uuid::now_v7();
-                tokio::spawn(Arc::clone(inner).read());
-            }
-            // An id for who hears nothing before the connection breaks.
-            let here = past.events.back().map_or(past.since, |(id, _)| *id);
+        let listening = Listening(Arc::clone(inner));
+        inner.see_to_reading();
+        let mut looking = inner.has_looked.subscribe();
+        tokio::select! {
+            () = inner.stop.cancelled() => {}
+            _ = looking.wait_for(|has_looked| *has_looked) => {}
+        }
+        let (mut missed, away, events) = {
+            let past = inner.past();
             let away = past.away(last);
+            // An id for who hears nothing before the connection breaks: of what is missed, it is told again.
+            let id = match away {
+                Away::Briefly(id) | Away::Long(id) => id,
+                Away::No | Away::Unknown => past.events.back().map_or(past.since, |(id, _)| *id),
+            };
+            let mut missed = VecDeque::from([Bytes::from(format!("retry: 2000\nid: {id}\n\n"))]);
             if let Away::Briefly(id) = away {
                 let after = past.events.iter().filter(|(event, _)| *event > id);
-                listener.missed.extend(after.map(|(_, text)| text.clone()));
+                missed.extend(after.map(|(_, text)| text.clone()));
             }
-            listener.missed.push_front(format!("retry: 2000\nid: {}\n\n", begin(&away, here)).into());
-            (listener, away)
+            // Whoever tells something holds the same lock, so that nothing is told twice, nor lost.
+            (missed, away, inner.sender.subscribe())
         };
-        match away {
-            Away::No | Away::Briefly(_) => {}
-            Away::Long(id) => {
-                let alerts = inner.store.last_alerts_after(&id.to_string(), MOST_ALERTS).await;
-                let alerts = alerts.inspect_err(|error| warn!(%error, "What was missed could not be read"));
-                for alert in alerts.unwrap_or_default() {
-                    let id = alert.id.parse().unwrap_or_else(|_| Uuid::now_v7());
-                    listener.missed.extend(Event::alert(&alert).map(|event| event.text(id)));
-                }
-                listener.missed.push_back(Event::reset().text(Uuid::now_v7()));
+        if let Away::Long(id) = away {
+            let alerts = inner.store.last_alerts_after(&id.to_string(), MOST_ALERTS).await;
+            let alerts = alerts.inspect_err(|error| warn!(%error, "What was missed could not be read"));
+            for alert in alerts.unwrap_or_default() {
+                let id = alert.id.parse().unwrap_or_else(|_| Uuid::now_v7());
+                missed.extend(Event::alert(&alert).map(|event| event.text(id)));
             }
-            Away::Unknown => listener.missed.push_back(Event::reset().text(Uuid::now_v7())),
         }
-        Some(listener)
-    }
-}
-
-/// The id that a connection begins with: the last one heard, so that what is missed is told again if it breaks now.
-fn begin(away: &Away, here: Uuid) -> Uuid {
-    match away {
-        Away::Briefly(id) | Away::Long(id) => *id,
-        Away::No | Away::Unknown => here,
+        if matches!(away, Away::Long(_) | Away::Unknown) {
+            missed.push_back(Event::reset().text(Uuid::now_v7()));
+        }
+        Some(Listener { listening, events, missed, ends_at: Instant::now() + LONGEST })
     }
 }
 
@@ -230,10 +224,29 @@ impl Inner {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins to read, where nobody does.
+    fn see_to_reading(self: &Arc<Self>) {
+        let mut past = self.past();
+        if !past.is_reading {
+            past.is_reading = true;
+            self.has_looked.send_replace(false);
+            tokio::spawn(Arc::clone(self).read());
+        }
+    }
+
     /// Reads until nobody has listened for a while.
     async fn read(self: Arc<Self>) {
         let stop = self.stop.clone();
         let mut look = Look::new(self.store.clone());
+        if let Err(error) = look.again().await {
+            warn!(%error, "What is so could not be read");
+        }
+        {
+            let mut past = self.past();
+            past.events.clear();
+            past.since = Uuid::now_v7();
+        }
+        self.has_looked.send_replace(true);
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut heard_at, mut said_at) = (Instant::now(), Instant::now());
@@ -285,7 +298,7 @@ impl Listener {
         if let Some(text) = self.missed.pop_front() {
             return Some((text, self));
         }
-        let stop = self.inner.stop.clone();
+        let stop = self.listening.0.stop.clone();
         let heard = tokio::select! {
             biased;
             () = stop.cancelled() => return None,
@@ -304,9 +317,9 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl Drop for Listening {
     fn drop(&mut self) {
-        self.inner.listeners.fetch_sub(1, Ordering::Relaxed);
+        self.0.listeners.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -125,11 +125,21 @@ impl Browser {
         }
     }
 
-    /// Presses what is found, wherever on the page it is.
+    /// Presses what is found, wherever on the page it is; anew where the page has just put another in its place.
     pub(crate) async fn press(&self, css: &str) {
-        let found = self.find(css).await;
-        found.scroll_into_view().await.unwrap();
-        found.click().await.unwrap();
+        let began = Instant::now();
+        loop {
+            let found = self.find(css).await;
+            let pressed = async {
+                found.scroll_into_view().await?;
+                found.click().await
+            };
+            match pressed.await {
+                Ok(()) => return,
+                Err(error) if began.elapsed() > PATIENCE => panic!("{css} cannot be pressed: {error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
     }
 
     /// Writes into a field what shall stand there.
@@ -142,9 +152,8 @@ impl Browser {
 
     /// Moves the pointer over an element: how far from its left and its top, as shares of its size.
     pub(crate) async fn hover(&self, css: &str, x: f64, y: f64) {
-        let found = self.find(css).await;
-        found.scroll_into_view().await.unwrap();
-        let place = self.ask(&format!("const r = document.querySelector({css:?}).getBoundingClientRect(); return [r.left, r.top, r.width, r.height]")).await;
+        self.find(css).await;
+        let place = self.ask(&format!("const e = document.querySelector({css:?}); e.scrollIntoView({{ block: \"center\" }}); const r = e.getBoundingClientRect(); return [r.left, r.top, r.width, r.height]")).await;
         let at = |from: usize, share: f64| {
             (place[from].as_f64().unwrap() + place[from + 2].as_f64().unwrap() * share) as i64
         };

@@ -1,14 +1,16 @@
 //! A daemon to look at.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 /// A daemon that does not outlive its test.
 pub(crate) struct Daemon {
     process: Child,
-    said: Vec<String>,
+    played: Option<String>,
     origin: String,
     _folder: TempDir,
 }
@@ -33,23 +35,24 @@ impl Daemon {
             .args(arguments)
             .current_dir(folder.path())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut said = Vec::new();
-        let mut origin = None;
-        while origin.is_none() {
-            let line = lines.next().expect("it says where its dashboard is");
-            origin = address(&line).filter(|_| {
-                let line = line.to_lowercase();
-                line.contains("dashboard") || line.contains("web server")
-            });
-            said.push(line);
+        let (heard, lines) = std::sync::mpsc::channel();
+        listen(process.stdout.take().unwrap(), heard.clone());
+        listen(process.stderr.take().unwrap(), heard);
+        let (mut origin, mut played) = (None, None);
+        let wants_both = arguments == ["demo"];
+        while origin.is_none() || (wants_both && played.is_none()) {
+            let line = lines.recv_timeout(Duration::from_secs(60)).expect("it says where its dashboard is");
+            let lower = line.to_lowercase();
+            if lower.contains("dashboard is at") || lower.contains("web server on") {
+                origin = address(&line);
+            } else if lower.contains("are played on") {
+                played = address(&line);
+            }
         }
-        // What it goes on to say is of no interest, but has to go somewhere.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, said, origin: origin.unwrap(), _folder: folder }
+        Self { process, played, origin: origin.expect("an address"), _folder: folder }
     }
 
     pub(crate) fn origin(&self) -> &str {
@@ -58,11 +61,17 @@ impl Daemon {
 
     /// A page that the demo plays.
     pub(crate) fn played_page(&self) -> String {
-        let own = |address: &String| *address != self.origin;
-        let played =
-            self.said.iter().filter_map(|line| address(line)).find(own).expect("where the demo plays");
-        format!("{played}/")
+        format!("{}/", self.played.as_deref().expect("the demo says where it plays"))
     }
+}
+
+/// Takes every line that it says, also when nobody wants to know.
+fn listen(said: impl Read + Send + 'static, heard: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(said).lines().map_while(Result::ok) {
+            let _ = heard.send(line);
+        }
+    });
 }
 
 impl Drop for Daemon {

@@ -70,6 +70,11 @@ every = "30m"
     let png = png.bytes().await.unwrap();
     assert_eq!((&png[1..4], &png[16..24]), (b"PNG".as_slice(), [0, 0, 2, 128, 0, 0, 1, 104].as_slice()));
 
+    // A message that is sent late shows what was known when it was written.
+    harness
+        .site()
+        .show("/v8/finance/chart/AAPL", chart("AAPL", moment("2026-11-20T10:30:00Z"), &falling(61)));
+    harness.tick("shares", "2026-11-20T11:01:00Z").await;
     let store = harness.daemon().store();
     let alert = store.alerts(None, moment("2026-11-01T00:00:00Z"), 1).await.unwrap().remove(0).alert;
     let watchlist = Watchlist::load(&harness.stage.config()).unwrap();
@@ -171,4 +176,32 @@ every = "1m"
     assert_eq!(drawn.unit, "USD");
     let marks: Vec<bool> = drawn.marks.iter().map(|mark| mark.firing).collect();
     assert!(marks.contains(&true) && marks.contains(&false), "{marks:?}");
+}
+
+#[tokio::test]
+async fn of_more_bars_than_can_be_told_apart_longer_ones_are_drawn() {
+    let harness = Harness::start(
+        r#"
+[watch.shares]
+source = { kind = "yahoo", base_url = "{origin}", symbols = ["AAPL"] }
+every = "30m"
+"#,
+    )
+    .await;
+    harness
+        .site()
+        .show("/v8/finance/chart/AAPL", chart("AAPL", moment("2026-11-20T10:00:00Z"), &falling(60)));
+    harness.tick("shares", "2026-11-20T10:31:00Z").await;
+    let more = "insert into candle (watch_id, subject, interval, open_time, open, high, low, close, volume)
+                with recursive n(n) as (select 1 union all select n + 1 from n where n < 12000)
+                select watch_id, subject, interval, open_time - n * 1800000, open, high + n, low, close, 2
+                from n, (select * from candle order by open_time limit 1)";
+    harness.stage.change(more).await;
+    let drawn = gathered(&harness, "AAPL", "2025-01-01T00:00:00Z", "2026-11-20T11:00:00Z").await.unwrap();
+    let Seen::Candles(interval, bars) = &drawn.seen else { panic!("bars") };
+    assert_eq!(interval.to_string(), "210m");
+    assert!((1_700..=2_000).contains(&bars.len()), "{}", bars.len());
+    assert_eq!(bars.last().unwrap().close, 941.0, "up to the newest");
+    assert_eq!(bars[0].high, 13_000.0, "no extreme is lost");
+    assert!(drawn.plots.is_empty(), "an index of longer bars would be another");
 }

@@ -192,6 +192,12 @@ async fn the_file_goes_before_a_watch_of_the_same_name_that_was_added() {
     // With the file's own, it is gone for good.
     assert!(harness.reload(NUMBER).await);
     assert!(glance(&harness, "other").await.is_none());
+    // And under another name.
+    add(&harness, "added", &other(&harness.site().origin())).await.unwrap();
+    let renamed = own.replace("watch.other]", "watch.mine]\nwas = \"added\"");
+    assert!(harness.reload(&format!("{NUMBER}{renamed}")).await);
+    assert!(glance(&harness, "added").await.is_none());
+    assert!(!glance(&harness, "mine").await.unwrap().is_added);
 }
 
 #[tokio::test]
@@ -214,6 +220,10 @@ async fn an_added_watch_that_the_file_no_longer_fits_is_left_out_told_and_comes_
     assert!(refused.contains("cannot be run") && refused.contains("spare"), "{refused}");
     assert_eq!(harness.titles().await, ["Watch `other` is not run any more"], "once");
     harness.stop().await;
+    let plan = command(&harness.stage, &["plan"]).await;
+    assert!(String::from_utf8_lossy(&plan.stdout).contains("Nothing would change: 1 watch stays as it is"));
+    let list = command(&harness.stage, &["watch", "list"]).await;
+    assert!(String::from_utf8_lossy(&list.stdout).contains("cannot be run"));
     harness.boot().await;
     assert_eq!(harness.titles().await.len(), 1);
     assert!(harness.reload(&two).await);

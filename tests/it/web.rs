@@ -59,5 +59,5 @@ every = "1m"
     let kinds = figures.lines().filter(|line| line.starts_with("# TYPE "));
     let helps = figures.lines().filter(|line| line.starts_with("# HELP "));
     assert_eq!(kinds.count(), helps.count(), "each says what it is");
-    assert_eq!(ask(&harness, "/nothing", None).await.0, 404);
+    assert_eq!(ask(&harness, "/nothing", Some("open-sesame")).await.0, 404);
 }

@@ -236,9 +236,8 @@ impl Store {
     /// Any of SQLite's own.
     pub async fn delivery_counts(&self) -> Result<(i64, i64), sqlx::Error> {
         sqlx::query_as(
-            "select coalesce(sum(status in ('pending', 'sending')), 0),
-                    coalesce(sum(status = 'dead' and dropped_at is null), 0)
-             from delivery where carried_by is null",
+            "select (select count(*) from delivery where status in ('pending', 'sending') and carried_by is null),
+                    (select count(*) from delivery where status = 'dead' and dropped_at is null and carried_by is null)",
         )
         .fetch_one(&self.read)
         .await

@@ -29,7 +29,8 @@ class Chart {
     on("pointerup", this.pointerUp);
     on("pointercancel", this.pointerUp);
     on("pointerleave", (event) => {
-      if (!this.pointers.has(event.pointerId)) this.point(null);
+      // A finger that is lifted leaves its numbers.
+      if (event.pointerType === "mouse" && !this.pointers.has(event.pointerId)) this.point(null);
     });
     on("wheel", this.wheel, { passive: false });
     on("dblclick", () => this.show(this.home));
@@ -92,6 +93,10 @@ class Chart {
       const [text, numbers] = [await drawn.text(), await told.json()];
       const svg = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
       if (asking.signal.aborted || svg.localName !== "svg") return;
+      // A title would be shown as a tooltip wherever the pointer rests.
+      const title = [...svg.children].find((child) => child.localName === "title");
+      svg.setAttribute("aria-label", title?.textContent ?? "");
+      title?.remove();
       const at = this.current?.at;
       this.numbers = numbers;
       this.drawing.replaceChildren(document.importNode(svg, true));

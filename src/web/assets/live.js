@@ -91,7 +91,10 @@ function replace(id, fresh) {
   if (isBusy(old)) return void wanted.add(id);
   known.set(id, fresh.outerHTML);
   const marks = (root, what) => [...root.querySelectorAll(what)];
-  const name = (one) => one.id || one.closest("[id]").id + "/" + one.querySelector("summary")?.textContent;
+  const name = (one) => {
+    const around = one.closest("[id]");
+    return `${around.id}/${marks(around, "details").indexOf(one)}`;
+  };
   const open = new Set(marks(old, "details[open]").map(name));
   const scrolled = marks(old, ".scroll").map((one) => one.scrollLeft);
   const controls = "a, button, summary, [tabindex]";

@@ -38,7 +38,7 @@ const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Puts them on every answer.
 pub(super) async fn put_on(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let policy = if is_below(request.uri().path(), "/api/docs") { DOCS } else { OWN };
+    let policy = policy(request.uri().path());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
@@ -50,4 +50,26 @@ pub(super) async fn put_on(State(shared): State<Shared>, request: Request, next:
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+fn policy(path: &str) -> &'static str {
+    if is_below(path, "/api/docs") { DOCS } else { OWN }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_page_to_try_the_api_may_have_styles_of_its_own_and_no_page_scripts() {
+        for path in ["/api/docs", "/api/docs/", "/api/docs/index.html"] {
+            assert!(policy(path).contains("style-src 'self' 'unsafe-inline'"), "{path}");
+        }
+        for path in ["/", "/api/docsx", "/api/v1/watches", "/watches/api/docs"] {
+            assert!(!policy(path).contains("unsafe"), "{path}");
+        }
+        for policy in [OWN, DOCS] {
+            assert!(policy.contains("default-src 'none'; script-src 'self';"), "{policy}");
+        }
+    }
 }

@@ -128,8 +128,9 @@ pub(super) fn router() -> Router<Shared> {
 
 /// Puts the guard around everything: the token or a login around what is guarded, the rest around both.
 pub(super) fn protect(guarded: Router<Shared>, open: Router<Shared>, shared: &Shared) -> Router<Shared> {
+    // Also around what there is not: a stranger learns nothing of it.
     guarded
-        .route_layer(from_fn_with_state(shared.clone(), ask_who))
+        .layer(from_fn_with_state(shared.clone(), ask_who))
         .merge(open)
         .layer(from_fn_with_state(shared.clone(), check))
         .layer(CompressionLayer::new())

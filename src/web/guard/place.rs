@@ -172,7 +172,8 @@ mod tests {
     fn a_form_is_taken_only_from_a_page_of_this_server() {
         let local = names("127.0.0.1:8787", None);
         let public = names("127.0.0.1:8787", Some("https://stakeout.example"));
-        let cases: [(&Names, &[(&str, &str)], bool); 16] = [
+        type Case<'c> = (&'c Names, &'c [(&'static str, &'c str)], bool);
+        let cases: [Case<'_>; 16] = [
             (&local, &[("sec-fetch-site", "same-origin")], true),
             (&local, &[("sec-fetch-site", "none")], true),
             (&local, &[("sec-fetch-site", "same-site")], false),

@@ -111,7 +111,7 @@ fn entry(told: &StoredAlert, is_so: bool, reached: &[Reached], now: Timestamp) -
                 h2 { (alert.title) }
                 span.muted.small.told-when { (ago(told.created_at, now)) ", " (moment(told.created_at)) }
             }
-            @if !alert.body.is_empty() { p.lines { (alert.body) } }
+            (body(&alert.body))
             div.told-foot.small.muted {
                 span {
                     a href=(watch_url(&alert.watch)) { (alert.watch) }
@@ -123,6 +123,21 @@ fn entry(told: &StoredAlert, is_so: bool, reached: &[Reached], now: Timestamp) -
                     ul.reached { @for one in reached { li { (arrival(one)) } } }
                 }
             }
+        }
+    }
+}
+
+/// The rest of the message; the first lines of a long one, such as what changed of a page.
+fn body(text: &str) -> Markup {
+    const FIRST: usize = 5;
+    let count = text.lines().count();
+    let first: Vec<&str> = text.lines().take(FIRST).collect();
+    html! {
+        @if count > FIRST.saturating_mul(2) {
+            p.lines { (first.join("\n")) }
+            details.small { summary.muted { "All " (count) " lines" } p.lines { (text) } }
+        } @else if count > 0 {
+            p.lines { (text) }
         }
     }
 }

@@ -210,10 +210,15 @@ pub(super) async fn figure(
     subject: &str,
     range: Range,
 ) -> Result<Option<Markup>, Trouble> {
-    let window = range.window(Timestamp::now());
-    let Some(chart) = chart::gather(&shared.store, (id, watch), subject, window).await? else {
-        return Ok(None);
-    };
+    let now = Timestamp::now();
+    let mut range = range;
+    let mut chart = chart::gather(&shared.store, (id, watch), subject, range.window(now)).await?;
+    if chart.is_none() && range != Range::All {
+        // What was seen long ago is better than no chart, and no way to another range.
+        range = Range::All;
+        chart = chart::gather(&shared.store, (id, watch), subject, range.window(now)).await?;
+    }
+    let Some(chart) = chart else { return Ok(None) };
     let svg = chart.svg(Look { width: WIDTH, height: HEIGHT, theme: Theme::Page });
     let query = |pairs: &[(&str, &str)]| {
         Serializer::new(String::new()).append_pair("subject", subject).extend_pairs(pairs).finish()

@@ -3,6 +3,8 @@
 mod add;
 mod alerts;
 mod chart;
+#[cfg(test)]
+mod contrast;
 mod deliveries;
 mod layout;
 mod login;

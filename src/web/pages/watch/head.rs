@@ -24,52 +24,54 @@ pub(super) async fn head(one: &One<'_>) -> Result<Markup, Trouble> {
     let silences: Vec<Silence> = silences.into_iter().filter(|silence| concerns(one, silence)).collect();
     let status = one.status;
     Ok(html! {
-        header.title {
-            h1 { (one.watch.name) }
-            (state(status.state.as_str()))
-            (sentence(one))
-        }
-        (buttons(one))
-        section.card aria-label="About this watch" {
-            dl.pairs {
-                dt { "Looks at" } dd { (looks_at(one)) }
-                dt { "When" } dd { (schedule(one)) }
-                dt { "Last run" }
-                dd {
-                    @if let Some(at) = status.ran_at {
-                        (moment(at)) " "
-                        span.muted { "(" (ago(at, one.now)) ")" }
-                        @if let Some(outcome) = &status.outcome { ", " (outcome) }
-                    } @else { "none yet" }
-                }
-                dt { "Next run" }
-                dd {
-                    @if let Some(at) = status.next_due_at {
-                        (moment(at)) " " span.muted { "(" (ago(at, one.now)) ")" }
-                    } @else { "none" }
-                }
-                dt { "Tells" }
-                dd {
-                    @if one.watch.notify.is_empty() { "nobody" } @else { (one.watch.notify.join(", ")) }
-                    @if one.watch.urgent { ", at once" }
-                }
-                @if !one.watch.depends_on.is_empty() {
-                    dt { "Depends on" }
+        div #head .sections data-live=(one.topic()) {
+            header.title {
+                h1 { (one.watch.name) }
+                (state(status.state.as_str()))
+                (sentence(one))
+            }
+            (buttons(one))
+            section.card aria-label="About this watch" {
+                dl.pairs {
+                    dt { "Looks at" } dd { (looks_at(one)) }
+                    dt { "When" } dd { (schedule(one)) }
+                    dt { "Last run" }
                     dd {
-                        @for (n, other) in one.watch.depends_on.iter().enumerate() {
-                            @if n > 0 { ", " }
-                            a href=(super::href(other, &[])) { (other) }
+                        @if let Some(at) = status.ran_at {
+                            (moment(at)) " "
+                            span.muted { "(" (ago(at, one.now)) ")" }
+                            @if let Some(outcome) = &status.outcome { ", " (outcome) }
+                        } @else { "none yet" }
+                    }
+                    dt { "Next run" }
+                    dd {
+                        @if let Some(at) = status.next_due_at {
+                            (moment(at)) " " span.muted { "(" (ago(at, one.now)) ")" }
+                        } @else { "none" }
+                    }
+                    dt { "Tells" }
+                    dd {
+                        @if one.watch.notify.is_empty() { "nobody" } @else { (one.watch.notify.join(", ")) }
+                        @if one.watch.urgent { ", at once" }
+                    }
+                    @if !one.watch.depends_on.is_empty() {
+                        dt { "Depends on" }
+                        dd {
+                            @for (n, other) in one.watch.depends_on.iter().enumerate() {
+                                @if n > 0 { ", " }
+                                a href=(super::href(other, &[])) { (other) }
+                            }
                         }
                     }
-                }
-                @if !one.watch.labels.is_empty() {
-                    dt { "Labels" }
-                    dd { @for (name, value) in &one.watch.labels { span.label { (name) "=" (value) } " " } }
+                    @if !one.watch.labels.is_empty() {
+                        dt { "Labels" }
+                        dd { @for (name, value) in &one.watch.labels { span.label { (name) "=" (value) } " " } }
+                    }
                 }
             }
+            @if !silences.is_empty() { (silenced(&silences)) }
+            @if !episodes.is_empty() { (going_on(one, &episodes)) }
         }
-        @if !silences.is_empty() { (silenced(&silences)) }
-        @if !episodes.is_empty() { (going_on(one, &episodes)) }
     })
 }
 

@@ -47,6 +47,7 @@ pub(super) async fn items(one: &One<'_>) -> Result<Markup, Trouble> {
     let history = |item: &Item| histories.get(&item.subject).map_or(&[] as &[Past], Vec::as_slice);
     Ok(html! {
         @if there.len() > 12 || !find.is_empty() { (search(one, "Find an item")) }
+        div #items .sections data-live=(one.topic()) {
         @if there.is_empty() { p.muted { "None of them is there now." } } @else {
             div.scroll tabindex="0" role="region" aria-label="Items" {
                 table.items {
@@ -88,6 +89,7 @@ pub(super) async fn items(one: &One<'_>) -> Result<Markup, Trouble> {
                     }
                 }
             }
+        }
         }
     })
 }
@@ -215,9 +217,9 @@ fn sparkline(history: &[Past]) -> Markup {
         let y = 22.0 - (price - low) / (high - low) * 20.0;
         // A price stays until the next one.
         if let Some(before) = before {
-            line.push_str(&format!("{x:.1},{before:.1} "));
+            line.push_str(&format!("L{x:.1} {before:.1} "));
         }
-        line.push_str(&format!("{x:.1},{y:.1} "));
+        line.push_str(&format!("{}{x:.1} {y:.1} ", if line.is_empty() { "M" } else { "L" }));
         before = Some(y);
         x += step;
     }
@@ -231,7 +233,7 @@ fn sparkline(history: &[Past]) -> Markup {
     html! {
         svg.spark width="100" height="24" viewBox="0 0 100 24" role="img" aria-label={ "Price " (words) } {
             title { "Price " (words) }
-            polyline points=(line.trim_end()) fill="none" stroke="currentColor" stroke-width="1.5";
+            path d=(line.trim_end()) fill="none" stroke="currentColor" stroke-width="1.5" {}
         }
     }
 }

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::super::{Shared, Status};
+use super::super::{Shared, Status, assets};
 use super::Trouble;
 use super::layout::{Section, outside, page, watch_url, with_query};
 use crate::model::{Period, or_known};
@@ -68,6 +68,11 @@ struct One<'a> {
 }
 
 impl One<'_> {
+    /// What a part of the page carries that is fetched anew when something happens to the watch.
+    fn topic(&self) -> String {
+        format!("watch:{}", self.watch.name)
+    }
+
     /// The address of its page, with what is asked about it.
     fn href(&self, asked: &[(&str, &str)]) -> String {
         href(&self.watch.name, asked)
@@ -105,7 +110,9 @@ async fn show_with(
         futures_util::try_join!(head::head(&one), seen::seen(&one), slots::strip(&one), runs::runs(&one))?;
     let (why, told) = futures_util::try_join!(why::why(&one), told::told(&one))?;
     let body = html! {
-        article #watch data-live={ "watch:" (name) } {
+        article.sections {
+            link rel="stylesheet" href=(assets::url("chart.css"));
+            script type="module" src=(assets::url("chart.js")) {}
             @if let Some(note) = note { (note) }
             (head)
             (seen)

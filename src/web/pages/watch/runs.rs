@@ -16,7 +16,7 @@ const LONG_MILLIS: u128 = 1_000;
 pub(super) async fn runs(one: &One<'_>) -> Result<Markup, Trouble> {
     let runs = one.shared.store.notable_runs(one.id, MOST_RUNS).await?;
     Ok(html! {
-        section #runs aria-labelledby="its-runs" {
+        section #runs data-live=(one.topic()) aria-labelledby="its-runs" {
             h2 #its-runs { "Runs" }
             @if runs.is_empty() { p.muted { "None has found anything yet." } } @else {
                 p.muted { "The last " (runs.len()) " that did not just find the same as before." }

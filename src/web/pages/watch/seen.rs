@@ -44,10 +44,12 @@ async fn subject_by_subject(one: &One<'_>) -> Result<Markup, Trouble> {
         });
     };
     let body = match one.watch.source.yields() {
-        ReadingKind::Text => texts::versions(one, &chosen.subject).await?,
+        ReadingKind::Text => html! {
+            div #readings data-live=(one.topic()) { (texts::versions(one, &chosen.subject).await?) }
+        },
         _ => html! {
             @if let Some(figure) = figure(one, &chosen.subject).await? { (figure) }
-            (numbers::last_readings(one, &chosen).await?)
+            div #readings data-live=(one.topic()) { (numbers::last_readings(one, &chosen).await?) }
         },
     };
     Ok(html! {

@@ -36,16 +36,16 @@ pub(super) async fn strip(one: &One<'_>) -> Result<Markup, Trouble> {
     // What became of later ones is known when the next run is over.
     let until = one.status.next_due_at.map_or(now, |due| due.min(now));
     let stretches = store.slots(one.id, from, until, one.watch.late_after(now)).await?;
-    Ok(drawn(&stretches, now))
+    Ok(drawn(&stretches, now, &one.topic()))
 }
 
-fn drawn(stretches: &[Stretch], now: Timestamp) -> Markup {
+fn drawn(stretches: &[Stretch], now: Timestamp, topic: &str) -> Markup {
     let coverage = Coverage::of(stretches);
     let cells = cells(stretches);
     let ill: Vec<&Stretch> =
         stretches.iter().rev().filter(|stretch| stretch.outcome != SlotOutcome::Ok).collect();
     html! {
-        section #slots aria-labelledby="its-slots" {
+        section #slots data-live=(topic) aria-labelledby="its-slots" {
             h2 #its-slots { "Slots" }
             @if let (Some(first), Some(percent)) = (stretches.first(), coverage.percent()) {
                 p {
@@ -178,7 +178,7 @@ const fn shape(outcome: SlotOutcome) -> (u32, u32) {
 fn bars(cells: &[Cell], coverage: &Coverage) -> Markup {
     let width = cells.len().saturating_mul(8).max(8);
     html! {
-        svg.strip width="100%" height="36" viewBox={ "0 0 " (width) " 24" } preserveAspectRatio="none" role="img"
+        svg.slot-strip width="100%" height="36" viewBox={ "0 0 " (width) " 24" } preserveAspectRatio="none" role="img"
             aria-label={ "Slots, the oldest first: " (counts(coverage)) } {
             @for (n, cell) in cells.iter().enumerate() {
                 @let outcome = cell.outcome();
@@ -254,7 +254,7 @@ mod tests {
         let ill: Vec<_> =
             cells.iter().map(Cell::outcome).filter(|outcome| *outcome != SlotOutcome::Ok).collect();
         assert_eq!(ill, [SlotOutcome::Skipped, SlotOutcome::Late]);
-        let page = drawn(&all, at("2026-11-21T10:00:00Z")).into_string();
+        let page = drawn(&all, at("2026-11-21T10:00:00Z"), "watch:a").into_string();
         assert!(
             page.contains(
                 "Coverage <b>99.9 %</b> of 1440 slots in the last 1 d: 1438 ok, 1 late, 1 skipped."

@@ -41,7 +41,7 @@ pub(super) async fn versions(one: &One<'_>, subject: &str) -> Result<Markup, Tro
                     @let words = text(version).split_whitespace().count();
                     p.muted { (count(words, "word")) ", last seen so " (moment(version.last_seen_at)) }
                     @if let Some(before) = before { (difference(text(before), text(version))) }
-                    details {
+                    details id={ "text-" (version.observation.observed_at.as_millisecond()) } {
                         summary { "The whole text" }
                         pre.text tabindex="0" { (excerpt(text(version))) }
                     }

@@ -14,7 +14,7 @@ pub(super) async fn told(one: &One<'_>) -> Result<Markup, Trouble> {
     let rows = one.shared.store.deliveries_of_watch(one.id, MOST_DELIVERIES).await?;
     let deliveries: Vec<_> = rows.into_iter().map(|(at, row)| (at, Delivered::of(row))).collect();
     Ok(html! {
-        section #deliveries aria-labelledby="its-deliveries" {
+        section #deliveries data-live=(one.topic()) aria-labelledby="its-deliveries" {
             h2 #its-deliveries { "Messages" }
             @if deliveries.is_empty() { p.muted { "It has told nothing yet." } } @else {
                 div.scroll tabindex="0" role="region" aria-label="Messages" {
@@ -24,7 +24,7 @@ pub(super) async fn told(one: &One<'_>) -> Result<Markup, Trouble> {
                             th scope="col" { "What became of it" }
                         } }
                         tbody {
-                            @for (at, delivery) in &deliveries {
+                            @for (n, (at, delivery)) in deliveries.iter().enumerate() {
                                 tr {
                                     th scope="row" { (moment(*at)) }
                                     td { (delivery.notifier) }
@@ -32,7 +32,7 @@ pub(super) async fn told(one: &One<'_>) -> Result<Markup, Trouble> {
                                     td {
                                         (delivery.fate)
                                         @if delivery.attempts.len() > 1 || delivery.status == "dead" {
-                                            details {
+                                            details id={ "attempts-" (n) } {
                                                 summary { (count(delivery.attempts.len(), "attempt")) }
                                                 ol {
                                                     @for attempt in delivery.attempts.iter().rev().take(20).rev() {

@@ -36,7 +36,7 @@ pub(super) async fn why(one: &One<'_>) -> Result<Markup, Trouble> {
                 input #at type="text" name="at" value=(one.asked.at) placeholder="2026-11-21T10:00:00Z" maxlength="60";
                 button type="submit" { "Explain" }
             }
-            (body)
+            div #verdicts .sections data-live=(one.topic()) { (body) }
         }
     })
 }
@@ -97,7 +97,7 @@ fn described(one: &One<'_>, explained: &Explanation) -> Markup {
         @if !explained.remarks.is_empty() { ul { @for remark in &explained.remarks { li { (remark) } } } }
         (in_force(explained))
         @if explained.judgements.is_empty() { p.muted { "Nothing was judged." } } @else {
-            ul.verdicts { @for judgement in shown { li { (verdict(one, judgement)) } } }
+            ul.verdicts { @for (n, judgement) in shown.enumerate() { li { (verdict(one, judgement, n)) } } }
             @if explained.judgements.len() > MOST_VERDICTS {
                 p.muted { "… and " (explained.judgements.len() - MOST_VERDICTS) " more." }
             }
@@ -134,7 +134,7 @@ fn in_force(explained: &Explanation) -> Markup {
     }
 }
 
-fn verdict(one: &One<'_>, judgement: &Judgement) -> Markup {
+fn verdict(one: &One<'_>, judgement: &Judgement, number: usize) -> Markup {
     let Judgement { strategy, subject, state, verdict, why, .. } = judgement;
     let told = match verdict.as_str() {
         "held" => "held",
@@ -151,7 +151,7 @@ fn verdict(one: &One<'_>, judgement: &Judgement) -> Markup {
             @if !why.is_empty() { ": " (why) } @else if told == "not told" { ": there is nothing to tell" }
         }
         @if !judgement.summary.is_empty() { p.muted { (judgement.summary) } }
-        details {
+        details id={ "steps-" (number) } {
             summary { "Step by step" }
             @if !judgement.steps.is_empty() { ol { @for step in &judgement.steps { li { (step) } } } }
             p { "Settled on before: " (before) "." }

@@ -13,15 +13,11 @@ mod silences;
 mod watches;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn;
 
 use super::Shared;
 use super::problem::Problem;
-
-/// A watch's table is a few lines.
-const LARGEST_BODY: usize = 256 * 1_024;
 
 /// Everything below `/api`.
 pub(super) fn router(shared: &Shared) -> Router<Shared> {
@@ -33,6 +29,5 @@ pub(super) fn router(shared: &Shared) -> Router<Shared> {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is not done here; `Allow` says what is")
         })
         .fallback(async |uri: Uri| Problem::not_found(format!("there is nothing at `{}`", uri.path())))
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn(answer::finish))
 }

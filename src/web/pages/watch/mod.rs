@@ -128,6 +128,9 @@ async fn show_with(
 
 /// What it says where there is no such watch.
 fn missing(roster: &Roster, name: &str) -> Response {
+    if let Some((_, why)) = roster.watchlist.left_out.iter().find(|(left_out, _)| left_out == name) {
+        return left_out(name, why);
+    }
     let hint = or_known(name, roster.watches.keys().map(String::as_str));
     let body = html! {
         h1 { "No such watch" }
@@ -135,6 +138,21 @@ fn missing(roster: &Roster, name: &str) -> Response {
         p { a href="/" { "All watches" } }
     };
     (StatusCode::NOT_FOUND, page("No such watch", Section::Watches, &body)).into_response()
+}
+
+/// What it says of a watch that was added here and cannot be run beside the configuration as it is now.
+fn left_out(name: &str, why: &str) -> Response {
+    let body = html! {
+        h1 { (name) }
+        p { "It was added here, and cannot be run beside the configuration as it is now:" }
+        pre.text tabindex="0" { (why.trim_end()) }
+        p { "It runs again once that is mended; or it is removed." }
+        form.actions method="post" action={ (watch_url(name)) "/remove" } {
+            button.danger type="submit" { "Remove " (name) }
+            a href="/" { "All watches" }
+        }
+    };
+    (StatusCode::NOT_FOUND, page(name, Section::Watches, &body)).into_response()
 }
 
 /// Its table as it is configured, without secrets.

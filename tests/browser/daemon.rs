@@ -64,7 +64,7 @@ impl Daemon {
         let own = |address: &String| *address != self.origin;
         let played =
             self.said.iter().filter_map(|line| address(line)).find(own).expect("where the demo plays");
-        format!("{played}/")
+        format!("{played}/p/pl?d=rtx+3070")
     }
 }
 

@@ -92,7 +92,7 @@ fn metric(readings: &[MetricRow], (since, until): (Timestamp, Timestamp)) -> Met
     Metric {
         subject: String::new(),
         readings: readings.len(),
-        last: values().last(),
+        last: values().next_back(),
         minimum: values().min_by(f64::total_cmp),
         maximum: values().max_by(f64::total_cmp),
         average,

@@ -94,7 +94,7 @@ async fn a_watch_is_tried_and_added_by_clicking() {
         browser.fill("input[name='name']", "the-shop").await;
         browser.fill("[name='source.url']", &page).await;
         browser.press("button[name='step'][value='try']").await;
-        browser.until("it shows what one run sees", "return document.querySelector('.tried') !== null").await;
+        browser.until("it shows what one run sees", "return /1 seen/.test(document.querySelector('#tried')?.innerText ?? '')").await;
         browser.press("button[name='step'][value='save']").await;
         browser.until("it has a page of its own", "return location.pathname === '/watches/the-shop'").await;
         browser.until("it has run", "return /ok/.test(document.querySelector('main').innerText)").await;
@@ -145,7 +145,7 @@ async fn every_page_fits_every_window_and_keeps_nobody_out() {
                 ("overview", "/"),
                 ("chart", "/watches/tech-rsi"),
                 ("items", "/watches/gtx3070"),
-                ("value", "/watches/ny-gasoline"),
+                ("value", "/watches/ny-gas"),
                 ("alerts", "/alerts"),
                 ("deliveries", "/deliveries"),
                 ("silences", "/silences"),

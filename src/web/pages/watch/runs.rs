@@ -20,7 +20,7 @@ pub(super) async fn runs(one: &One<'_>) -> Result<Markup, Trouble> {
             h2 #its-runs { "Runs" }
             @if runs.is_empty() { p.muted { "None has found anything yet." } } @else {
                 p.muted { "The last " (runs.len()) " that did not just find the same as before." }
-                div.scroll tabindex="0" role="region" aria-label="Runs" {
+                div.scroll tabindex="0" role="region" aria-label="The table of runs" {
                     table {
                         thead { tr {
                             th scope="col" { "Began" } th scope="col" { "Asked for by" } th scope="col" { "Outcome" }

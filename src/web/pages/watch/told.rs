@@ -17,7 +17,7 @@ pub(super) async fn told(one: &One<'_>) -> Result<Markup, Trouble> {
         section #deliveries data-live=(one.topic()) aria-labelledby="its-deliveries" {
             h2 #its-deliveries { "Messages" }
             @if deliveries.is_empty() { p.muted { "It has told nothing yet." } } @else {
-                div.scroll tabindex="0" role="region" aria-label="Messages" {
+                div.scroll tabindex="0" role="region" aria-label="The table of messages" {
                     table {
                         thead { tr {
                             th scope="col" { "Written" } th scope="col" { "To" } th scope="col" { "Message" }

@@ -61,14 +61,7 @@ impl Daemon {
 
     /// A page that the demo plays.
     pub(crate) fn played_page(&self) -> String {
-<<<<<<< HEAD
         format!("{}/page", self.played.as_deref().expect("the demo says where it plays"))
-=======
-        let own = |address: &String| *address != self.origin;
-        let played =
-            self.said.iter().filter_map(|line| address(line)).find(own).expect("where the demo plays");
-        format!("{played}/p/pl?d=rtx+3070")
->>>>>>> part-life
     }
 }
 

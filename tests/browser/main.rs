@@ -94,7 +94,12 @@ async fn a_watch_is_tried_and_added_by_clicking() {
         browser.fill("input[name='name']", "the-shop").await;
         browser.fill("[name='source.url']", &page).await;
         browser.press("button[name='step'][value='try']").await;
-        browser.until("it shows what one run sees", "return /1 seen/.test(document.querySelector('#tried')?.innerText ?? '')").await;
+        browser
+            .until(
+                "it shows what one run sees",
+                "return /1 seen/.test(document.querySelector('#tried')?.innerText ?? '')",
+            )
+            .await;
         browser.press("button[name='step'][value='save']").await;
         browser.until("it has a page of its own", "return location.pathname === '/watches/the-shop'").await;
         browser.until("it has run", "return /ok/.test(document.querySelector('main').innerText)").await;

@@ -159,7 +159,10 @@ async fn resume(State(shared): State<Shared>, Path(name): Path<String>) -> Resul
 
 /// What one run of a watch would see and tell. Nothing is stored, nobody is told.
 #[utoipa::path(post, path = "/v1/try", tag = "watches", operation_id = "try", request_body = NewWatch,
-    responses((status = 200, description = "What it saw", body = Report)))]
+    responses(
+        (status = 200, description = "What it saw", body = Report),
+        (status = 409, description = "Another one is being tried, or there is one of this name"),
+    ))]
 async fn attempt(State(shared): State<Shared>, Json(new): Json<NewWatch>) -> Result<Json<Report>, Problem> {
     Ok(Json(shared.control.try_watch(&new.name, &new.table).await?))
 }

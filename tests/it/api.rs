@@ -393,7 +393,7 @@ async fn the_description_lists_what_there_is() {
             if path == "/api/v1/events" {
                 continue;
             }
-            let path = path.replace("{id}", "1").replace('{', "").replace('}', "");
+            let path = path.replace("{id}", "1").replace(['{', '}'], "");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let reply = request(&harness, method.clone(), &path).send().await.unwrap();
             let status = reply.status();

@@ -287,7 +287,7 @@ mod tests {
             let mut expected: Table = toml::from_str(offer.example).unwrap();
             expected.retain(|key, _| !super::super::fields::is_secret(key));
             expected.insert("kind".into(), offer.name.into());
-            assert_eq!(Value::from(table["source"].clone()), Value::from(expected), "{}", offer.name);
+            assert_eq!(table["source"].clone(), Value::from(expected), "{}", offer.name);
             assert!(table["strategy"].as_array().is_some_and(|usual| !usual.is_empty()), "{}", offer.name);
         }
     }

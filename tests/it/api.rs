@@ -474,7 +474,7 @@ async fn the_readme_s_calls_are_answered() {
     let readme = include_str!("../../README.md");
     let chapter = readme.split_once("\n## The API\n").unwrap().1.split("\n## ").next().unwrap();
     let block = chapter.split_once("```sh\n").unwrap().1.split("```").next().unwrap();
-    let calls: Vec<String> = block.replace("\\\n", " ").lines().map(str::to_owned).collect();
+    let calls: Vec<String> = block.lines().map(str::to_owned).collect();
     assert!(calls.len() >= 3, "{calls:?}");
     let address = harness.daemon().web().unwrap().to_string();
     let home = harness.stage.folder.path().to_owned();

@@ -163,9 +163,9 @@ async fn five_hundred_look_on_at_once() {
     let stage = Stage::new(&NUMBER.replace("1m", "100ms").replace("above = 100 ", "above = 10 ")).await;
     stage.site.show("/number", number(9));
     let mut process = Process::run(&stage, &[]);
-    process.logs("Web server on http://").await;
+    process.logs("The dashboard is at http://").await;
     let log = process.log();
-    let address = log.split("Web server on http://").nth(1).unwrap().split_whitespace().next().unwrap();
+    let address = log.split("The dashboard is at http://").nth(1).unwrap().split_whitespace().next().unwrap().trim_end_matches('/');
     let (client, mut all) = (Client::new(), Vec::new());
     for _ in 0..500 {
         all.push(Events::open_with(&client, address, None).await);

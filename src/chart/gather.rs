@@ -77,7 +77,8 @@ pub async fn picture_of(
         (AlertStatus::Firing, Some(value)) => format!("{state}: {}", number(value)),
         (AlertStatus::Firing, None) => state,
     };
-    chart.trigger = Some(Mark { at: until, title: said, firing: alert.status == AlertStatus::Firing });
+    chart.trigger =
+        Some(Mark { at: chart.window.until, title: said, firing: alert.status == AlertStatus::Firing });
     let look = Look { width: 800, height: 450, theme: Theme::Dark };
     let drawn = tokio::task::spawn_blocking(move || {
         chart.png(look).map(|png| Picture { png, alt: chart.in_words() })
@@ -90,6 +91,16 @@ struct Past {
     seen: Seen,
     plots: Vec<Plot>,
     line: Line,
+    /// Of values with dates of their own, oldest first: when each was first seen, and its date.
+    dates: Vec<(Timestamp, Timestamp)>,
+}
+
+impl Past {
+    /// Where something stands that happened at a moment: a message about a dated value at its date.
+    fn place(&self, at: Timestamp) -> Timestamp {
+        let told = self.dates.iter().rev().find(|(seen_at, _)| *seen_at <= at);
+        told.map_or(at, |(_, date)| *date)
+    }
 }
 
 /// What is to be gathered.
@@ -109,7 +120,7 @@ impl Wanted<'_> {
             Reading::Quote(_) | Reading::Value { .. } | Reading::Listing(_) => self.numbers().await?,
             Reading::Text { .. } => None,
         };
-        let Some(Past { seen, plots, line }) = past else { return Ok(None) };
+        let Some(past) = past else { return Ok(None) };
         let Self { watch: (id, watch), subject, window, .. } = *self;
         let (title, unit) = match reading {
             Reading::Listing(listing) => (listing.name.clone(), listing.price_currency.clone()),
@@ -118,20 +129,23 @@ impl Wanted<'_> {
         };
         let marks = self.store.alerts_of(id, subject, window.from, window.until, MOST_MARKS).await?;
         let mark = |(at, alert): (Timestamp, Alert)| Mark {
-            at,
+            at: past.place(at),
             title: alert.title,
             firing: alert.status == AlertStatus::Firing,
         };
+        let marks = marks.into_iter().map(mark).collect();
+        let until = past.place(window.until);
+        let Past { seen, plots, line, .. } = past;
         // A day is called by its own date, wherever it is read.
         let zone = if seen.is_by_day() { TimeZone::UTC } else { watch.zone.clone() };
         Ok(Some(Chart {
             watch: watch.name.clone(),
             title,
             unit: unit.unwrap_or_default(),
-            window,
+            window: Window { until, ..window },
             seen,
             plots,
-            marks: marks.into_iter().map(mark).collect(),
+            marks,
             zone,
             line,
             trigger: None,
@@ -152,7 +166,8 @@ impl Wanted<'_> {
         }
         let plots = self.plots(Track::Candles { interval, candles: &candles });
         let candles: Vec<_> = candles.into_iter().filter(|bar| bar.open_time >= window.from).collect();
-        let past = Past { seen: Seen::Candles(interval, candles), plots, line: Line::Straight };
+        let past =
+            Past { seen: Seen::Candles(interval, candles), plots, line: Line::Straight, dates: Vec::new() };
         Ok(Some(past).filter(|past| !past.seen.is_empty()))
     }
 
@@ -166,7 +181,12 @@ impl Wanted<'_> {
         let candles = store.bars_together(id, subject, interval, (from, window.until), together).await?;
         let length = interval.minutes().saturating_mul(together);
         let interval = Interval::from_minutes(length).unwrap_or(interval);
-        let past = Past { seen: Seen::Candles(interval, candles), plots: Vec::new(), line: Line::Straight };
+        let past = Past {
+            seen: Seen::Candles(interval, candles),
+            plots: Vec::new(),
+            line: Line::Straight,
+            dates: Vec::new(),
+        };
         Ok(Some(past).filter(|past| !past.seen.is_empty()))
     }
 
@@ -201,7 +221,8 @@ impl Wanted<'_> {
         } else {
             Seen::Values(held(values, window.from, |value| &mut value.0))
         };
-        Ok(Some(Past { seen, plots, line }).filter(|past| !past.seen.is_empty()))
+        let dates = rows.iter().filter(|_| is_dated).filter_map(|row| Some((row.seen_at?, row.at))).collect();
+        Ok(Some(Past { seen, plots, line, dates }).filter(|past| !past.seen.is_empty()))
     }
 
     /// What the strategies add, cut to the window.

@@ -148,6 +148,12 @@ every = "1d"
         (4, chart::Line::Straight),
         "each date, also where nothing changed"
     );
+    let after = gasoline(&[("2026-11-16", 3.41), ("2026-11-23", 3.30)]);
+    harness.site().show("/resource/nqur-w4p7.json", after);
+    harness.tick("gas", "2026-11-27T09:00:00Z").await;
+    let later = gathered(&harness, &subject, "2026-10-20T00:00:00Z", "2026-11-30T00:00:00Z").await.unwrap();
+    let marked: Vec<String> = later.marks.iter().map(|mark| mark.at.to_string()).collect();
+    assert_eq!(marked, ["2026-11-23T00:00:00Z"], "a message stands at the date that it told about");
     let drops: Vec<f64> = drawn.plots[0].hits.iter().map(|(_, price)| *price).collect();
     assert_eq!(drops, [3.47, 3.41]);
     assert_eq!(drawn.unit, "USD per gallon");
@@ -204,4 +210,62 @@ every = "30m"
     assert_eq!(bars.last().unwrap().close, 941.0, "up to the newest");
     assert_eq!(bars[0].high, 13_000.0, "no extreme is lost");
     assert!(drawn.plots.is_empty(), "an index of longer bars would be another");
+}
+
+#[tokio::test]
+async fn a_message_carries_the_chart_of_what_it_tells() {
+    let harness = Harness::start(
+        r#"
+[notify.hook]
+kind = "webhook"
+url = "{origin}/hook/hook"
+attach_chart = true
+[notify.discord]
+kind = "discord"
+url = "{origin}/hook/discord"
+attach_chart = true
+[watch.shares]
+source = { kind = "yahoo", base_url = "{origin}", symbols = ["AAPL"] }
+every = "30m"
+[watch.cards]
+source = { kind = "newegg", url = "{origin}/p/pl?d=rtx" }
+every = "1m"
+[watch.gas]
+source = { kind = "ny_gas", region = "new_york_state", base_url = "{origin}" }
+every = "1d"
+"#,
+    )
+    .await;
+    let site = harness.site();
+    site.show("/v8/finance/chart/AAPL", chart("AAPL", moment("2026-11-20T10:00:00Z"), &falling(60)));
+    harness.tick("shares", "2026-11-20T10:31:00Z").await;
+    for (minute, stock) in [(0, false), (7, true)] {
+        harness.site().show("/p/pl", listing(&[("N82E1", "Card One", 549, stock)]));
+        harness.tick("cards", &format!("2026-11-20T10:{minute:02}:00Z")).await;
+    }
+    for (day, week, price) in [(13, "2026-11-09", 3.47), (20, "2026-11-16", 3.41)] {
+        harness.site().show("/resource/nqur-w4p7.json", gasoline(&[("2026-11-02", 3.47), (week, price)]));
+        harness.tick("gas", &format!("2026-11-{day}T09:00:00Z")).await;
+    }
+    harness.settled().await;
+
+    let mut pictured = Vec::new();
+    for post in harness.site().posts("hook") {
+        let told = &post.json()["data"];
+        let Some(png) = told["chart"]["base64"].as_str() else { continue };
+        let png = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, png).unwrap();
+        assert_eq!((&png[1..4], &png[16..24]), (b"PNG".as_slice(), [0, 0, 3, 32, 0, 0, 1, 194].as_slice()));
+        assert!(!told["chart"]["description"].as_str().unwrap().is_empty());
+        pictured.push(told["watch"].as_str().unwrap().to_owned());
+    }
+    pictured.sort();
+    pictured.dedup();
+    assert_eq!(pictured, ["cards", "gas", "shares"]);
+    let files = harness.site().posts("discord");
+    let files = files.iter().filter(|post| {
+        post.header("content-type").starts_with("multipart/form-data; boundary=")
+            && post.body.contains("name=\"files[0]\"; filename=\"chart.png\"")
+            && post.answered.is_some_and(|status| status < 300)
+    });
+    assert!(files.count() >= 3);
 }

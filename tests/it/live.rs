@@ -165,7 +165,14 @@ async fn five_hundred_look_on_at_once() {
     let mut process = Process::run(&stage, &[]);
     process.logs("The dashboard is at http://").await;
     let log = process.log();
-    let address = log.split("The dashboard is at http://").nth(1).unwrap().split_whitespace().next().unwrap().trim_end_matches('/');
+    let address = log
+        .split("The dashboard is at http://")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .trim_end_matches('/');
     let (client, mut all) = (Client::new(), Vec::new());
     for _ in 0..500 {
         all.push(Events::open_with(&client, address, None).await);

@@ -353,7 +353,7 @@ async fn take(site: &Site, hook: &str, request: Request) -> Response {
         let next = scene.answers.get_mut(&hook).and_then(VecDeque::pop_front);
         let next = next.or_else(|| scene.limits.get_mut(&hook).map(Limit::answer));
         let answer = next.or_else(|| scene.usual.get(&hook).cloned()).unwrap_or(Answer::status(204));
-        let body = String::from_utf8(body.to_vec()).unwrap();
+        let body = String::from_utf8_lossy(&body).into_owned();
         scene.posts.push(Post { hook: hook.clone(), headers, body, at: Instant::now(), answered: None });
         (answer, scene.posts.len() - 1)
     };

@@ -409,7 +409,9 @@ async fn listen(web: Option<&Web>) -> anyhow::Result<Option<web::Listening>> {
     }
     match listening {
         Ok(listening) => Ok(Some(listening)),
-        Err(error) if is_asked_for => Err(error).with_context(|| format!("cannot listen on {}", web.listen)),
+        Err(error) if is_asked_for => Err(error).with_context(|| {
+            format!("cannot listen on {}; say another `listen` in `[web]`, or `enabled = false`", web.listen)
+        }),
         Err(error) => {
             warn!(
                 %error,

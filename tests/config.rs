@@ -40,6 +40,12 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
             "config.toml:1:",
             &["unknown table `watches`", "did you mean `watch`?"],
         ),
+        (
+            "an unusual name",
+            "[watch.RTX 3070]\n",
+            "config.toml:1:",
+            &["stands in quotes", "[watch.\"RTX 3070\"]"],
+        ),
         ("not a table", "watch = 3", "config.toml:1:", &["`watch` must be a table"]),
         (
             "unknown key of the daemon",

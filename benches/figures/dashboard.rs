@@ -33,12 +33,14 @@ pub(super) async fn dashboard(bench: &Bench) -> Result<()> {
     let daemon = bench.run(&file)?;
     let all_ran = async || {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let mut database = database(bench).await?;
+        // The daemon has yet to make it.
+        let Ok(mut database) = database(bench).await else { return Ok(false) };
         let waiting: i64 = sqlx::query_scalar(
-            "select count(*) from watch left join due on due.watch_id = watch.id where due.ran_at is null",
+            "select count(*) filter (where ran_at is null) + (count(*) = 0) from watch left join due on due.watch_id = watch.id",
         )
         .fetch_one(&mut database)
-        .await?;
+        .await
+        .unwrap_or(i64::MAX);
         database.close().await?;
         Ok(waiting == 0)
     };
@@ -61,6 +63,8 @@ pub(super) async fn dashboard(bench: &Bench) -> Result<()> {
         ("page of a watch with 36 items", "/watches/listing-7", fifty()),
         ("page of a watch with texts", "/watches/page-7", fifty()),
         ("alerts", "/alerts", fifty()),
+        ("alerts of a watch", "/alerts?watch=chart-7", fifty()),
+        ("deliveries", "/deliveries", fifty()),
         ("24-hour metrics", "/metrics-table", fifty()),
         ("API: 2,000 watches, a hundred of them", "/api/v1/watches?limit=100", twenty()),
         ("API: observations of a listing", "/api/v1/watches/listing-7/observations?limit=100", twenty()),
@@ -68,7 +72,16 @@ pub(super) async fn dashboard(bench: &Bench) -> Result<()> {
         ("API: candles", "/api/v1/watches/chart-7/candles?limit=100", twenty()),
         ("API: runs", "/api/v1/watches/chart-7/runs?limit=100", twenty()),
         ("API: slots", "/api/v1/watches/chart-7/slots?since=24h", twenty()),
+        (
+            "API: every run, also those that found nothing new",
+            "/api/v1/watches/chart-7/runs?unchanged=true",
+            twenty(),
+        ),
+        ("API: candles of a day", "/api/v1/watches/chart-7/candles?since=24h", twenty()),
         ("API: alerts", "/api/v1/alerts?limit=100", twenty()),
+        ("API: alerts of a watch", "/api/v1/alerts?watch=chart-7", twenty()),
+        ("API: dead deliveries", "/api/v1/deliveries?status=dead", twenty()),
+        ("API: the metrics of a listing", "/api/v1/metrics/listing-7", twenty()),
     ] {
         let mut times = Vec::new();
         for _ in 0..TIMES {
@@ -149,7 +162,8 @@ fn watches() -> String {
     text
 }
 
-/// Gives each subject a past of its own, a reading an hour; answers how much is stored.
+/// Gives each subject a past of its own, a reading an hour, and each watch runs, alerts and messages; answers how
+/// much was seen.
 async fn make_up_the_past(bench: &Bench) -> Result<u64> {
     let mut database = database(bench).await?;
     for (kind, count, change) in [
@@ -165,6 +179,11 @@ async fn make_up_the_past(bench: &Bench) -> Result<u64> {
         );
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut database).await?;
     }
+    for statement in [RUNS, ALERTS, DELIVERIES] {
+        for part in statement.split(';') {
+            sqlx::query(part).execute(&mut database).await?;
+        }
+    }
     let stored: i64 =
         sqlx::query_scalar("select (select count(*) from observation) + (select count(*) from candle)")
             .fetch_one(&mut database)
@@ -172,6 +191,37 @@ async fn make_up_the_past(bench: &Bench) -> Result<u64> {
     database.close().await?;
     Ok(u64::try_from(stored).unwrap_or_default())
 }
+
+/// Five hundred runs of each watch, in the order of their time; most found the same as before.
+const RUNS: &str = "
+    delete from run;
+    with recursive past (n) as (select 500 union all select n - 1 from past where n > 1),
+         last (at) as (select max(ran_at) from due)
+    insert into run (watch_id, \"trigger\", due_at, started_at, finished_at, outcome, error)
+    select watch.id, 'schedule', last.at - n * 3600000, last.at - n * 3600000 + 5, last.at - n * 3600000 + 25,
+           case when n % 97 = 0 then 'failed' when n % 11 = 0 then 'ok' else 'unchanged' end,
+           case when n % 97 = 0 then 'HTTP 503' end
+    from past cross join last cross join watch";
+
+/// Fifty thousand alerts like the first that there was.
+const ALERTS: &str = "
+    with recursive past (n) as (select 1 union all select n + 1 from past where n < 50000),
+         made as (select n, first.*, first.created_at - n * 60000 as at,
+                         lower(printf('%08x-%04x-7000-8000-%012x', (first.created_at - n * 60000) >> 16,
+                                      (first.created_at - n * 60000) & 65535, n)) as made_id
+                  from past cross join (select * from alert order by id limit 1) first)
+    insert into alert (id, run_id, watch_id, watch, strategy, subject, status, created_at, alert)
+    select made_id, n, watch.id, watch.name, strategy, subject, status, at,
+           json_set(alert, '$.id', made_id, '$.watch', watch.name)
+    from made join watch on watch.id = 1 + n % 2000";
+
+/// A delivered message for each of them.
+const DELIVERIES: &str = "
+    insert into delivery (id, run_id, notifier, topic, title, body, alert_ids, status, attempts, created_at,
+                          next_attempt_at, delivered_at)
+    select id, run_id, 'sink', watch_id || '/' || strategy, alert ->> '$.title', '', json_array(id), 'delivered', 1,
+           created_at, created_at, created_at + 500
+    from alert where id not in (select value from delivery join json_each(alert_ids)) order by id";
 
 async fn database(bench: &Bench) -> Result<SqliteConnection> {
     let options = SqliteConnectOptions::new().filename(Store::path_in(&bench.data_dir()));

@@ -178,7 +178,7 @@ pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut
     for (index, file) in files.iter().enumerate() {
         let (table, errors) = DeTable::parse_recoverable(&file.text);
         for error in &errors {
-            mistakes.add(index, error.span(), "", error.message());
+            mistakes.add(index, error.span(), "", &in_quotes(error, &file.text));
         }
         if errors.is_empty() {
             let mut reader =
@@ -484,6 +484,15 @@ impl Fault {
         let key = self.key?;
         table.remove(key.as_str()).map(|_| key)
     }
+}
+
+/// What the parser says; of the head of a table also how an unusual name is written.
+fn in_quotes(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = text.get(before.rfind('\n').map_or(0, |end| end + 1)..).and_then(|rest| rest.lines().next());
+    let is_head = line.is_some_and(|line| line.trim_start().starts_with('[') && !line.contains('"'));
+    let hint = "; a name with spaces or other signs stands in quotes, such as [watch.\"RTX 3070\"]";
+    format!("{}{}", error.message(), if is_head { hint } else { "" })
 }
 
 /// Serde speaks of Rust's types.

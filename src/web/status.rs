@@ -77,7 +77,7 @@ pub struct Status {
     pub outcome: Option<String>,
     /// About how many subjects its strategies fire now.
     pub firing: i64,
-    /// Since when its open episode has been going on: of what fires, of failing, or of standing still.
+    /// Since when it has been so: of an open episode since that began, of a pause since then.
     pub since: Option<Timestamp>,
 }
 
@@ -110,6 +110,7 @@ impl From<Glance> for Status {
             State::Ok
         };
         let since = match state {
+            State::Paused => glance.paused_at,
             State::Blocked | State::Failing => glance.failing_since,
             State::Stale => glance.stale_since,
             _ => glance.firing_since,

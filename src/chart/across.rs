@@ -27,8 +27,6 @@ enum By {
 pub(super) struct Moment {
     pub(super) x: f64,
     pub(super) label: String,
-    /// Whether a day, month or year begins with it that a reader should notice.
-    pub(super) is_larger: bool,
 }
 
 impl Across {
@@ -119,7 +117,7 @@ impl Across {
             let local = zone.to_datetime(at);
             let (rank, label) = step.label(local);
             let x = self.x(at);
-            let moment = Moment { x, label, is_larger: rank > step.rank() };
+            let moment = Moment { x, label };
             match found.last_mut() {
                 Some(last) if x - last.1.x < 1.0 => {
                     if rank >= last.0 {
@@ -193,15 +191,6 @@ impl Step {
             Self::Weeks => 7.0 * 1_440.0,
             Self::Months(months) => f64::from(months) * 30.4 * 1_440.0,
             Self::Years(years) => f64::from(years) * 365.25 * 1_440.0,
-        }
-    }
-
-    const fn rank(self) -> Rank {
-        match self {
-            Self::Minutes(_) => Rank::Time,
-            Self::Days(_) | Self::Weeks => Rank::Day,
-            Self::Months(_) => Rank::Month,
-            Self::Years(_) => Rank::Year,
         }
     }
 

@@ -7,8 +7,8 @@ use super::scale::short;
 use super::svg::{Path, Svg};
 use super::theme::Part;
 use super::{Chart, Line, Look, Mark, Seen, Theme};
-use super::{candles, line, offers};
-use crate::model::{Limit, Place, Plot, plain, shown};
+use super::{candles, limits, line, offers};
+use crate::model::{Interval, Place, Plot, plain, shown};
 
 /// With more messages than this only their triangles are drawn, without lines through everything.
 const MOST_LINES: usize = 12;
@@ -56,7 +56,7 @@ fn everything(svg: &mut Svg, frame: &Frame<'_>) {
     notes(svg, frame);
     axes(svg, frame);
     svg.tag("g").word("class", "chart-moving").open();
-    limits(svg, frame);
+    limits::draw_limits(svg, frame);
     svg.tag("g").word("shape-rendering", "crispEdges").open();
     candles::draw_volume(svg, frame);
     candles::draw_candles(svg, frame);
@@ -74,6 +74,7 @@ fn everything(svg: &mut Svg, frame: &Frame<'_>) {
         line::draw_curves(svg, frame, plot, panel, 0);
         panel_name(svg, frame, plot, panel);
     }
+    limits::name_limits(svg, frame);
     hits(svg, frame);
     marks(svg, frame);
     trigger(svg, frame);
@@ -81,7 +82,7 @@ fn everything(svg: &mut Svg, frame: &Frame<'_>) {
     last_number(svg, frame);
 }
 
-fn text(svg: &mut Svg, theme: Theme, part: Part, (x, y): (f64, f64), anchor: &str, words: &str) {
+pub(super) fn text(svg: &mut Svg, theme: Theme, part: Part, (x, y): (f64, f64), anchor: &str, words: &str) {
     let tag = svg.tag("text").part(part, theme).number("x", x).number("y", y);
     let tag = if anchor == "start" { tag } else { tag.word("text-anchor", anchor) };
     tag.says(words);
@@ -95,20 +96,20 @@ fn notes(svg: &mut Svg, frame: &Frame<'_>) {
     }
     let width = f64::from(frame.look.width);
     let bars = match &chart.seen {
-        Seen::Candles(interval, _) => Some(format!("bars of {interval}")),
-        Seen::Values(_) | Seen::Offers(_) => None,
+        Seen::Candles(interval, _) => bars_in_words(*interval, frame.together),
+        Seen::Values(_) | Seen::Offers(_) => String::new(),
     };
-    let words: Vec<&str> = [chart.unit.as_str(), bars.as_deref().unwrap_or_default()]
-        .into_iter()
-        .filter(|w| !w.is_empty())
-        .collect();
-    let words = cut(&words.join(", "), 12.0, width * 0.5);
+    let left_out = if chart.without_indicators { "too many for the indicators" } else { "" };
+    let words = [chart.unit.as_str(), bars.as_str(), left_out];
+    let words: Vec<&str> = words.into_iter().filter(|words| !words.is_empty()).collect();
+    let room = if chart.without_indicators { width - 16.0 } else { width * 0.5 };
+    let words = cut(&words.join(", "), 12.0, room);
     text(svg, theme, Part::Note, (10.0, 40.0), "start", &words);
     let mut x = 10.0 + text_width(&words, 12.0) + if words.is_empty() { 0.0 } else { 12.0 };
     let over = chart.plots.iter().filter(|plot| plot.place == Place::Over);
     for (nth, curve) in over.flat_map(|plot| &plot.curves).enumerate() {
         let end = x + 22.0 + text_width(&curve.name, 12.0);
-        if curve.points.is_empty() || end > width - 10.0 || chart.seen.is_offers() && end > width * 0.5 {
+        if curve.points.is_empty() || end > width - 10.0 {
             continue;
         }
         let mut path = Path::default();
@@ -119,8 +120,17 @@ fn notes(svg: &mut Svg, frame: &Frame<'_>) {
         x = end + 12.0;
     }
     let stretch = chart.stretch();
-    if !chart.seen.is_offers() && x + text_width(&stretch, 12.0) + 10.0 < width {
+    if x + text_width(&stretch, 12.0) + 10.0 < width {
         text(svg, theme, Part::Note, (width - 8.0, 40.0), "end", &stretch);
+    }
+}
+
+/// How long a bar is, and of how many it is made where they are drawn as one.
+fn bars_in_words(interval: Interval, together: u32) -> String {
+    let length = interval.minutes().checked_mul(together).and_then(Interval::from_minutes);
+    match length {
+        Some(length) if together > 1 => format!("bars of {length} ({together} × {interval})"),
+        _ => format!("bars of {interval}"),
     }
 }
 
@@ -165,72 +175,18 @@ fn axes(svg: &mut Svg, frame: &Frame<'_>) {
     }
 }
 
-fn limits(svg: &mut Svg, frame: &Frame<'_>) {
-    let over = frame.chart.plots.iter().filter(|plot| plot.place == Place::Over);
-    for (plot, panel) in over.map(|plot| (plot, &frame.main)).chain(frame.panels.iter().map(|(p, q)| (*p, q)))
-    {
-        if let Some((low, high)) = plot.range {
-            beyond(svg, frame, plot, panel, (low, high));
-        }
-        for limit in &plot.limits {
-            draw_limit(svg, frame, limit, panel, plot.range.is_some());
-        }
-    }
-}
-
-/// Shades what lies beyond the limits of an index.
-fn beyond(svg: &mut Svg, frame: &Frame<'_>, plot: &Plot, panel: &Panel, (low, high): (f64, f64)) {
-    let mut path = Path::default();
-    let (left, right) = (frame.across.edges().0, frame.right());
-    for limit in &plot.limits {
-        let edge = if limit.value < (low + high) / 2.0 { panel.bottom } else { panel.top };
-        path.rectangle((left, panel.scale.y(limit.value)), (right, edge));
-    }
-    if !path.is_empty() {
-        svg.tag("path").part(Part::Beyond, frame.look.theme).path(&path).end();
-    }
-}
-
-fn draw_limit(svg: &mut Svg, frame: &Frame<'_>, limit: &Limit, panel: &Panel, is_index: bool) {
-    let theme = frame.look.theme;
-    let (left, right) = (frame.across.edges().0, frame.right());
-    let words = format!("{} {}", limit.name, plain(limit.value));
-    if !panel.scale.holds(limit.value) {
-        // So far away that the rest would look flat.
-        let is_above = limit.value > panel.scale.middle();
-        let (y, where_) =
-            if is_above { (panel.top + 11.0, "higher up") } else { (panel.bottom - 4.0, "lower down") };
-        text(svg, theme, Part::LimitLabel, (left + 4.0, y), "start", &format!("{words}: {where_}"));
-        return;
-    }
-    let y = panel.scale.y(limit.value).round() + 0.5;
-    let mut path = Path::default();
-    path.go(left, y);
-    path.across_to(right);
-    svg.tag("path").part(Part::Limit, theme).path(&path).end();
-    // Of an index the curve is seldom beyond its limits: there the words are in nobody's way.
-    let wants_below = is_index && limit.value < panel.scale.middle() && panel.bottom - y > 13.0;
-    let y = if wants_below || y - panel.top < 14.0 { y + 12.0 } else { y - 4.0 };
-    text(svg, theme, Part::LimitLabel, (left + 4.0, y), "start", &cut(&words, 11.0, right - left - 8.0));
-}
-
 /// What a panel shows, with its newest number.
 fn panel_name(svg: &mut Svg, frame: &Frame<'_>, plot: &Plot, panel: &Panel) {
     let last = plot.curves.first().and_then(|curve| curve.points.last());
     let words =
         last.map_or_else(|| plot.name.clone(), |(_, number)| format!("{} {}", plot.name, in_short(*number)));
     let x = frame.right() - 4.0;
-    let y = panel.top + 12.0;
-    let halo = text_width(&words, 11.0) + 4.0;
-    // An index is seldom where its name stands.
-    if plot.range.is_none() {
-        let mut path = Path::default();
-        path.rectangle(((x - halo).max(0.0), panel.top + 1.0), (x + 3.0, panel.top + 16.0));
-        svg.tag("path").part(Part::Halo, frame.look.theme).path(&path).end();
-    }
+    // In the gap above its panel, where nothing is drawn.
+    let y = panel.top - 4.0;
+    let wide = text_width(&words, 11.0) + 4.0;
     text(svg, frame.look.theme, Part::Label, (x, y), "end", &words);
     // The others by name, towards the left.
-    let mut end = x - halo - 10.0;
+    let mut end = x - wide - 10.0;
     for (nth, curve) in plot.curves.iter().enumerate().skip(1) {
         let start = end - text_width(&curve.name, 11.0) - 18.0;
         if start < frame.across.edges().0 + 90.0 {

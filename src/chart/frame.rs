@@ -14,7 +14,8 @@ const NARROWEST_BAR: f64 = 3.0;
 /// About how wide a letter is, as a part of its size.
 const LETTER: f64 = 0.56;
 
-const GAP: f64 = 12.0;
+/// Between panels; the name of the lower one stands in it.
+const GAP: f64 = 15.0;
 const FOOT: f64 = 22.0;
 
 /// What goes where.
@@ -31,6 +32,8 @@ pub(super) struct Frame<'c> {
     pub(super) panels: Vec<(&'c Plot, Panel)>,
     /// The bars as they are drawn: merged where they would be too narrow.
     pub(super) bars: Vec<Candle>,
+    /// How many bars at most are drawn as one.
+    pub(super) together: u32,
     /// The values or prices as they are drawn: where there are more than pixels, the extremes of each.
     pub(super) numbers: Vec<Point>,
     right: f64,
@@ -88,8 +91,9 @@ impl<'c> Frame<'c> {
         let left = 10.0;
         // A label as long as the chart is wide would leave no room to draw in.
         let right = (width - widest - 14.0).max(width * 0.5).max(left + 10.0);
-        let (across, bars, numbers) = places(chart, (left, right));
-        Some(Self { chart, look, across, main, strip: rooms.strip, volume, panels, bars, numbers, right })
+        let Places { across, bars, together, numbers } = places(chart, (left, right));
+        let strip = rooms.strip;
+        Some(Self { chart, look, across, main, strip, volume, panels, bars, together, numbers, right })
     }
 
     /// Where the axis of numbers is: a few bars may end before it.
@@ -201,16 +205,33 @@ fn plot_scale(plot: &Plot) -> Scale {
     Scale::fitting(curves.chain(plot.limits.iter().map(|limit| limit.value)))
 }
 
-fn places(chart: &Chart, (left, right): (f64, f64)) -> (Across, Vec<Candle>, Vec<Point>) {
+struct Places {
+    across: Across,
+    bars: Vec<Candle>,
+    together: u32,
+    numbers: Vec<Point>,
+}
+
+fn places(chart: &Chart, (left, right): (f64, f64)) -> Places {
     match &chart.seen {
         Seen::Candles(interval, bars) => {
-            let together = (NARROWEST_BAR * bars.len() as f64 / (right - left)).ceil().max(1.0);
-            let bars = merged(bars, together as usize);
+            let one = interval.seconds().saturating_mul(1_000);
+            let mut together = (NARROWEST_BAR * bars.len() as f64 / (right - left)).ceil().max(1.0) as u32;
+            let mut drawn = if together > 1 { merged(bars, one, together) } else { bars.clone() };
+            // Where nights and weekends lie between bars, fewer than that are together.
+            while drawn.len() as f64 * NARROWEST_BAR > (right - left).max(NARROWEST_BAR)
+                && together < u32::MAX
+            {
+                together = together.saturating_add((together / 8).max(1));
+                drawn = merged(bars, one, together);
+            }
+            let bars = drawn;
             let opens = bars.iter().map(|bar| bar.open_time.as_millisecond()).collect();
-            let length = interval.seconds().saturating_mul(1_000).saturating_mul(together as i64);
+            let length = one.saturating_mul(i64::from(together));
             // A few bars are not as wide as they could be.
             let right = right.min(left + (right - left).min(60.0 * bars.len() as f64));
-            (Across::of_bars((left, right), opens, length), bars, Vec::new())
+            let across = Across::of_bars((left, right), opens, length);
+            Places { across, bars, together, numbers: Vec::new() }
         }
         seen => {
             let points: Vec<(Timestamp, Option<f64>)> = seen.moments();
@@ -223,14 +244,16 @@ fn places(chart: &Chart, (left, right): (f64, f64)) -> (Across, Vec<Candle>, Vec
             let across = Across::of_time((left, right), from, until.checked_add(room).unwrap_or(until));
             let points: Vec<Point> =
                 points.into_iter().map(|(at, number)| Point { at, x: across.x(at), number }).collect();
-            let kept = thin(&points, right - left);
-            (across, Vec::new(), kept)
+            let numbers = thin(&points, right - left);
+            Places { across, bars: Vec::new(), together: 1, numbers }
         }
     }
 }
 
-/// So many bars in a row as one.
-fn merged(bars: &[Candle], together: usize) -> Vec<Candle> {
+/// The bars of so many times their length as one, by the clock: a new bar changes the last of them alone.
+fn merged(bars: &[Candle], one_ms: i64, together: u32) -> Vec<Candle> {
+    let length = one_ms.saturating_mul(i64::from(together)).max(1);
+    let nth = |bar: &Candle| bar.open_time.as_millisecond().div_euclid(length);
     let join = |bars: &[Candle]| {
         let (first, last) = (bars.first()?, bars.last()?);
         Some(Candle {
@@ -242,7 +265,7 @@ fn merged(bars: &[Candle], together: usize) -> Vec<Candle> {
             volume: bars.iter().map(|bar| bar.volume).sum::<f64>().min(f64::MAX),
         })
     };
-    bars.chunks(together.max(1)).filter_map(join).collect()
+    bars.chunk_by(|a, b| nth(a) == nth(b)).filter_map(join).collect()
 }
 
 /// About how wide a text is.

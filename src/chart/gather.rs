@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Chart, Line, Look, Mark, Seen, Theme, Window};
-use crate::model::{Alert, AlertStatus, Availability, Interval, Plot, Reading, Track, shown};
+use crate::model::{Alert, AlertStatus, Availability, Interval, Place, Plot, Reading, Track, shown};
 use crate::plugin::Picture;
 use crate::store::{DrawnRow, Store};
 use crate::watchlist::Watch;
@@ -26,8 +26,8 @@ const BARS_IN_A_PICTURE: i64 = 120;
 /// And how far it looks back at most: a year of a weekly series, with the season before.
 const MOST_OF_A_PICTURE: Duration = Duration::from_secs(400 * 86_400);
 
-/// What is stored of one subject of a watch in a stretch of time, with what its strategies make of it. `None`
-/// where there is nothing to draw: a text, or nothing seen at all.
+/// What is stored of one subject of a watch in a stretch of time, with what its strategies make of it: empty where
+/// nothing was seen then, `None` where there is never anything to draw: a text, or nothing seen at all.
 ///
 /// # Errors
 /// When the database refuses.
@@ -39,6 +39,25 @@ pub async fn gather(
 ) -> Result<Option<Chart>, sqlx::Error> {
     let Some(reading) = store.last_reading(watch.0, subject).await? else { return Ok(None) };
     Wanted { store, watch, subject, window, strategy: None }.chart(&reading).await
+}
+
+/// Whether a stretch of time has so few bars that they are drawn one by one, with what strategies make of them.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn shows_indicators(
+    store: &Store,
+    watch: (i64, &Watch),
+    subject: &str,
+    window: Window,
+) -> Result<bool, sqlx::Error> {
+    let Some(Reading::Candles { interval, .. }) = store.last_reading(watch.0, subject).await? else {
+        return Ok(true);
+    };
+    let run_up = i64::try_from(watch.1.bars()).unwrap_or(i64::MAX);
+    let most = i64::try_from(MOST_ROWS).unwrap_or(i64::MAX).saturating_sub(run_up).max(1);
+    let bars = store.count_of_bars(watch.0, subject, interval, (window.from, window.until), most).await?;
+    Ok(bars < most)
 }
 
 /// What an alert tells about, drawn until the moment at which it was made; `None` where there is nothing to
@@ -68,15 +87,11 @@ pub async fn picture_of(
     let from = from.unwrap_or(until).max(oldest);
     let window = Window { from, until };
     let wanted = Wanted { store, watch, subject, window, strategy: Some(&alert.strategy) };
-    let Some(mut chart) = wanted.chart(&reading).await? else { return Ok(None) };
-    let is_index = chart.plots.iter().any(|plot| plot.range.is_some());
-    let number = |value: f64| if is_index { format!("{value:.1}") } else { shown(value) };
-    let state = alert.signal.state.replace('_', " ");
-    let said = match (&alert.status, alert.signal.value) {
-        (AlertStatus::Resolved, _) => format!("over: {state}"),
-        (AlertStatus::Firing, Some(value)) => format!("{state}: {}", number(value)),
-        (AlertStatus::Firing, None) => state,
+    let Some(mut chart) = wanted.chart(&reading).await?.filter(|chart| !chart.seen.is_empty()) else {
+        return Ok(None);
     };
+    let is_index = chart.plots.iter().any(|plot| plot.range.is_some());
+    let said = said(&alert.signal.state, alert.signal.value, is_index);
     chart.trigger =
         Some(Mark { at: chart.window.until, title: said, firing: alert.status == AlertStatus::Firing });
     let look = Look { width: 800, height: 450, theme: Theme::Dark };
@@ -86,6 +101,16 @@ pub async fn picture_of(
     drawn.await?.map(Some).map_err(anyhow::Error::msg)
 }
 
+/// What a message says is so, with its value. What has ended carries what is so now, which is said as it is.
+fn said(state: &str, value: Option<f64>, is_index: bool) -> String {
+    let state = state.replace('_', " ");
+    match value {
+        Some(value) if is_index => format!("{state}: {value:.1}"),
+        Some(value) => format!("{state}: {}", shown(value)),
+        None => state,
+    }
+}
+
 /// What was seen, and what the strategies add.
 struct Past {
     seen: Seen,
@@ -93,6 +118,7 @@ struct Past {
     line: Line,
     /// Of values with dates of their own, oldest first: when each was first seen, and its date.
     dates: Vec<(Timestamp, Timestamp)>,
+    without_indicators: bool,
 }
 
 impl Past {
@@ -118,9 +144,8 @@ impl Wanted<'_> {
         let past = match reading {
             Reading::Candles { interval, .. } => self.bars(*interval).await?,
             Reading::Quote(_) | Reading::Value { .. } | Reading::Listing(_) => self.numbers().await?,
-            Reading::Text { .. } => None,
+            Reading::Text { .. } => return Ok(None),
         };
-        let Some(past) = past else { return Ok(None) };
         let Self { watch: (id, watch), subject, window, .. } = *self;
         let (title, unit) = match reading {
             Reading::Listing(listing) => (listing.name.clone(), listing.price_currency.clone()),
@@ -135,7 +160,7 @@ impl Wanted<'_> {
         };
         let marks = marks.into_iter().map(mark).collect();
         let until = past.place(window.until);
-        let Past { seen, plots, line, .. } = past;
+        let Past { seen, plots, line, without_indicators, .. } = past;
         // A day is called by its own date, wherever it is read.
         let zone = if seen.is_by_day() { TimeZone::UTC } else { watch.zone.clone() };
         Ok(Some(Chart {
@@ -149,10 +174,11 @@ impl Wanted<'_> {
             zone,
             line,
             trigger: None,
+            without_indicators,
         }))
     }
 
-    async fn bars(&self, interval: Interval) -> Result<Option<Past>, sqlx::Error> {
+    async fn bars(&self, interval: Interval) -> Result<Past, sqlx::Error> {
         let Self { store, watch: (id, watch), subject, window, strategy } = *self;
         // An indicator needs a run-up.
         let run_up = i64::try_from(watch.bars()).unwrap_or(i64::MAX);
@@ -166,14 +192,18 @@ impl Wanted<'_> {
         }
         let plots = self.plots(Track::Candles { interval, candles: &candles });
         let candles: Vec<_> = candles.into_iter().filter(|bar| bar.open_time >= window.from).collect();
-        let past =
-            Past { seen: Seen::Candles(interval, candles), plots, line: Line::Straight, dates: Vec::new() };
-        Ok(Some(past).filter(|past| !past.seen.is_empty()))
+        Ok(Past {
+            seen: Seen::Candles(interval, candles),
+            plots,
+            line: Line::Straight,
+            dates: Vec::new(),
+            without_indicators: false,
+        })
     }
 
     /// Longer bars where there are more than anybody could tell apart. What a strategy computes from bars as long
-    /// as it is told would be something else for these, so nothing of it is shown.
-    async fn longer_bars(&self, interval: Interval) -> Result<Option<Past>, sqlx::Error> {
+    /// as it is told would be something else for these, so of it only the limits in prices are shown.
+    async fn longer_bars(&self, interval: Interval) -> Result<Past, sqlx::Error> {
         let Self { store, watch: (id, _), subject, window, .. } = *self;
         let from = store.first_bar_since(id, subject, interval, window.from).await?.unwrap_or(window.from);
         let bars = window.until.duration_since(from).as_secs() / interval.seconds().max(1);
@@ -181,21 +211,25 @@ impl Wanted<'_> {
         let candles = store.bars_together(id, subject, interval, (from, window.until), together).await?;
         let length = interval.minutes().saturating_mul(together);
         let interval = Interval::from_minutes(length).unwrap_or(interval);
-        let past = Past {
+        let plots = self.plots(Track::Candles { interval, candles: &candles });
+        let (plots, without_indicators) = only_limits(plots);
+        Ok(Past {
             seen: Seen::Candles(interval, candles),
-            plots: Vec::new(),
+            plots,
             line: Line::Straight,
             dates: Vec::new(),
-        };
-        Ok(Some(past).filter(|past| !past.seen.is_empty()))
+            without_indicators,
+        })
     }
 
-    async fn numbers(&self) -> Result<Option<Past>, sqlx::Error> {
+    async fn numbers(&self) -> Result<Past, sqlx::Error> {
         let Self { store, watch: (id, watch), subject, window, strategy } = *self;
         let lookbacks = watch.lookbacks.iter();
         let span = lookbacks.filter_map(|lookback| lookback.span.max(lookback.ago)).max().unwrap_or_default();
         let from = window.from.checked_sub(span).unwrap_or(Timestamp::MIN);
         let mut rows = store.observations_drawn(id, subject, (from, window.until), MOST_ROWS).await?;
+        // A picture shows few; of it nothing is put together.
+        let is_too_much = rows.len() == MOST_ROWS && strategy.is_none();
         if strategy.is_some() {
             rows.retain(|row| row.seen_at.is_none_or(|seen_at| seen_at <= window.until));
         }
@@ -203,6 +237,9 @@ impl Wanted<'_> {
         // A date of its own is older than the run that saw it first.
         let is_dated = !is_listing && rows.iter().any(|row| row.seen_at.is_some_and(|seen| seen > row.at));
         let line = if is_dated { Line::Straight } else { Line::Step };
+        if is_too_much {
+            rows = self.longer_stretches().await?;
+        }
         let mut values: Vec<(Timestamp, f64)> = Vec::with_capacity(rows.len());
         for row in &rows {
             let Some(number) = row.number.filter(|number| number.is_finite()) else { continue };
@@ -211,18 +248,28 @@ impl Wanted<'_> {
             }
         }
         let plots = self.plots(Track::Values(&values));
+        let (plots, without_indicators) = if is_too_much { only_limits(plots) } else { (plots, false) };
         // What was so when the window began stands at its beginning, where it holds until the next.
         let seen = if is_listing {
-            let known = |row: &DrawnRow| row.availability.unwrap_or(Availability::Unknown);
-            let offers = rows.iter().map(|row| (row.at, row.number.filter(|n| n.is_finite()), known(row)));
-            Seen::Offers(held(offers.collect(), window.from, |offer| &mut offer.0))
+            Seen::Offers(held(offers(&rows, window.until), window.from, |offer| &mut offer.0))
         } else if is_dated {
             Seen::Values(values.into_iter().filter(|(at, _)| *at >= window.from).collect())
         } else {
             Seen::Values(held(values, window.from, |value| &mut value.0))
         };
         let dates = rows.iter().filter(|_| is_dated).filter_map(|row| Some((row.seen_at?, row.at))).collect();
-        Ok(Some(Past { seen, plots, line, dates }).filter(|past| !past.seen.is_empty()))
+        Ok(Past { seen, plots, line, dates, without_indicators })
+    }
+
+    /// What was observed, put together where it is more than anybody could tell apart.
+    async fn longer_stretches(&self) -> Result<Vec<DrawnRow>, sqlx::Error> {
+        let Self { store, watch: (id, _), subject, window, .. } = *self;
+        let first = store.first_observation_since(id, subject, window.from).await?.unwrap_or(window.from);
+        let span = u64::try_from(window.until.duration_since(first).as_millis()).unwrap_or_default();
+        // A power of two stays the same while time goes on, so that what is drawn does not change its shape.
+        let length = (span / LONGER_BARS.unsigned_abs()).max(1).next_power_of_two();
+        let length = i64::try_from(length).unwrap_or(i64::MAX);
+        store.observations_together(id, subject, (window.from, window.until), length).await
     }
 
     /// What the strategies add, cut to the window.
@@ -246,6 +293,35 @@ impl Wanted<'_> {
     }
 }
 
+/// Of what strategies add the limits over prices and values, and whether anything else is left out by that.
+fn only_limits(plots: Vec<Plot>) -> (Vec<Plot>, bool) {
+    let mut is_less = false;
+    let mut kept = Vec::new();
+    for mut plot in plots {
+        is_less |= plot.place == Place::Panel || !plot.curves.is_empty() || !plot.hits.is_empty();
+        plot.curves.clear();
+        plot.hits.clear();
+        if plot.place == Place::Over && !plot.limits.is_empty() {
+            kept.push(plot);
+        }
+    }
+    (kept, is_less)
+}
+
+/// A product from each moment on; from when it was no longer listed until it was again it is not there.
+fn offers(rows: &[DrawnRow], until: Timestamp) -> Vec<(Timestamp, Option<f64>, Option<Availability>)> {
+    let mut offers = Vec::with_capacity(rows.len());
+    for (nth, row) in rows.iter().enumerate() {
+        let number = row.number.filter(|number| number.is_finite());
+        offers.push((row.at, number, Some(row.availability.unwrap_or(Availability::Unknown))));
+        let next = rows.get(nth.saturating_add(1)).map_or(until, |next| next.at);
+        if let Some(gone_at) = row.gone_at.filter(|gone_at| *gone_at <= next && *gone_at <= until) {
+            offers.push((gone_at, None, None));
+        }
+    }
+    offers
+}
+
 /// What lies in the window, with what was so at its beginning.
 fn held<T>(mut points: Vec<T>, from: Timestamp, at: impl Fn(&mut T) -> &mut Timestamp) -> Vec<T> {
     let mut is_before = |point: &mut T| *at(point) < from;
@@ -255,4 +331,20 @@ fn held<T>(mut points: Vec<T>, from: Timestamp, at: impl Fn(&mut T) -> &mut Time
         *at(first) = from;
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn a_picture_says_what_is_so_at_a_beginning_and_at_an_end() {
+        for (state, value, is_index, expected) in [
+            ("in_stock", Some(499.99), false, "in stock: 499.99"),
+            ("out_of_stock", None, false, "out of stock"),
+            ("neutral", Some(41.26), true, "neutral: 41.3"),
+        ] {
+            assert_eq!(said(state, value, is_index), expected);
+        }
+    }
 }

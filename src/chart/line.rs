@@ -106,12 +106,23 @@ pub(super) fn draw_curves(svg: &mut Svg, frame: &Frame<'_>, plot: &Plot, panel: 
     }
 }
 
-/// The points of a curve on their places.
+/// The points of a curve on their places: of bars that are drawn as one, the last.
 pub(super) fn placed(curve: &Curve, frame: &Frame<'_>) -> Vec<Point> {
     let place = |(at, number): &(Timestamp, f64)| Point {
         at: *at,
         x: frame.across.middle(*at),
         number: Some(*number),
     };
-    curve.points.iter().map(place).collect()
+    let points = curve.points.iter().map(place);
+    if frame.bars.is_empty() {
+        return points.collect();
+    }
+    let mut kept: Vec<Point> = Vec::with_capacity(frame.bars.len());
+    for point in points {
+        match kept.last_mut() {
+            Some(last) if last.x == point.x => *last = point,
+            _ => kept.push(point),
+        }
+    }
+    kept
 }

@@ -5,6 +5,7 @@ mod candles;
 mod draw;
 mod frame;
 mod gather;
+mod limits;
 mod line;
 mod offers;
 mod png;
@@ -20,7 +21,7 @@ use jiff::tz::TimeZone;
 
 use crate::model::{Availability, Candle, Interval, Plot, shown};
 
-pub use gather::{gather, picture_of};
+pub use gather::{gather, picture_of, shows_indicators};
 pub use points::{Figure, Points, Room, Sign, Spot};
 
 /// One subject's past with what its strategies saw in it, ready to be drawn.
@@ -46,6 +47,9 @@ pub struct Chart {
     pub line: Line,
     /// What a picture is about: the moment of its message, with a word or two.
     pub trigger: Option<Mark>,
+    /// Whether so much was seen that it is put together, and what the strategies computed from each bar or value
+    /// is left out.
+    pub without_indicators: bool,
 }
 
 /// A stretch of time.
@@ -64,8 +68,9 @@ pub enum Seen {
     Candles(Interval, Vec<Candle>),
     /// A number at each moment at which it was another; it stays so until the next.
     Values(Vec<(Timestamp, f64)>),
-    /// A product: its price, where one was shown, and whether it could be had, from each moment on.
-    Offers(Vec<(Timestamp, Option<f64>, Availability)>),
+    /// A product: its price, where one was shown, and whether it could be had, from each moment on; nothing where
+    /// it was not there at all.
+    Offers(Vec<(Timestamp, Option<f64>, Option<Availability>)>),
 }
 
 /// How values are joined.
@@ -130,7 +135,7 @@ impl Chart {
     #[must_use]
     pub fn in_words(&self) -> String {
         let Some((first, last)) = self.seen.ends() else {
-            return format!("{}: nothing was seen.", self.title);
+            return format!("{}: nothing was seen in this time.", self.title);
         };
         let mut words = format!("{} from {} to {}", self.title, self.when(first), self.when(last));
         let unit = if self.unit.is_empty() { String::new() } else { format!(" {}", self.unit) };
@@ -147,7 +152,7 @@ impl Chart {
         if let Seen::Offers(offers) = &self.seen
             && let Some((_, _, availability)) = offers.last()
         {
-            words.push_str(&format!("; {availability}"));
+            words.push_str(&format!("; {}", how_available(*availability)));
         }
         words.push('.');
         match self.marks.len() {
@@ -155,8 +160,16 @@ impl Chart {
             1 => words.push_str(" One message was sent."),
             count => words.push_str(&format!(" {count} messages were sent.")),
         }
+        if self.without_indicators {
+            words.push_str(" This is too much for the indicators: a shorter range shows them.");
+        }
         words
     }
+}
+
+/// Whether a product could be had, in words.
+fn how_available(availability: Option<Availability>) -> String {
+    availability.map_or_else(|| "not listed".to_owned(), |availability| availability.to_string())
 }
 
 impl Seen {

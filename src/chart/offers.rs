@@ -7,23 +7,25 @@ use super::theme::Part;
 use crate::model::Availability;
 
 /// What a strip tells apart.
-const KINDS: [(Part, &str); 4] = [
+const KINDS: [(Part, &str); 5] = [
     (Part::InStock, "in stock"),
     (Part::ToOrder, "to order"),
     (Part::Gone, "sold out"),
     (Part::Unknown, "unknown"),
+    (Part::NotListed, "not listed"),
 ];
 
-const fn kind(availability: Availability) -> Part {
+const fn kind(availability: Option<Availability>) -> Part {
     match availability {
-        Availability::InStock | Availability::LimitedAvailability => Part::InStock,
-        Availability::PreOrder | Availability::BackOrder => Part::ToOrder,
-        Availability::OutOfStock | Availability::Discontinued => Part::Gone,
-        Availability::Unknown => Part::Unknown,
+        Some(Availability::InStock | Availability::LimitedAvailability) => Part::InStock,
+        Some(Availability::PreOrder | Availability::BackOrder) => Part::ToOrder,
+        Some(Availability::OutOfStock | Availability::Discontinued) => Part::Gone,
+        Some(Availability::Unknown) => Part::Unknown,
+        None => Part::NotListed,
     }
 }
 
-/// In stock stands tall, to be ordered half as high, gone is low, and unknown a dashed line.
+/// In stock stands tall, to be ordered half as high, gone is low, unknown a dashed line, not listed a thin one.
 fn add(path: &mut Path, part: Part, (left, right): (f64, f64), (top, bottom): (f64, f64)) {
     let height = bottom - top;
     match part {
@@ -59,22 +61,22 @@ pub(super) fn draw_offers(svg: &mut Svg, frame: &Frame<'_>) {
         }
     }
     let known = paths.iter().filter(|(_, path)| !path.is_empty()).map(|(part, _)| *part);
-    legend(svg, frame, known.collect());
+    legend(svg, frame, strip.0, known.collect());
 }
 
-/// What the heights mean, of those that are shown, at the right of the line of notes.
-fn legend(svg: &mut Svg, frame: &Frame<'_>, shown: Vec<Part>) {
+/// What the heights mean, of those that are shown, above the strip.
+fn legend(svg: &mut Svg, frame: &Frame<'_>, top: f64, shown: Vec<Part>) {
     let theme = frame.look.theme;
-    let mut end = f64::from(frame.look.width) - 6.0;
+    let mut end = frame.right();
     for (part, name) in KINDS.iter().rev().filter(|(part, _)| shown.contains(part)) {
         let start = end - text_width(name, 11.0) - 15.0;
         if start < frame.across.edges().0 {
             break;
         }
         let mut path = Path::default();
-        add(&mut path, *part, (start, start + 11.0), (31.0, 41.0));
+        add(&mut path, *part, (start, start + 11.0), (top - 13.0, top - 4.0));
         svg.tag("path").part(*part, theme).path(&path).end();
-        svg.tag("text").part(Part::Axis, theme).number("x", start + 14.0).number("y", 40.0).says(name);
+        svg.tag("text").part(Part::Axis, theme).number("x", start + 14.0).number("y", top - 4.5).says(name);
         end = start - 6.0;
     }
 }

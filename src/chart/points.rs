@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::frame::{Frame, Point};
 use super::{Chart, Look, Seen};
-use crate::model::{Availability, Curve};
+use crate::model::Curve;
 
 /// The numbers of a drawing with their places.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -110,7 +110,11 @@ impl Chart {
             points: Vec::new(),
             marks: Vec::new(),
         };
-        let Some(frame) = Frame::new(self, look) else { return points };
+        let Some(frame) = Frame::new(self, look) else {
+            // Room to move in, from a stretch in which nothing was seen.
+            (points.left, points.right) = (10.0, f64::from(look.width) - 10.0);
+            return points;
+        };
         (points.left, points.right) = frame.across.edges();
         let room = |(name, top, bottom): &(&str, f64, f64)| Room {
             name: (*name).into(),
@@ -127,9 +131,14 @@ impl Chart {
         points.columns = own.iter().map(|name| (*name).to_owned()).collect();
         points.columns.extend(curves.iter().map(|curve| curve.name.clone()));
         points.points = spots(&frame);
-        for spot in &mut points.points {
+        // What is known of a bar is so at its end, which is when the next one opens.
+        let opens = frame.bars.iter().skip(1).map(|bar| bar.open_time);
+        let ends: Vec<jiff::Timestamp> = opens.chain([jiff::Timestamp::MAX]).collect();
+        for (nth, spot) in points.points.iter_mut().enumerate() {
+            let end = ends.get(nth).filter(|_| !frame.bars.is_empty());
             spot.values.extend(curves.iter().map(|curve| {
-                let until = curve.points.partition_point(|(at, _)| *at <= spot.at);
+                let until =
+                    curve.points.partition_point(|(at, _)| end.map_or(*at <= spot.at, |end| at < end));
                 let last = until.checked_sub(1).and_then(|last| curve.points.get(last));
                 last.map(|(_, number)| Figure::Number(*number))
             }));
@@ -167,7 +176,7 @@ fn spots(frame: &Frame<'_>) -> Vec<Spot> {
                 x: tenth(point.x),
                 y: point.number.map(|number| tenth(frame.main.scale.y(number))),
                 values: match availability(seen, point) {
-                    Some(word) => vec![point.number.and_then(number), Some(Figure::Word(word.to_string()))],
+                    Some(word) => vec![point.number.and_then(number), Some(Figure::Word(word))],
                     None => vec![point.number.and_then(number)],
                 },
             };
@@ -176,10 +185,10 @@ fn spots(frame: &Frame<'_>) -> Vec<Spot> {
     }
 }
 
-fn availability(seen: &Seen, point: &Point) -> Option<Availability> {
+fn availability(seen: &Seen, point: &Point) -> Option<String> {
     let Seen::Offers(offers) = seen else { return None };
     let until = offers.partition_point(|(at, _, _)| *at <= point.at);
-    Some(offers.get(until.checked_sub(1)?)?.2)
+    Some(super::how_available(offers.get(until.checked_sub(1)?)?.2))
 }
 
 fn tenth(place: f64) -> f64 {

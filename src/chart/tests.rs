@@ -20,6 +20,7 @@ fn chart(title: &str, seen: Seen) -> Chart {
         zone: TimeZone::UTC,
         line: Line::Straight,
         trigger: None,
+        without_indicators: false,
     }
 }
 
@@ -96,7 +97,7 @@ fn restock() -> Chart {
         ("2026-11-01T10:00:00Z", Some(579.99), OutOfStock),
         ("2026-11-20T14:03:00Z", Some(499.99), InStock),
     ];
-    let offers = offers.into_iter().map(|(when, price, stock)| (at(when), price, stock)).collect();
+    let offers = offers.into_iter().map(|(when, price, stock)| (at(when), price, Some(stock))).collect();
     let mut chart =
         chart("MSI Ventus GeForce RTX 3070 8GB GDDR6 PCI Express 4.0 Video Card", Seen::Offers(offers));
     chart.unit = "USD".into();
@@ -231,7 +232,7 @@ proptest! {
         let values: Vec<(Timestamp, f64)> = numbers.iter().map(|(at, a, ..)| (when(*at), *a)).collect();
         let offer = |(at, a, _, kind): &(i64, f64, f64, usize)| {
             let stock = [InStock, OutOfStock, PreOrder, Unknown].get(*kind).copied();
-            (when(*at), stock.map(|_| *a), stock.unwrap_or(InStock))
+            (when(*at), stock.map(|_| *a), stock)
         };
         let offers = numbers.iter().map(offer).collect();
         let interval = Interval::from_minutes(30).unwrap();
@@ -258,7 +259,7 @@ fn one_point_a_constant_and_nothing_at_all_are_drawn() {
     for seen in [
         Seen::Values(vec![(now, 5.0)]),
         Seen::Values(vec![(now, 5.0), (later, 5.0)]),
-        Seen::Offers(vec![(now, None, Availability::Unknown)]),
+        Seen::Offers(vec![(now, None, Some(Availability::Unknown))]),
     ] {
         let mut chart = chart("few", seen);
         for line in [Line::Step, Line::Straight] {
@@ -269,7 +270,7 @@ fn one_point_a_constant_and_nothing_at_all_are_drawn() {
     }
     let nothing = chart("none", Seen::Values(vec![]));
     assert!(nothing.svg(look).contains("Nothing was seen in this time."));
-    assert_eq!(nothing.in_words(), "none: nothing was seen.");
+    assert_eq!(nothing.in_words(), "none: nothing was seen in this time.");
     assert!(nothing.points(look).points.is_empty());
 }
 
@@ -397,4 +398,26 @@ fn a_picture_has_the_size_that_was_asked_for_and_its_texts_on_a_machine_without_
     let size = restock().png(look).unwrap().len();
     assert!(size < 60_000, "{size}");
     assert!(png::png("<svg").unwrap_err().starts_with("the drawing cannot be read"));
+}
+
+#[test]
+fn bars_that_are_drawn_as_one_show_the_indicator_of_their_end() {
+    let look = Look { width: 400, height: 300, theme: Theme::Page };
+    let drawn = |count: u32| {
+        let bars = crate::testing::candles("A", &(0..count).map(f64::from).collect::<Vec<_>>());
+        let Reading::Candles { interval, candles } = bars.reading else { panic!("bars") };
+        let closes = candles.iter().map(|bar| (bar.open_time, bar.close)).collect();
+        let mut chart = chart("A", Seen::Candles(interval, candles));
+        chart.plots.push(Plot::new("own", Place::Panel).curve("close", closes));
+        (chart.points(look), chart.svg(look))
+    };
+    let (points, svg) = drawn(500);
+    assert!(points.points.iter().all(|spot| spot.values[3] == spot.values[5]), "the close is of its end");
+    let curve = svg.split("class=\"chart-curve\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(curve.matches(['M', 'L']).count(), points.points.len(), "one point a bar");
+    assert!(svg.contains(" × 30m)"), "{svg}");
+    let (after, _) = drawn(501);
+    let values = |points: &Points| points.points.iter().map(|spot| spot.values.clone()).collect::<Vec<_>>();
+    let (before, after) = (values(&points), values(&after));
+    assert_eq!(before[..before.len() - 1], after[..before.len() - 1], "one more bar leaves the others alone");
 }

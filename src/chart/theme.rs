@@ -39,6 +39,7 @@ pub(super) enum Part {
     ToOrder,
     Gone,
     Unknown,
+    NotListed,
 }
 
 /// A colour by what it is for.
@@ -132,6 +133,7 @@ const fn style(part: Part) -> Style {
         Part::ToOrder => ("chart-to-order", Accent, None, &[("fill-opacity", "0.75")]),
         Part::Gone => ("chart-gone", Down, None, &[]),
         Part::Unknown => ("chart-unknown", None, Muted, &[("stroke-dasharray", "2 2")]),
+        Part::NotListed => ("chart-not-listed", None, Muted, &[("stroke-width", "1")]),
     }
 }
 

@@ -17,9 +17,13 @@ pub struct DrawnRow {
     pub number: Option<f64>,
     /// Of a product: whether it could be had.
     pub availability: Option<Availability>,
+    /// When it was no longer there.
+    pub gone_at: Option<Timestamp>,
 }
 
-type Row = (i64, Option<i64>, Option<f64>, Option<String>);
+type Row = (i64, Option<i64>, Option<f64>, Option<String>, Option<i64>);
+/// The first and the last moment of a stretch, its lowest and its highest number, and what was so at its end.
+type StretchRow = (i64, i64, Option<f64>, Option<f64>, Option<f64>, Option<String>, Option<i64>);
 type BarRow = (i64, f64, f64, f64, f64, f64);
 
 #[derive(Deserialize)]
@@ -147,7 +151,7 @@ impl Store {
     ) -> Result<Vec<DrawnRow>, sqlx::Error> {
         let mut rows: Vec<Row> = sqlx::query_as(
             "select observed_at, first_seen_at, coalesce(reading ->> 'price', reading ->> 'value'),
-                    reading ->> 'availability'
+                    reading ->> 'availability', gone_at
              from observation
              where watch_id = ?1 and subject = ?2 and observed_at <= ?4 and observed_at >= coalesce(
                  (select max(observed_at) from observation
@@ -162,13 +166,53 @@ impl Store {
         .fetch_all(&self.read)
         .await?;
         rows.reverse();
-        let row = |(at, seen_at, number, availability): Row| DrawnRow {
+        let row = |(at, seen_at, number, availability, gone_at): Row| DrawnRow {
             at: time(at),
             seen_at: seen_at.map(time),
             number,
-            availability: availability.and_then(|word| serde_json::from_value(word.into()).ok()),
+            availability: availability.and_then(availability_of),
+            gone_at: gone_at.map(time),
         };
         Ok(rows.into_iter().map(row).collect())
+    }
+
+    /// The same of so many that they are put together: of each stretch of time so long the lowest and the highest
+    /// number, and what was so at its end.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn observations_together(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        (from, until): (Timestamp, Timestamp),
+        length_ms: i64,
+    ) -> Result<Vec<DrawnRow>, sqlx::Error> {
+        let rows: Vec<StretchRow> = sqlx::query_as(
+            "with stretch as (
+                 select min(observed_at) as first, max(observed_at) as last,
+                        min(coalesce(reading ->> 'price', reading ->> 'value')) as low,
+                        max(coalesce(reading ->> 'price', reading ->> 'value')) as high
+                 from observation
+                 where watch_id = ?1 and subject = ?2 and observed_at <= ?4 and observed_at >= coalesce(
+                     (select max(observed_at) from observation
+                      where watch_id = ?1 and subject = ?2 and observed_at < ?3), ?3)
+                 group by observed_at / ?5)
+             select stretch.first, stretch.last, stretch.low, stretch.high,
+                    coalesce(o.reading ->> 'price', o.reading ->> 'value'), o.reading ->> 'availability',
+                    o.gone_at
+             from stretch
+             join observation o on o.watch_id = ?1 and o.subject = ?2 and o.observed_at = stretch.last
+             order by stretch.first",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(millis(from))
+        .bind(millis(until))
+        .bind(length_ms.max(1))
+        .fetch_all(&self.read)
+        .await?;
+        Ok(rows.into_iter().flat_map(stretch).collect())
     }
 
     /// When the first bar of a subject opened at or after a moment.
@@ -193,6 +237,55 @@ impl Store {
         .fetch_one(&self.read)
         .await?;
         Ok(first.map(time))
+    }
+
+    /// When the first observation of a subject was at or after a moment.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn first_observation_since(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        from: Timestamp,
+    ) -> Result<Option<Timestamp>, sqlx::Error> {
+        let first: Option<i64> = sqlx::query_scalar(
+            "select min(observed_at) from observation where watch_id = ? and subject = ? and observed_at >= ?",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(millis(from))
+        .fetch_one(&self.read)
+        .await?;
+        Ok(first.map(time))
+    }
+
+    /// How many bars of a subject opened in a stretch of time; counts up to `most`.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn count_of_bars(
+        &self,
+        watch_id: i64,
+        subject: &str,
+        interval: Interval,
+        (from, until): (Timestamp, Timestamp),
+        most: i64,
+    ) -> Result<i64, sqlx::Error> {
+        sqlx::query_scalar(
+            "select count(*) from (
+                 select 1 from candle
+                 where watch_id = ? and subject = ? and interval = ? and open_time >= ? and open_time <= ?
+                 limit ?)",
+        )
+        .bind(watch_id)
+        .bind(subject)
+        .bind(interval.seconds())
+        .bind(millis(from))
+        .bind(millis(until))
+        .bind(most)
+        .fetch_one(&self.read)
+        .await
     }
 
     /// When the bar opened that lies so many before a moment, or the first one where there are fewer.
@@ -291,6 +384,26 @@ impl Store {
 
 fn bar((open_time, open, high, low, close, volume): BarRow) -> Candle {
     Candle { open_time: time(open_time), open, high, low, close, volume }
+}
+
+/// What a stretch is drawn as: its extremes, and its end.
+fn stretch((first, last, low, high, number, availability, gone_at): StretchRow) -> Vec<DrawnRow> {
+    let availability = availability.and_then(availability_of);
+    let row = |at: i64, number| DrawnRow { at: time(at), seen_at: None, number, availability, gone_at: None };
+    let middle = first.midpoint(last);
+    let mut rows = vec![DrawnRow { gone_at: gone_at.map(time), ..row(last, number) }];
+    // The end is never later than what comes before it.
+    if high.is_some() && high != number && middle < last {
+        rows.insert(0, row(middle, high));
+    }
+    if low.is_some() && low != number && first < middle {
+        rows.insert(0, row(first, low));
+    }
+    rows
+}
+
+fn availability_of(word: String) -> Option<Availability> {
+    serde_json::from_value(word.into()).ok()
 }
 
 /// A number of rows as SQLite counts them.

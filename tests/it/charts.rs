@@ -122,7 +122,31 @@ every = "1m"
     let then: Vec<f64> = drawn.plots[0].curves[0].points.iter().map(|(_, then)| *then).collect();
     assert_eq!(then, [51_000.0], "ten minutes before 10:20; nothing is known of before 10:05");
     assert_eq!(drawn.plots[1].limits[0].value, 100_000.0);
-    assert_eq!(gathered(&harness, "XBTUSD", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z").await, None);
+    let empty = gathered(&harness, "XBTUSD", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z").await.unwrap();
+    assert!(empty.seen.is_empty(), "a stretch in which nothing was seen is drawn as such");
+    assert_eq!(gathered(&harness, "ETHUSD", "2026-11-01T00:00:00Z", "2026-11-21T00:00:00Z").await, None);
+
+    // More than anybody could tell apart is put together, and nothing of it is left out.
+    let more =
+        "insert into observation (watch_id, subject, observed_at, first_seen_at, last_seen_at, reading)
+                with recursive n(n) as (select 1 union all select n + 1 from n where n < 12000)
+                select watch_id, subject, observed_at - n * 60000, observed_at - n * 60000,
+                       observed_at - n * 60000, json_set(reading, '$.price', 40000.0 + n % 100)
+                from n, (select * from observation order by observed_at limit 1)";
+    harness.stage.change(more).await;
+    let all = gathered(&harness, "XBTUSD", "1970-01-01T00:00:00Z", "2026-11-20T10:30:00Z").await.unwrap();
+    let Seen::Values(values) = &all.seen else { panic!("values") };
+    assert!((2_000..8_000).contains(&values.len()), "{}", values.len());
+    assert!(values.is_sorted_by(|a, b| a.0 < b.0));
+    assert_eq!(values.last(), Some(&(moment("2026-11-20T10:20:00Z"), 52_000.0)));
+    let oldest = moment("2026-11-12T02:00:00Z");
+    assert!(values[0].0 <= oldest.checked_add(jiff::SignedDuration::from_mins(10)).unwrap());
+    for extreme in [40_000.0, 40_099.0] {
+        assert!(values.iter().any(|(_, value)| *value == extreme), "{extreme}");
+    }
+    assert!(all.without_indicators && all.in_words().contains("too much for the indicators"));
+    let limits: Vec<f64> = all.plots.iter().flat_map(|plot| &plot.limits).map(|limit| limit.value).collect();
+    assert_eq!(limits, [100_000.0]);
 }
 
 #[tokio::test]
@@ -176,12 +200,29 @@ every = "1m"
     let drawn = gathered(&harness, "N82E1", "2026-11-20T09:00:00Z", "2026-11-20T11:00:00Z").await.unwrap();
     let Seen::Offers(offers) = &drawn.seen else { panic!("offers") };
     let told: Vec<(Option<f64>, String)> =
-        offers.iter().map(|(_, price, stock)| (*price, stock.to_string())).collect();
+        offers.iter().map(|(_, price, stock)| (*price, stock.unwrap().to_string())).collect();
     let expected = [(549.99, "in stock"), (549.99, "out of stock"), (499.99, "in stock")];
     assert_eq!(told, expected.map(|(price, stock)| (Some(price), stock.to_owned())));
     assert_eq!(drawn.unit, "USD");
     let marks: Vec<bool> = drawn.marks.iter().map(|mark| mark.firing).collect();
     assert!(marks.contains(&true) && marks.contains(&false), "{marks:?}");
+
+    // It is no longer shown, and comes back.
+    for (minute, shows) in [(12, false), (15, true)] {
+        let both = [("N82E2", "Card Two", 300, true), ("N82E1", "Card One", 499, true)];
+        harness.site().show("/p/pl", listing(&both[..if shows { 2 } else { 1 }]));
+        harness.tick("cards", &format!("2026-11-20T10:{minute:02}:00Z")).await;
+        let until = format!("2026-11-20T10:{}:30Z", minute);
+        let drawn = gathered(&harness, "N82E1", "2026-11-20T10:08:00Z", &until).await.unwrap();
+        let Seen::Offers(offers) = &drawn.seen else { panic!("offers") };
+        let (_, price, stock) = offers.last().unwrap();
+        assert_eq!((price.is_some(), stock.is_some()), (shows, shows), "{offers:?}");
+        assert_eq!(drawn.in_words().contains("; not listed"), !shows);
+        if shows {
+            let gone = (moment("2026-11-20T10:12:00Z"), None, None);
+            assert!(offers.contains(&gone), "{offers:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -210,6 +251,7 @@ every = "30m"
     assert_eq!(bars.last().unwrap().close, 941.0, "up to the newest");
     assert_eq!(bars[0].high, 13_000.0, "no extreme is lost");
     assert!(drawn.plots.is_empty(), "an index of longer bars would be another");
+    assert!(drawn.without_indicators, "and that is said");
 }
 
 #[tokio::test]

@@ -12,8 +12,10 @@ class Chart {
     this.drawing = figure.querySelector(".chart-drawing");
     this.readout = figure.querySelector(".chart-readout");
     this.links = [...figure.querySelectorAll("a[data-range]")];
+    this.resting = figure.querySelector(".chart-resting");
     this.home = { range: figure.dataset.range };
     this.view = this.home;
+    this.shown = this.home;
     this.numbers = null;
     this.current = null;
     this.pointers = new Map();
@@ -45,10 +47,19 @@ class Chart {
         this.show(this.home);
       });
     }
+    const actions = {
+      in: () => this.zoom(0.5, this.current?.x),
+      out: () => this.zoom(2, this.current?.x),
+      whole: () => this.show(this.home),
+    };
+    for (const button of this.figure.querySelectorAll("button[data-chart-do]")) {
+      button.addEventListener("click", actions[button.dataset.chartDo]);
+    }
+    this.figure.querySelector(".chart-tools")?.removeAttribute("hidden");
     new ResizeObserver(later(200, () => {
       if (Math.abs(this.width() - (this.numbers?.width ?? 0)) >= 8) this.load();
     })).observe(this.drawing);
-    const refresh = later(1_000, () => this.load());
+    const refresh = often(1_000, () => this.load());
     document.addEventListener("stakeout:watch", (event) => {
       // Who looks at a stretch of the past is left alone.
       if (event.detail?.name === this.figure.dataset.watch && this.view.range) refresh();
@@ -72,22 +83,36 @@ class Chart {
 
   show(view) {
     this.view = view;
+    this.markRange();
+    return this.load();
+  }
+
+  markRange() {
     for (const link of this.links) {
-      if (link.dataset.range === view.range) link.setAttribute("aria-current", "true");
+      if (link.dataset.range === this.view.range) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
     }
-    return this.load();
+    if (this.resting) this.resting.textContent = this.view.range ? "" : "Live updates rest while a part is shown.";
+  }
+
+  // What was asked for cannot be had: the drawing stays that there is, and says so of itself.
+  stay() {
+    this.move(0);
+    this.view = this.shown;
+    this.markRange();
+    this.say("The chart could not be fetched.");
   }
 
   async load() {
     this.asking?.abort();
     const asking = new AbortController();
     this.asking = asking;
+    const view = this.view;
     try {
       const ask = (ending) => fetch(this.address(ending), { signal: asking.signal, credentials: "same-origin" });
       const [drawn, told] = await Promise.all([ask("svg"), ask("json")]);
       if (!drawn.ok || !told.ok) {
-        this.say(drawn.status === 404 ? "Nothing was seen in this time." : "The chart could not be fetched.");
+        if (!asking.signal.aborted) this.stay();
         return;
       }
       const [text, numbers] = [await drawn.text(), await told.json()];
@@ -99,11 +124,12 @@ class Chart {
       title?.remove();
       const at = this.current?.at;
       this.numbers = numbers;
+      this.shown = view;
       this.drawing.replaceChildren(document.importNode(svg, true));
       this.drawCrosshair();
       this.point(numbers.points.find((point) => point.at === at) ?? null);
     } catch (error) {
-      if (error.name !== "AbortError") this.say("The chart could not be fetched.");
+      if (error.name !== "AbortError") this.stay();
     }
   }
 
@@ -132,7 +158,8 @@ class Chart {
     // Who moves by keys is told each step; a pointer passes over too many.
     this.readout.setAttribute("aria-live", byKey ? "polite" : "off");
     if (!point) return this.say("");
-    const words = [point.when];
+    // A day is called by its own date; a time of day is one of a zone.
+    const words = [point.when.includes(":") ? `${point.when} ${this.numbers.zone}` : point.when];
     this.numbers.columns.forEach((name, index) => {
       const value = point.values[index];
       if (value !== null) words.push(`${name} ${typeof value === "number" ? shown(value) : value}`);
@@ -178,10 +205,12 @@ class Chart {
 
   // Shows what lies between two places of the present drawing.
   stretch(left, right) {
-    let [from, until] = [this.time(left), Math.min(this.time(right), Date.now())];
-    if (until - from < LEAST_SPAN) from = until - LEAST_SPAN;
-    if (!Number.isFinite(from) || !Number.isFinite(until)) return;
-    from = Math.max(from, 0);
+    this.between(this.time(left), Math.min(this.time(right), Date.now()));
+  }
+
+  between(start, until) {
+    const from = Math.max(Math.min(start, until - LEAST_SPAN), 0);
+    if (!Number.isFinite(from) || !Number.isFinite(until) || until <= from) return this.move(0);
     this.show({ from: new Date(from).toISOString(), until: new Date(until).toISOString() });
   }
 
@@ -195,7 +224,11 @@ class Chart {
 
   pan(by) {
     if (!this.numbers) return;
-    this.stretch(this.numbers.left - by, this.numbers.right - by);
+    const { left, right } = this.numbers;
+    const [from, until] = [this.time(left - by), this.time(right - by)];
+    // Nothing is known of the future: both ends stop together, so that as much is shown as before.
+    const beyond = Math.max(until - Date.now(), 0);
+    this.between(from - beyond, until - beyond);
   }
 
   // While fingers move, the old drawing moves with them.
@@ -317,6 +350,21 @@ function later(millis, action) {
   return (...given) => {
     clearTimeout(timer);
     timer = setTimeout(() => action(...given), millis);
+  };
+}
+
+// Does it at most so often, also while it is asked for all the time; what is asked for last is done.
+function often(millis, action) {
+  let timer = null;
+  let again = false;
+  const run = async () => {
+    again = false;
+    await action();
+    timer = again ? setTimeout(run, millis) : null;
+  };
+  return () => {
+    again = true;
+    timer ??= setTimeout(run, millis);
   };
 }
 

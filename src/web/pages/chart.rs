@@ -138,7 +138,7 @@ async fn drawn(shared: &Shared, name: &str, asked: &Asked) -> Result<(Chart, Loo
         }
     };
     let chart = chart::gather(&shared.store, (*id, watch), &subject, window).await.map_err(trouble)?;
-    chart.map(|chart| (chart, look)).ok_or_else(|| gone("There is nothing to draw in this time."))
+    chart.map(|chart| (chart, look)).ok_or_else(|| gone("There is nothing to draw."))
 }
 
 /// The answer with a tag by which a browser asks whether it is still the same.
@@ -208,17 +208,27 @@ pub(super) async fn figure(
     shared: &Shared,
     (id, watch): (i64, &Watch),
     subject: &str,
-    range: Range,
+    range: Option<Range>,
 ) -> Result<Option<Markup>, Trouble> {
     let now = Timestamp::now();
-    let mut range = range;
-    let mut chart = chart::gather(&shared.store, (id, watch), subject, range.window(now)).await?;
-    if chart.is_none() && range != Range::All {
-        // What was seen long ago is better than no chart, and no way to another range.
-        range = Range::All;
-        chart = chart::gather(&shared.store, (id, watch), subject, range.window(now)).await?;
+    let mut chosen = range.unwrap_or(Range::Month);
+    if range.is_none() {
+        // Where nobody asks for a range, the longest up to a month that shows each bar and its indicators.
+        for shorter in [Range::Month, Range::Week, Range::Day] {
+            chosen = shorter;
+            if chart::shows_indicators(&shared.store, (id, watch), subject, shorter.window(now)).await? {
+                break;
+            }
+        }
     }
-    let Some(chart) = chart else { return Ok(None) };
+    let mut chart = chart::gather(&shared.store, (id, watch), subject, chosen.window(now)).await?;
+    if chosen != Range::All && chart.as_ref().is_some_and(|chart| chart.seen.is_empty()) {
+        // What was seen long ago is better than an empty chart.
+        chosen = Range::All;
+        chart = chart::gather(&shared.store, (id, watch), subject, chosen.window(now)).await?;
+    }
+    let range = chosen;
+    let Some(chart) = chart.filter(|chart| !chart.seen.is_empty()) else { return Ok(None) };
     let svg = chart.svg(Look { width: WIDTH, height: HEIGHT, theme: Theme::Page });
     let query = |pairs: &[(&str, &str)]| {
         Serializer::new(String::new()).append_pair("subject", subject).extend_pairs(pairs).finish()
@@ -245,6 +255,14 @@ pub(super) async fn figure(
             }
             div.chart-drawing tabindex="0" role="group" aria-label=(format!("Chart of {}", chart.title)) {
                 (PreEscaped(svg))
+            }
+            // For who has the script, which shows them.
+            div.chart-tools hidden {
+                button.quiet type="button" data-chart-do="in" aria-label="Zoom in" { "+" }
+                button.quiet type="button" data-chart-do="out" aria-label="Zoom out" { "−" }
+                button.quiet type="button" data-chart-do="whole" aria-label="Show the whole range" { "Whole" }
+                span.muted { "Keys: ← → read, Shift with them moves, + and − zoom, 0 shows the whole." }
+                span.chart-resting role="status" {}
             }
             p.chart-readout aria-live="polite" {}
             figcaption {

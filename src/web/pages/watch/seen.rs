@@ -67,14 +67,7 @@ async fn subject_by_subject(one: &One<'_>) -> Result<Markup, Trouble> {
 /// The chart of a subject.
 pub(super) async fn figure(one: &One<'_>, subject: &str) -> Result<Option<Markup>, Trouble> {
     let asked = one.asked.range.as_deref().and_then(Range::of);
-    // Where nobody asks for a range, one that has something in it: a weekly price may be old.
-    let ranges = asked.map_or(vec![Range::Month, Range::All], |range| vec![range]);
-    for range in ranges {
-        if let Some(figure) = chart::figure(one.shared, (one.id, one.watch), subject, range).await? {
-            return Ok(Some(figure));
-        }
-    }
-    Ok(None)
+    chart::figure(one.shared, (one.id, one.watch), subject, asked).await
 }
 
 /// A list of subjects with a search.

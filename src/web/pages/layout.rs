@@ -193,6 +193,26 @@ pub(super) fn moment(at: Timestamp) -> Markup {
     }
 }
 
+/// The same to the second.
+pub(super) fn moment_to_the_second(at: Timestamp) -> Markup {
+    html! {
+        time.moment.to-the-second datetime=(at) title=(at.strftime("%Y-%m-%d %H:%M:%S UTC")) {
+            (at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+        }
+    }
+}
+
+/// A day that is called by its own date wherever it is read: the script leaves it alone.
+pub(super) fn date(at: Timestamp) -> Markup {
+    let day = at.strftime("%Y-%m-%d").to_string();
+    html! { time datetime=(day) { (day) } }
+}
+
+/// Whether each of some moments is a date alone, as a published value or a daily bar has it.
+pub(super) fn are_dates(moments: impl IntoIterator<Item = Timestamp>) -> bool {
+    moments.into_iter().all(|at| at.as_nanosecond().rem_euclid(86_400_000_000_000) == 0)
+}
+
 /// How long something has been so: `3 h 5 min`; the script keeps it true.
 pub(super) fn age(since: Timestamp, now: Timestamp) -> Markup {
     html! { time.age datetime=(since) title=(since.strftime("%Y-%m-%d %H:%M:%S UTC")) { (length(since, now)) } }

@@ -73,6 +73,11 @@ impl One<'_> {
         format!("watch:{}", self.watch.name)
     }
 
+    /// The same for a part that also shows what became of messages: one topic a line.
+    fn topics(&self) -> String {
+        format!("{}\ndeliveries", self.topic())
+    }
+
     /// The address of its page, with what is asked about it.
     fn href(&self, asked: &[(&str, &str)]) -> String {
         href(&self.watch.name, asked)

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::Trouble;
-use super::super::layout::moment;
+use super::super::layout::{are_dates, date, moment};
 use super::One;
 use crate::model::{Candle, Interval, Past, Quote, Reading, plain, shown};
 use crate::store::KnownSubject;
@@ -28,6 +28,7 @@ pub(super) async fn last_readings(one: &One<'_>, subject: &KnownSubject) -> Resu
 fn bars(interval: Interval, candles: &[Candle]) -> Markup {
     let before = std::iter::once(None).chain(candles.iter().map(Some));
     let rows: Vec<(&Candle, Option<&Candle>)> = candles.iter().zip(before).collect();
+    let is_by_day = interval.minutes().is_multiple_of(1_440) && are_dates(candles.iter().map(|bar| bar.open_time));
     html! {
         div.scroll tabindex="0" role="region" aria-label="The last bars" {
             table.numbers {
@@ -40,7 +41,7 @@ fn bars(interval: Interval, candles: &[Candle]) -> Markup {
                 tbody {
                     @for (candle, before) in rows.iter().rev().take(MOST_ROWS) {
                         tr {
-                            th scope="row" { (moment(candle.open_time)) }
+                            th scope="row" { @if is_by_day { (date(candle.open_time)) } @else { (moment(candle.open_time)) } }
                             td { (shown(candle.open)) } td { (shown(candle.high)) }
                             td { (shown(candle.low)) } td { (shown(candle.close)) }
                             td { (change(before.map(|before| before.close), candle.close)) }
@@ -103,6 +104,7 @@ fn values(past: &[Past]) -> Markup {
         Reading::Value { unit, .. } if !unit.is_empty() => Some(unit.as_str()),
         _ => None,
     });
+    let is_by_day = past.len() > 1 && are_dates(past.iter().map(|past| past.observation.observed_at));
     html! {
         div.scroll tabindex="0" role="region" aria-label="The last values" {
             table.numbers {
@@ -117,7 +119,10 @@ fn values(past: &[Past]) -> Markup {
                     @for (past, before) in newest_first(past) {
                         @if let Some(now) = value(past) {
                             tr {
-                                th scope="row" { (moment(past.observation.observed_at)) }
+                                th scope="row" {
+                                    @let at = past.observation.observed_at;
+                                    @if is_by_day { (date(at)) } @else { (moment(at)) }
+                                }
                                 td { (shown(now)) }
                                 td { (change(before.and_then(value), now)) }
                                 td { (moment(past.last_seen_at)) }

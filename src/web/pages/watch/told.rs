@@ -14,7 +14,7 @@ pub(super) async fn told(one: &One<'_>) -> Result<Markup, Trouble> {
     let rows = one.shared.store.deliveries_of_watch(one.id, MOST_DELIVERIES).await?;
     let deliveries: Vec<_> = rows.into_iter().map(|(at, row)| (at, Delivered::of(row))).collect();
     Ok(html! {
-        section #deliveries data-live=(one.topic()) aria-labelledby="its-deliveries" {
+        section #deliveries data-live=(one.topics()) aria-labelledby="its-deliveries" {
             h2 #its-deliveries { "Messages" }
             @if deliveries.is_empty() { p.muted { "It has told nothing yet." } } @else {
                 div.scroll tabindex="0" role="region" aria-label="The table of messages" {

@@ -36,7 +36,7 @@ pub(super) async fn why(one: &One<'_>) -> Result<Markup, Trouble> {
                 input #at type="text" name="at" value=(one.asked.at) placeholder="2026-11-21T10:00:00Z" maxlength="60";
                 button type="submit" { "Explain" }
             }
-            div #verdicts .sections data-live=(one.topic()) { (body) }
+            div #verdicts .sections data-live=(one.topics()) { (body) }
         }
     })
 }

@@ -88,7 +88,8 @@ function press(event) {
   pressed = event.target;
 }
 
-function letGo() {
+function letGo(event) {
+  if (event.type === "blur" && event.target !== window) return;
   pressed = null;
   if (held.size) setTimeout(release);
 }

@@ -162,13 +162,13 @@ every = "1m"
 async fn a_value_of_a_day_is_called_by_its_date_in_every_zone() {
     let toml = r#"
 [watch.gas]
-source = { kind = "json", url = "{origin}/gas", pointer = "/n", at = "/at", subject = "gas" }
+source = { kind = "json", url = "{origin}/gas", pointer = "/n", date = "/at", subject = "/name" }
 strategy = [{ kind = "threshold", above = 10 }]
 every = "1m"
 "#;
     let harness = Harness::start(toml).await;
     for (minutes, day, value) in [(3, "2026-11-02", 3.1), (2, "2026-11-09", 3.2), (1, "2026-11-16", 3.0)] {
-        harness.site().show("/gas", Page::new(format!(r#"{{"n": {value}, "at": "{day}"}}"#)));
+        harness.site().show("/gas", Page::new(format!(r#"{{"n": {value}, "at": "{day}", "name": "gas"}}"#)));
         harness.tick_at("gas", minutes_ago(minutes)).await;
     }
     let page = get(&harness, "/watches/gas").await;

@@ -32,7 +32,9 @@ pub(super) async fn items(one: &One<'_>) -> Result<Markup, Trouble> {
     let gone = store.items(one.id, Shelf::Gone { find }, MOST_GONE + 1).await?;
     if there.is_empty() && gone.is_empty() {
         return Ok(html! {
-            @if find.is_empty() { p.muted { "Nothing has been seen yet." } } @else {
+            @if find.is_empty() {
+                div #items data-live=(one.topic()) { p.muted { "Nothing has been seen yet." } }
+            } @else {
                 (search(one, "Find an item"))
                 p { "No item has “" (find) "” in its name or number." }
             }

@@ -132,7 +132,7 @@ fn describe(explained: &Explanation) -> String {
     ));
     for delivery in explained.deliveries.iter().take(MOST_LINES) {
         page.line(1, &format!("{}: {}", delivery.notifier, delivery.title));
-        page.line(2, &delivery.fate);
+        page.line(2, &delivery.fate.to_string());
         for attempt in &delivery.attempts {
             let why = attempt.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             page.line(2, &format!("{:.0} {}{why}", attempt.at, attempt.outcome));

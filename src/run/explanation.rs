@@ -1,5 +1,7 @@
 //! The shape of an explanation: one run of the past, and why it told what it told.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -101,9 +103,46 @@ pub struct Delivered {
     /// `pending`, `sending`, `delivered` or `dead`.
     pub status: String,
     /// What became of it, or what it waits for, in a sentence.
-    pub fate: String,
+    pub fate: Fate,
     /// Each attempt: when, what came of it, why.
     pub attempts: Vec<Attempt>,
+}
+
+/// What became of a message: words around the moment that they are about, which a page shows in the reader's zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// The words before.
+    pub before: String,
+    /// The moment.
+    pub at: Option<Timestamp>,
+    /// The words after it.
+    pub after: String,
+}
+
+impl Fate {
+    fn new(before: &str, at: Timestamp, after: &str) -> Self {
+        Self { before: before.into(), at: Some(at), after: after.into() }
+    }
+
+    fn words(words: impl Into<String>) -> Self {
+        Self { before: words.into(), ..Self::default() }
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.before)?;
+        if let Some(at) = self.at {
+            write!(f, "{at:.0}")?;
+        }
+        f.write_str(&self.after)
+    }
+}
+
+impl Serialize for Fate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// One try to send a message.
@@ -134,20 +173,20 @@ impl Delivered {
     #[must_use]
     pub fn of(row: DeliveryRow) -> Self {
         let fate = match (row.status.as_str(), &row.carried_by, row.delivered_at) {
-            (_, Some((_, title)), Some(at)) => format!("told at {at:.0} in \"{title}\""),
-            (_, Some((_, title)), None) => format!("waits to be told in \"{title}\""),
-            ("delivered", None, Some(at)) => format!("delivered at {at:.0}"),
-            ("dead", ..) => {
-                format!("given up: {}", row.last_error.as_deref().unwrap_or("no reason is known"))
+            (_, Some((_, title)), Some(at)) => Fate::new("told at ", at, &format!(" in \"{title}\"")),
+            (_, Some((_, title)), None) => Fate::words(format!("waits to be told in \"{title}\"")),
+            ("delivered", None, Some(at)) => Fate::new("delivered at ", at, ""),
+            ("dead", ..) => Fate::words(format!(
+                "given up: {}",
+                row.last_error.as_deref().unwrap_or("no reason is known")
+            )),
+            ("sending", ..) => Fate::words("being sent"),
+            _ if row.held => Fate::new("held until the quiet hours end at ", row.next_attempt_at, ""),
+            _ if row.attempts > 0 => {
+                let why = format!(": {}", row.last_error.as_deref().unwrap_or_default());
+                Fate::new("to be tried again at ", row.next_attempt_at, &why)
             }
-            ("sending", ..) => "being sent".into(),
-            _ if row.held => format!("held until the quiet hours end at {:.0}", row.next_attempt_at),
-            _ if row.attempts > 0 => format!(
-                "to be tried again at {:.0}: {}",
-                row.next_attempt_at,
-                row.last_error.as_deref().unwrap_or_default()
-            ),
-            _ => "waits to be sent".into(),
+            _ => Fate::words("waits to be sent"),
         };
         let attempts = row.tries.into_iter().map(|(at, outcome, why)| Attempt { at, outcome, why });
         Self {

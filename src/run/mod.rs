@@ -21,7 +21,7 @@ mod slots;
 
 pub use closing::{Closer, Meaning, meaning};
 pub use explain::{explain, subjects};
-pub use explanation::{Delivered, Explanation, Judgement};
+pub use explanation::{Delivered, Explanation, Fate, Judgement};
 pub use pause::{account_for_pauses, resume};
 pub use repair::Repair;
 pub use replay::{Replayed, Told, replay};

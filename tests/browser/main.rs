@@ -57,6 +57,42 @@ async fn a_person_follows_the_demo_and_does_what_can_be_done() {
             )
             .await;
 
+        // A range is clicked; its keys zoom, and say the readings.
+        browser.press("figure.chart a[data-range='1d']").await;
+        browser
+            .until(
+                "the range is marked",
+                "return document.querySelector(\"a[data-range='1d']\").getAttribute('aria-current') === 'true'",
+            )
+            .await;
+        browser.ask("window.drawn = document.querySelector('figure.chart svg'); return null").await;
+        let chart = browser.find(".chart-drawing").await;
+        chart.send_keys("+").await.unwrap();
+        browser
+            .until(
+                "it is drawn anew, of no named range",
+                "return document.querySelector('figure.chart svg') !== window.drawn \
+                 && document.querySelector('a[data-range][aria-current]') === null",
+            )
+            .await;
+        chart.send_keys("\u{e010}").await.unwrap();
+        browser
+            .until("the last reading is said", "return /\\d/.test(document.querySelector('.chart-readout').innerText)")
+            .await;
+
+        // What is chosen and not sent stays when its part of the page is put anew.
+        browser
+            .ask(
+                "window.head = document.getElementById('head'); \
+                 document.getElementById('silence-for').value = '8h'; return null",
+            )
+            .await;
+        browser.ask("fetch('/watches/tech-rsi/run', { method: 'post' }); return null").await;
+        browser
+            .until("the top is put anew", "return document.getElementById('head') !== window.head")
+            .await;
+        assert_eq!(browser.ask("return document.getElementById('silence-for').value").await, "8h");
+
         // Pause, resume, run, silence.
         browser.press("form[action$='/pause'] button").await;
         browser.until("it is paused", "return document.querySelector('.title .state-paused') !== null").await;
@@ -93,7 +129,7 @@ async fn a_watch_is_tried_and_added_by_clicking() {
         browser.press("a[href*='source=page']").await;
         browser.fill("input[name='name']", "the-shop").await;
         browser.fill("[name='source.url']", &page).await;
-        browser.press("button[name='step'][value='try']").await;
+        browser.press(".actions button[name='step'][value='try']").await;
         browser
             .until(
                 "it shows what one run sees",
@@ -138,7 +174,20 @@ async fn every_page_fits_every_window_and_keeps_nobody_out() {
     if !browser::is_there() {
         return;
     }
-    with_browser(Daemon::demo(), async |browser| {
+    let daemon = Daemon::demo();
+    let played = daemon.played_page();
+    with_browser(daemon, async |browser| {
+        browser.go("/add?source=page").await;
+        browser.fill("[name='name']", "the-page").await;
+        browser.fill("[name='source.url']", &played).await;
+        browser.press(".actions button[value='save']").await;
+        browser.until("it has been read", "return document.querySelector('.versions') !== null").await;
+        browser.go("/watches/gtx3070").await;
+        browser.find(".items th a[href*='subject=']").await;
+        let item = browser
+            .ask("return document.querySelector(\".items th a[href*='subject=']\").getAttribute('href')")
+            .await;
+        let item = item.as_str().unwrap().to_owned();
         browser.go("/").await;
         browser
             .until("something has happened", "return document.querySelectorAll('.state-firing').length > 0")
@@ -146,22 +195,50 @@ async fn every_page_fits_every_window_and_keeps_nobody_out() {
         let mut wrong = Vec::new();
         for look in LOOKS {
             browser.look(look).await;
-            for (name, path) in [
-                ("overview", "/"),
-                ("chart", "/watches/tech-rsi"),
-                ("items", "/watches/gtx3070"),
-                ("value", "/watches/ny-gas"),
-                ("alerts", "/alerts"),
-                ("deliveries", "/deliveries"),
-                ("silences", "/silences"),
-                ("metrics", "/metrics-table"),
-                ("add", "/add"),
-                ("add-page", "/add?source=page"),
-                ("settings", "/settings"),
-                ("missing", "/watches/nothing"),
+            for (name, path, heading) in [
+                ("overview", "/", "Watches"),
+                ("chart", "/watches/tech-rsi", "tech-rsi"),
+                ("items", "/watches/gtx3070", "gtx3070"),
+                ("item", &item, "gtx3070"),
+                ("value", "/watches/ny-gas", "ny-gas"),
+                ("text", "/watches/the-page", "the-page"),
+                ("remove", "/watches/the-page/remove", "Remove the-page?"),
+                ("alerts", "/alerts", "Alerts"),
+                ("deliveries", "/deliveries", "Deliveries"),
+                ("silences", "/silences?watch=gtx3070", "Silences"),
+                ("metrics", "/metrics-table", "Metrics of the last 24 hours"),
+                ("add", "/add", "Add a watch"),
+                ("add-page", "/add?source=page", "Add a watch: page"),
+                ("mistakes", "/add?source=json", "Add a watch: json"),
+                ("tried", "/add?source=page", "Add a watch: page"),
+                ("settings", "/settings", "Settings"),
+                ("missing", "/watches/nothing", "No such watch"),
             ] {
                 browser.go(path).await;
                 browser.settled().await;
+                match name {
+                    "mistakes" => {
+                        browser.fill("#every", "often").await;
+                        browser.fill("[name='name']", "wrong").await;
+                        browser.press(".actions button[value='save']").await;
+                        browser.find("#every-wrong").await;
+                        // That the browser notes the refusal is as it should be.
+                        browser.complaints().await;
+                    }
+                    "tried" => {
+                        browser.fill("[name='name']", "tried").await;
+                        browser.fill("[name='source.url']", &played).await;
+                        browser.press(".actions button[value='try']").await;
+                        browser.find("#tried").await;
+                    }
+                    _ => {}
+                }
+                let headings = browser
+                    .ask("return [...document.querySelectorAll('h1')].map((h1) => h1.innerText)")
+                    .await;
+                if headings != serde_json::json!([heading]) {
+                    wrong.push(format!("{name} at {look:?} is headed {headings}"));
+                }
                 browser.picture(name, look).await;
                 let overflow = browser.ask("return document.documentElement.scrollWidth - innerWidth").await;
                 if overflow.as_f64().unwrap_or(1.0) > 0.0 {

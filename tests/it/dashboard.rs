@@ -288,7 +288,7 @@ every = "1m"
         harness.tick_at("coins", now - jiff::SignedDuration::from_mins(minutes)).await;
     }
     let shown = page(&harness, "/metrics-table").await;
-    let line = shown.split("<td>AUSD</td>").nth(1).unwrap().split("</tr>").next().unwrap();
+    let line = shown.split(">AUSD</td>").nth(1).unwrap().split("</tr>").next().unwrap();
     for part in [">110<", ">100<", ">105<", ">5<", "▲ 10.00 %", ">1<span class=\"muted\"> of 2"] {
         assert!(line.contains(part), "{part}\n{line}");
     }

@@ -99,7 +99,7 @@ async fn of_a_shop_each_item_is_shown_with_its_stock_its_price_and_what_was_so_b
     page.says("newegg");
     page.says("1 item, 0 of them in stock");
     page.says("1 item no longer there");
-    let items = page.part("<table class=\"items\">", "</table>");
+    let items = page.part("<table class=\"items list\">", "</table>");
     for text in
         ["Card &amp; A", "out of stock", "$549.99", "$529.99", "30 min ago", "Price from 559.99 to 549.99"]
     {
@@ -159,6 +159,27 @@ every = "1m"
 }
 
 #[tokio::test]
+async fn a_value_of_a_day_is_called_by_its_date_in_every_zone() {
+    let toml = r#"
+[watch.gas]
+source = { kind = "json", url = "{origin}/gas", pointer = "/n", date = "/at", subject = "/name" }
+strategy = [{ kind = "threshold", above = 10 }]
+every = "1m"
+"#;
+    let harness = Harness::start(toml).await;
+    for (minutes, day, value) in [(3, "2026-11-02", 3.1), (2, "2026-11-09", 3.2), (1, "2026-11-16", 3.0)] {
+        harness.site().show("/gas", Page::new(format!(r#"{{"n": {value}, "at": "{day}", "name": "gas"}}"#)));
+        harness.tick_at("gas", minutes_ago(minutes)).await;
+    }
+    let page = get(&harness, "/watches/gas").await;
+    let values = page.part("The last values", "</table>");
+    assert!(
+        values.contains("<th scope=\"row\"><time datetime=\"2026-11-09\">2026-11-09</time></th>"),
+        "{values}"
+    );
+}
+
+#[tokio::test]
 async fn every_slot_is_in_the_strip_and_the_coverage_is_said() {
     let toml = r#"
 [watch.number]
@@ -211,7 +232,10 @@ every = "1m"
     let last = get(&harness, "/watches/number").await;
     last.says("<b>not told</b> (unchanged)");
     last.says("Going on");
-    last.says("delivered at");
+    last.says("delivered at <time class=\"moment\"");
+    let clock = minutes_ago(2).strftime("%Y-%m-%d+%H:%M").to_string();
+    get(&harness, &format!("/watches/number?at={clock}")).await.says("<b>told</b> (first)");
+    last.says("The run of (in UTC)");
     let told = get(&harness, &format!("/watches/number?at={}", minutes_ago(2))).await;
     told.says("<b>told</b> (first)");
     let run = told.part("?run=", "#why");
@@ -264,16 +288,35 @@ async fn buttons_do_what_they_say_and_lead_back() {
     let answer = post(&harness, "/watches/gtx/silence", &[("for", "4h")]).await;
     assert_eq!(answer.location, "/watches/gtx?done=silenced");
     get(&harness, "/watches/gtx").await.says("<b>Silenced</b> until");
-    let refused = post(&harness, "/watches/gtx/silence", &[("for", "ten years")]).await;
-    refused.says("role=\"alert\"");
-    assert_eq!(post(&harness, "/watches/gtx/silence", &[]).await.status, 500);
+    for wrong in ["", "0s", "ten years", "900d", "-1h"] {
+        let refused = post(&harness, "/watches/gtx/silence", &[("for", wrong)]).await;
+        assert_eq!(refused.status, 422, "{wrong}");
+        refused.says("It was not silenced");
+        // Nothing refreshes itself at an address that only takes forms.
+        refused.says_nothing_of("data-live");
+    }
+
+    // Who tries whom it tells comes back to what was looked at.
+    let page = get(&harness, "/watches/gtx?subject=x&range=7d").await;
+    let form = page.part("action=\"/notifiers/hook/test\"", "</form>");
+    assert!(form.contains("name=\"back\" value=\"/watches/gtx?subject=x&amp;range=7d\""), "{form}");
+    let back = "/watches/gtx?subject=x&range=7d";
+    let tested = post(&harness, "/notifiers/hook/test", &[("back", back)]).await;
+    assert_eq!((tested.status, tested.location), (303, format!("{back}&done=tested")));
+    page.says(
+        "href=\"/silences?watch=gtx&amp;subject=x&amp;back=%2Fwatches%2Fgtx%3Fsubject%3Dx%26range%3D7d\"",
+    );
+    let part = get(&harness, "/silences?watch=gtx&subject=x&back=%2Fwatches%2Fgtx%3Fsubject%3Dx").await;
+    part.says("name=\"back\" value=\"/watches/gtx?subject=x\"");
 
     let question = get(&harness, "/watches/gtx/remove").await;
     question.says("It stands in a configuration file");
     question.says_nothing_of("<form method=\"post\" action=\"/watches/gtx/remove\"");
     let refused = post(&harness, "/watches/gtx/remove", &[]).await;
-    assert_eq!(refused.status, 409);
-    refused.says("stands in the configuration file");
+    assert_eq!((refused.status, refused.location.as_str()), (303, "/watches/gtx?done=in-file"));
+    let page = get(&harness, &refused.location).await;
+    page.says("role=\"alert\"");
+    page.says("stands in the configuration file");
 }
 
 /// What a browser would send of a form: its fields with what stands in them.
@@ -305,7 +348,12 @@ async fn the_example_of_every_source_can_be_saved_from_its_form_or_is_said_to_ne
     let list = get(&harness, "/add").await;
     for offer in source_offers() {
         list.says(&format!("href=\"/add?source={}\"", offer.name));
-        let page = get(&harness, &format!("/add?source={}&example=yes", offer.name)).await;
+        let fresh = get(&harness, &format!("/add?source={}", offer.name)).await;
+        let mut fields = fields_of(&fresh.page);
+        fields.push(("step".into(), "example".into()));
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let page = post(&harness, "/add", &fields).await;
+        assert_eq!(page.status, 200, "{}\n{}", offer.name, page.page);
         let mut fields = fields_of(&page.page);
         // Nobody waits for the first slot, which asks a server that is not here.
         for (name, value) in &mut fields {
@@ -347,6 +395,18 @@ async fn what_was_filled_in_is_kept_and_mistakes_stand_at_their_fields() {
         ("more", "quiet_hours = \"</textarea>\""),
         ("step", "save"),
     ];
+    // The example fills what is empty, and keeps the rest.
+    let kept = fields.map(|(name, value)| (name, if name == "step" { "example" } else { value }));
+    let kept: Vec<(&str, &str)> = kept.into_iter().filter(|(name, _)| *name != "source.pointer").collect();
+    let example = post(&harness, "/add", &kept).await;
+    assert_eq!(example.status, 200);
+    for text in ["value=\"no &lt;address&gt;\"", "value=\"often\"", "&lt;/textarea&gt;"] {
+        example.says(text);
+    }
+    let pointer = example.part("name=\"source.pointer\"", ">");
+    assert!(pointer.contains("value=\"/"), "{pointer}");
+    example.says_nothing_of("Give it a name.");
+
     let nameless = post(&harness, "/add", &fields).await;
     assert_eq!(nameless.status, 422);
     nameless.says("Give it a name.");

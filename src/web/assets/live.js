@@ -11,6 +11,7 @@ const TOAST = 10000;
 // Times
 
 const short = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const toTheSecond = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
 // The same words as the server's.
@@ -31,7 +32,7 @@ function tell(time) {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.getTime())) return;
   const ahead = Math.trunc((at - Date.now()) / 1000);
-  let text = short.format(at);
+  let text = (time.matches(".to-the-second") ? toTheSecond : short).format(at);
   if (time.matches(".age")) text = length(Math.abs(ahead));
   if (time.matches(".ago")) text = Math.abs(ahead) < 45 ? "now" : ahead > 0 ? `in ${length(ahead)}` : `${length(-ahead)} ago`;
   if (time.textContent !== text) time.textContent = text;
@@ -46,22 +47,81 @@ function tellTimes(root) {
 // What is on the page
 
 let wanted = new Set();
+const held = new Set(); // What somebody was busy with when there was something newer.
+let pressed = null; // Where a pointer is down: what lies under it stays, so that a click is not lost.
 let timer = null;
 let isLooking = false;
 const known = new Map(); // What the server last said of an element, by its id.
 
 function ask(matches) {
   for (const element of document.querySelectorAll("[data-live][id]")) {
-    if (element.dataset.live.split(/\s+(?=watches|alerts|deliveries|watch:)/).some(matches)) wanted.add(element.id);
+    // One topic a line: the name of a watch may hold anything but that.
+    if (element.dataset.live.split("\n").some(matches)) wanted.add(element.id);
   }
+  soon();
+}
+
+function soon() {
   if (wanted.size && !timer && !isLooking) timer = setTimeout(look, SOONEST);
 }
 
-// Somebody who writes, chooses or marks text in it is not disturbed.
+// Somebody who writes, chooses, presses or marks text in it is not disturbed.
 function isBusy(element) {
+  if (element.contains(pressed)) return true;
   const inside = element.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
   const marked = document.getSelection();
   return inside || (marked && !marked.isCollapsed && element.contains(marked.anchorNode));
+}
+
+// What was held is looked at anew when nobody is busy with it any more.
+function release() {
+  for (const id of held) {
+    const element = document.getElementById(id);
+    if (element && isBusy(element)) continue;
+    held.delete(id);
+    wanted.add(id);
+  }
+  soon();
+}
+
+function press(event) {
+  pressed = event.target;
+}
+
+function letGo(event) {
+  if (event.type === "blur" && event.target !== window) return;
+  pressed = null;
+  if (held.size) setTimeout(release);
+}
+
+addEventListener("pointerdown", press, true);
+for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, letGo, true);
+document.addEventListener("focusout", () => held.size && setTimeout(release));
+document.addEventListener("selectionchange", () => held.size && release());
+
+// What somebody chose, ticked or wrote and has not sent, by the field and its form.
+function field(one) {
+  return [one.form?.getAttribute("action"), one.name, one.type === "checkbox" || one.type === "radio" ? one.value : ""].join("\n");
+}
+
+function isChanged(one) {
+  if (one.matches("select")) {
+    const usual = [...one.options].findIndex((option) => option.defaultSelected);
+    return one.selectedIndex !== Math.max(usual, 0);
+  }
+  return one.value !== one.defaultValue || one.checked !== one.defaultChecked;
+}
+
+function carryOver(old, fresh) {
+  const fields = (root) => [...root.querySelectorAll("input:not([type=hidden]), select, textarea")];
+  const changed = new Map(fields(old).filter(isChanged).map((one) => [field(one), one]));
+  for (const one of fields(fresh)) {
+    const was = changed.get(field(one));
+    if (!was) continue;
+    if (one.matches("select") && ![...one.options].some((option) => option.value === was.value)) continue;
+    one.value = was.value;
+    if (one.type === "checkbox" || one.type === "radio") one.checked = was.checked;
+  }
 }
 
 async function look() {
@@ -88,7 +148,7 @@ async function look() {
 function replace(id, fresh) {
   const old = document.getElementById(id);
   if (!old || !fresh || known.get(id) === fresh.outerHTML) return;
-  if (isBusy(old)) return void wanted.add(id);
+  if (isBusy(old)) return void held.add(id);
   known.set(id, fresh.outerHTML);
   const marks = (root, what) => [...root.querySelectorAll(what)];
   const name = (one) => {
@@ -102,6 +162,7 @@ function replace(id, fresh) {
   const label = document.activeElement?.outerHTML;
   const element = document.importNode(fresh, true);
   tellTimes(element);
+  carryOver(old, element);
   old.replaceWith(element);
   marks(element, "details").forEach((one) => open.has(name(one)) && (one.open = true));
   marks(element, ".scroll").forEach((one, nth) => (one.scrollLeft = scrolled[nth] ?? 0));

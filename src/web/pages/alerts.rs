@@ -67,7 +67,7 @@ pub(super) async fn show(
                 }
             }
         }
-        section #alerts data-live="alerts deliveries" {
+        section #alerts data-live="alerts\ndeliveries" {
             @if alerts.is_empty() {
                 p.empty {
                     @if asked.is_firing() { "Nothing is firing." } @else { "Nothing was told yet." }

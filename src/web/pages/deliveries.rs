@@ -96,13 +96,13 @@ pub(super) async fn show(State(shared): State<Shared>) -> Result<Markup, Trouble
 fn notifiers(roster: &Roster) -> Markup {
     html! {
         div.scroll {
-            table {
+            table.list {
                 thead { tr { th scope="col" { "Name" } th scope="col" { "Kind" } th scope="col" { span.unseen { "Try it" } } } }
                 tbody {
                     @for told in roster.watchlist.notifiers.values() {
                         tr {
                             th scope="row" { (told.name) }
-                            td { (told.kind) }
+                            td data-label="Kind" { (told.kind) }
                             td.number {
                                 form method="post" action={ "/notifiers/" (escaped(&told.name)) "/test" } {
                                     input type="hidden" name="back" value="/deliveries";
@@ -163,7 +163,7 @@ fn entry(one: &StoredDelivery, attempts: &[Attempt], terms: &Terms<'_>) -> Marku
 fn tries(attempts: &[Attempt]) -> Markup {
     html! {
         div.scroll {
-            table {
+            table.list {
                 thead {
                     tr {
                         th.number scope="col" { "Try" } th scope="col" { "When" }
@@ -173,8 +173,8 @@ fn tries(attempts: &[Attempt]) -> Markup {
                 tbody {
                     @for one in attempts {
                         tr {
-                            td.number { (one.attempt) } td.nowrap { (moment(one.at)) }
-                            td { (one.outcome) } td { (one.why.as_deref().unwrap_or_default()) }
+                            td.number data-label="Try" { (one.attempt) } td.nowrap data-label="When" { (moment(one.at)) }
+                            td data-label="Outcome" { (one.outcome) } td data-label="Why" { (one.why.as_deref().unwrap_or_default()) }
                         }
                     }
                 }

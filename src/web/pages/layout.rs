@@ -44,13 +44,12 @@ const SECTIONS: [(Section, &str, &str); 7] = [
 ];
 
 /// What was done, by the word that its form answers in the address: never foreign text.
-const DONE: [(&str, &str); 14] = [
+const DONE: [(&str, &str); 13] = [
     ("added", "The watch was added. It runs from now on."),
     ("removed", "The watch was removed; its history stays."),
     ("paused", "The watch is paused: it does not run until you resume it."),
     ("resumed", "The watch runs by its schedule again."),
     ("running", "A run was asked for; what comes of it appears here."),
-    ("busy", "The watch is being run already."),
     ("silenced", "Silenced. Ends are told all the same."),
     ("ended", "The silence has ended. What it kept quiet and is still so is told at the watch's next run."),
     ("over", "That silence had ended already."),
@@ -59,6 +58,13 @@ const DONE: [(&str, &str); 14] = [
     ("gone", "Nothing was changed: it was delivered in the meantime."),
     ("tested", "The test message was taken."),
     ("out", "You have logged out."),
+];
+
+/// What was not done, and why, in the same way.
+const REFUSED: [(&str, &str); 3] = [
+    ("busy", "The watch is being run already."),
+    ("in-file", "The watch stands in the configuration file, and is removed there."),
+    ("failed", "That could not be done; the daemon's log says why."),
 ];
 
 tokio::task_local! {
@@ -72,8 +78,8 @@ struct Around {
     has_token: bool,
     /// How many deliveries are dead.
     dead: i64,
-    /// What was just done.
-    done: Option<&'static str>,
+    /// What was just done, or was not.
+    done: Option<Markup>,
 }
 
 #[derive(Deserialize)]
@@ -89,12 +95,18 @@ pub(super) async fn around(
     next: Next,
 ) -> Response {
     let dead = shared.store.delivery_counts().await.map_or(0, |(_, dead)| dead);
-    let done = done.ok().and_then(|Query(done)| sentence(done.done.as_deref()?));
+    let done = done.ok().and_then(|Query(done)| flash(done.done.as_deref()?));
     AROUND.scope(Around { has_token: shared.token.is_some(), dead, done }, next.run(request)).await
 }
 
-fn sentence(word: &str) -> Option<&'static str> {
-    DONE.iter().find(|(known, _)| *known == word).map(|(_, sentence)| *sentence)
+/// One line that says what was done or was not; nothing for a word that is none of ours.
+fn flash(word: &str) -> Option<Markup> {
+    let of =
+        |list: &[(&str, &'static str)]| list.iter().find(|(known, _)| *known == word).map(|(_, says)| *says);
+    if let Some(sentence) = of(&DONE) {
+        return Some(html! { p.flash role="status" { (sentence) } });
+    }
+    of(&REFUSED).map(|sentence| html! { p.flash.flash-bad role="alert" { (sentence) } })
 }
 
 /// A whole page.
@@ -129,7 +141,7 @@ pub(super) fn page(title: &str, section: Section, body: &Markup) -> Markup {
                 }
             }
             main #main tabindex="-1" {
-                @if let Some(done) = around.done { (flash(done)) }
+                @if let Some(done) = &around.done { (done) }
                 (body)
             }
             div #toasts .toasts role="status" aria-live="polite" {}
@@ -164,11 +176,6 @@ fn icon() -> Markup {
     html! { img src=(assets::url("icon.svg")) alt="" width="24" height="24"; }
 }
 
-/// One line that says what was done.
-pub(super) fn flash(sentence: &str) -> Markup {
-    html! { p.flash role="status" { (sentence) } }
-}
-
 /// A page that says one thing.
 pub(super) fn message_page(title: &str, sentence: &str) -> Markup {
     page(
@@ -191,6 +198,26 @@ pub(super) fn moment(at: Timestamp) -> Markup {
             (at.strftime("%Y-%m-%d %H:%M UTC"))
         }
     }
+}
+
+/// The same to the second.
+pub(super) fn moment_to_the_second(at: Timestamp) -> Markup {
+    html! {
+        time.moment.to-the-second datetime=(at) title=(at.strftime("%Y-%m-%d %H:%M:%S UTC")) {
+            (at.strftime("%Y-%m-%d %H:%M:%S UTC"))
+        }
+    }
+}
+
+/// A day that is called by its own date wherever it is read: the script leaves it alone.
+pub(super) fn date(at: Timestamp) -> Markup {
+    let day = at.strftime("%Y-%m-%d").to_string();
+    html! { time datetime=(day) { (day) } }
+}
+
+/// Whether each of some moments is a date alone, as a published value or a daily bar has it.
+pub(super) fn are_dates(moments: impl IntoIterator<Item = Timestamp>) -> bool {
+    moments.into_iter().all(|at| at.as_nanosecond().rem_euclid(86_400_000_000_000) == 0)
 }
 
 /// How long something has been so: `3 h 5 min`; the script keeps it true.
@@ -246,7 +273,7 @@ pub(super) fn with_query(path: &str, query: &[(&str, &str)]) -> String {
     if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
 }
 
-/// Answers a form: back to a page of ours, with a word of [`DONE`] for what was done.
+/// Answers a form: back to a page of ours, with a word of [`DONE`] or [`REFUSED`].
 pub(super) fn back_to(page: &str, done: &str) -> Response {
     // A browser takes `//host` and `/\host` for another server.
     let is_ours = page.starts_with('/')
@@ -305,7 +332,8 @@ mod tests {
             assert_eq!(answer.status(), 303);
             assert_eq!(answer.headers()[LOCATION], location, "{page}");
         }
-        assert!(sentence("retried").is_some());
-        assert!(sentence("<script>").is_none());
+        assert!(flash("retried").unwrap().into_string().contains("role=\"status\""));
+        assert!(flash("busy").unwrap().into_string().contains("role=\"alert\""));
+        assert!(flash("<script>").is_none());
     }
 }

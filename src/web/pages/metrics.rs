@@ -100,7 +100,9 @@ pub(super) async fn show(
                 nav.pages aria-label="Pages" {
                     @if number > 1 { a rel="prev" href=(asked.href(sorted, number.saturating_sub(1))) { "← Previous" } }
                     @else { span {} }
-                    span.muted { "Page " (number) " of " (pages) ", " (WATCHES) " watches each" }
+                    span.muted { "Page " (number) " of " (pages) ", " (WATCHES) " watches each"
+                        @if !sorted.is_empty() { "; sorted within these" }
+                    }
                     @if number < pages { a rel="next" href=(asked.href(sorted, number.saturating_add(1))) { "Next →" } }
                     @else { span {} }
                 }
@@ -143,7 +145,7 @@ fn table(all: &[Moved], names: &HashMap<i64, &str>, asked: &Asked, sorted: &str)
     let direction = |word: &str| if word == "rank" { "ascending" } else { "descending" };
     html! {
         div.scroll tabindex="0" role="region" aria-label="Metrics" {
-            table {
+            table.list.metrics {
                 thead {
                     tr {
                         th scope="col" aria-sort=[sorted.is_empty().then_some("ascending")] {
@@ -162,15 +164,15 @@ fn table(all: &[Moved], names: &HashMap<i64, &str>, asked: &Asked, sorted: &str)
                         @let name = names.get(&one.watch_id).copied().unwrap_or_default();
                         tr {
                             th scope="row" { a href=(watch_url(name)) { (name) } }
-                            td { (one.subject) }
-                            td.number { (shown(one.last)) }
-                            td.number { (shown(one.least)) }
-                            td.number { (shown(one.greatest)) }
-                            td.number { (shown(one.mean)) }
-                            td.number { (plain(one.deviation)) }
-                            td.number { (percent(one)) }
-                            td.number { (one.place) span.muted { " of " (one.among) } }
-                            td.number { (one.readings) }
+                            td data-label="Subject" { (one.subject) }
+                            td.number.first data-label="Last" { (shown(one.last)) }
+                            td.number data-label="Min" { (shown(one.least)) }
+                            td.number data-label="Max" { (shown(one.greatest)) }
+                            td.number data-label="Mean" { (shown(one.mean)) }
+                            td.number data-label="Std. deviation" { (plain(one.deviation)) }
+                            td.number.first data-label="Change" { (percent(one)) }
+                            td.number data-label="Rank" { (one.place) span.muted { " of " (one.among) } }
+                            td.number data-label="Readings" { (one.readings) }
                         }
                     }
                 }

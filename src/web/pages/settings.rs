@@ -137,9 +137,9 @@ fn hosts(roster: &Roster) -> Markup {
             section {
                 h2 { "Paces of single hosts" }
                 div.scroll {
-                    table {
+                    table.list {
                         thead { tr { th scope="col" { "Host" } th scope="col" { "Pace" } } }
-                        tbody { @for (host, rules) in hosts { tr { th scope="row" { (host) } td { (pace(rules)) } } } }
+                        tbody { @for (host, rules) in hosts { tr { th scope="row" { (host) } td data-label="Pace" { (pace(rules)) } } } }
                     }
                 }
             }
@@ -153,7 +153,7 @@ fn notifiers(roster: &Roster) -> Markup {
             h2 { "Notifiers" }
             @if roster.watchlist.notifiers.is_empty() { p.empty { "There is none: messages go to the console." } } @else {
                 div.scroll {
-                    table {
+                    table.list {
                         thead {
                             tr {
                                 th scope="col" { "Name" } th scope="col" { "Kind" }
@@ -164,9 +164,9 @@ fn notifiers(roster: &Roster) -> Markup {
                             @for told in roster.watchlist.notifiers.values() {
                                 tr {
                                     th scope="row" { (told.name) }
-                                    td { (told.kind) }
-                                    td { @if told.bundle == Period::ZERO { span.muted { "none" } } @else { (told.bundle) } }
-                                    td { @match told.budget { Some(budget) => (budget), None => span.muted { "none" } } }
+                                    td data-label="Kind" { (told.kind) }
+                                    td data-label="Bundle" { @if told.bundle == Period::ZERO { span.muted { "none" } } @else { (told.bundle) } }
+                                    td data-label="Budget" { @match told.budget { Some(budget) => (budget), None => span.muted { "none" } } }
                                 }
                             }
                         }

@@ -20,8 +20,8 @@ use crate::watchlist::{Roster, Watch};
 /// A silence that nobody remembers is worse than noise.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
-/// What the form offers.
-const LENGTHS: [(&str, &str); 6] = [
+/// What a form offers.
+pub(super) const LENGTHS: [(&str, &str); 6] = [
     ("1h", "1 hour"),
     ("4h", "4 hours"),
     ("8h", "8 hours"),
@@ -37,6 +37,12 @@ pub(super) struct Asked {
     all: String,
     watch: String,
     subject: String,
+    back: String,
+}
+
+/// The page, with what is to be silenced filled in, and where one goes after that.
+pub(super) fn href(watch: &str, subject: &str, back: &str) -> String {
+    with_query("/silences", &[("watch", watch), ("subject", subject), ("back", back)])
 }
 
 /// What a person does not want to hear.
@@ -54,8 +60,13 @@ pub(super) struct Wish {
 }
 
 impl Wish {
+    /// All of a watch. A star in its name stands for any text, also here: watches that fit it are silenced as well.
+    pub(super) fn of_watch(watch: &str, length: &str) -> Self {
+        Self { watch: watch.into(), length: length.into(), ..Self::default() }
+    }
+
     /// The silence, or a sentence that says why there is none.
-    fn silence(&self, roster: &Roster, now: Timestamp) -> Result<Silence, String> {
+    pub(super) fn silence(&self, roster: &Roster, now: Timestamp) -> Result<Silence, String> {
         let Period(length) = self.length.trim().parse()?;
         if length.is_zero() {
             return Err("Say for how long: a silence must end, and later than now.".into());
@@ -97,8 +108,9 @@ pub(super) async fn show(
     State(shared): State<Shared>,
     Query(asked): Query<Asked>,
 ) -> Result<Markup, Trouble> {
-    let wish = Wish { watch: asked.watch, subject: asked.subject, length: "4h".into(), ..Wish::default() };
-    view(&shared, &wish, None, asked.all == "1").await
+    let Asked { all, watch, subject, back } = asked;
+    let wish = Wish { watch, subject, back, length: "4h".into(), ..Wish::default() };
+    view(&shared, &wish, None, all == "1").await
 }
 
 pub(super) async fn add(State(shared): State<Shared>, Form(wish): Form<Wish>) -> Result<Response, Trouble> {
@@ -166,9 +178,9 @@ fn table(silences: &[Silence], roster: &Roster, now: Timestamp) -> Markup {
                                 code { (silence.matchers) }
                                 br; span.muted.small { (reach(silence, roster)) }
                             }
-                            td { (ago(silence.ends_at, now)) br; span.muted.small { (moment(silence.ends_at)) } }
-                            td { (silence.comment) }
-                            td.muted { (silence.created_by) }
+                            td data-label="Ends" { (ago(silence.ends_at, now)) br; span.muted.small { (moment(silence.ends_at)) } }
+                            td data-label="Why" { (silence.comment) }
+                            td.muted data-label="By" { (silence.created_by) }
                             td.number {
                                 @if silence.ends_at > now {
                                     form method="post" action={ "/silences/" (silence.id) "/end" } {
@@ -198,6 +210,7 @@ fn form(wish: &Wish, roster: &Roster) -> Markup {
     };
     html! {
         form.fields method="post" action="/silences" {
+            @if !wish.back.is_empty() { input type="hidden" name="back" value=(wish.back); }
             (field("watch", "Watch", &wish.watch, "any; gtx*"))
             datalist #watches { @for name in names.iter().take(500) { option value=(name) {} } }
             (field("subject", "Subject", &wish.subject, "any symbol or item"))

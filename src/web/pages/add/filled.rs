@@ -34,15 +34,23 @@ impl Filled {
         self.0.iter().any(|(key, ticked)| key == name && ticked == value)
     }
 
-    /// The form as it is shown first: with what is usual, or with all of the example.
-    pub(super) fn fresh(offer: &Offer, notifiers: &[String], with_example: bool) -> Self {
+    /// Puts the example into those fields of the source that are empty.
+    pub(super) fn fill_in_example(&mut self, offer: &Offer) {
+        for field in fields(offer.example).into_iter().filter(|field| !field.is_secret) {
+            let name = format!("source.{}", field.key);
+            if self.get(&name).trim().is_empty() {
+                self.0.retain(|(key, _)| *key != name);
+                self.0.push((name, field.example));
+            }
+        }
+    }
+
+    /// The form as it is shown first: with what is usual.
+    pub(super) fn fresh(offer: &Offer, notifiers: &[String]) -> Self {
         let mut filled = vec![("source".to_owned(), offer.name.to_owned()), ("every".into(), "30m".into())];
         let source = fields(offer.example).into_iter().filter(|field| !field.is_secret);
-        let source = source.filter(|field| with_example || field.is_usual());
+        let source = source.filter(Field::is_usual);
         filled.extend(source.map(|field| (format!("source.{}", field.key), field.example)));
-        if with_example {
-            filled.push(("name".into(), format!("{}-example", offer.name)));
-        }
         if let Some(outlook) = outlook_of_example(offer) {
             for strategy in strategy_offers(outlook.yields) {
                 let kind = |table: &&toml::Table| {
@@ -282,7 +290,8 @@ mod tests {
     #[test]
     fn every_example_is_filled_in_and_read_back_as_it_is() {
         for offer in source_offers() {
-            let form = Filled::fresh(&offer, &[], true);
+            let mut form = Filled::fresh(&offer, &[]);
+            form.fill_in_example(&offer);
             let table = form.table(&offer, &[]).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", offer.name));
             let mut expected: Table = toml::from_str(offer.example).unwrap();
             expected.retain(|key, _| !super::super::fields::is_secret(key));

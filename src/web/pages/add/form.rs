@@ -80,6 +80,8 @@ fn form(shared: &Shared, offer: &Offer, filled: &Filled, wrong: &[Wrong]) -> Mar
     html! {
         form.add method="post" action="/add" {
             input type="hidden" name="source" value=(offer.name);
+            // What the enter key presses: the first button of a form.
+            button.unseen type="submit" name="step" value="try" tabindex="-1" aria-hidden="true" { "Try it" }
             fieldset {
                 legend { "The watch" }
                 (text("name", "Name", filled, wrong, "rtx-5070", true))
@@ -88,7 +90,7 @@ fn form(shared: &Shared, offer: &Offer, filled: &Filled, wrong: &[Wrong]) -> Mar
                 legend { "Where it looks" }
                 @for field in source.iter().filter(|field| !field.is_secret) { (input("source", field, filled, wrong)) }
                 @if !secret.is_empty() { (wants_secret(offer, &secret)) }
-                p { a href={ "/add?source=" (offer.name) "&example=yes" } { "Fill in the example" } }
+                p { button.quiet type="submit" name="step" value="example" formnovalidate { "Fill in the example" } }
             }
             fieldset {
                 legend { "When" }

@@ -27,8 +27,6 @@ pub(super) fn router() -> Router<Shared> {
 struct Asked {
     #[serde(default)]
     source: String,
-    #[serde(default)]
-    example: String,
 }
 
 /// The list of sources; or the form of the one that was picked.
@@ -36,7 +34,7 @@ async fn show(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Respo
     let Some(offer) = source_offers().find(|offer| offer.name == asked.source) else {
         return page("Add a watch", Section::Add, &sources(&asked.source)).into_response();
     };
-    let filled = Filled::fresh(&offer, &notifiers(&shared), !asked.example.is_empty());
+    let filled = Filled::fresh(&offer, &notifiers(&shared));
     form::page_of(&shared, &offer, &filled, &[], None)
 }
 
@@ -67,13 +65,17 @@ async fn add(
     State(shared): State<Shared>,
     Form(typed): Form<Vec<(String, String)>>,
 ) -> Result<Response, Trouble> {
-    let filled = Filled(typed);
+    let mut filled = Filled(typed);
     let Some(offer) = filled.source() else {
         let body = sources(filled.get("source"));
         return Ok(
             (StatusCode::UNPROCESSABLE_ENTITY, page("Add a watch", Section::Add, &body)).into_response()
         );
     };
+    if filled.get("step") == "example" {
+        filled.fill_in_example(&offer);
+        return Ok(form::page_of(&shared, &offer, &filled, &[], None));
+    }
     let name = filled.get("name").trim();
     let mut wrong = Vec::new();
     if name.is_empty() {

@@ -1,8 +1,9 @@
 //! What one run saw, and what it would tell.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::super::layout::{moment, state};
+use super::super::layout::{are_dates, date, moment, state};
 use crate::model::{Observation, Reading, money, shown};
 use crate::run::Report;
 
@@ -52,6 +53,11 @@ fn more(number: usize) -> Markup {
     html! { @if number > MOST { p.muted { "… and " (number - MOST) " more." } } }
 }
 
+/// A moment, or the day that it stands for.
+fn of(at: Timestamp, is_date: bool) -> Markup {
+    if is_date { date(at) } else { moment(at) }
+}
+
 /// One observation in a line.
 fn line(seen: &Observation) -> Markup {
     html! {
@@ -60,7 +66,7 @@ fn line(seen: &Observation) -> Markup {
             Reading::Candles { interval, candles } => {
                 (candles.len()) " bars of " (interval)
                 @if let Some(last) = candles.last() {
-                    ", the last of " (moment(last.open_time)) " closed at " (shown(last.close)) " (volume " (shown(last.volume)) ")"
+                    ", the last of " (of(last.open_time, are_dates(candles.iter().map(|bar| bar.open_time)))) " closed at " (shown(last.close)) " (volume " (shown(last.volume)) ")"
                 }
             },
             Reading::Quote(quote) => { (shown(quote.price)) },
@@ -73,7 +79,7 @@ fn line(seen: &Observation) -> Markup {
                     br; span.muted { "says " (said.join("; ")) }
                 }
             },
-            Reading::Value { value, unit } => { (shown(*value)) " " (unit) " at " (moment(seen.observed_at)) },
+            Reading::Value { value, unit } => { (shown(*value)) " " (unit) " at " (of(seen.observed_at, are_dates([seen.observed_at]))) },
             Reading::Text { text } => {
                 (text.chars().count()) " characters: "
                 (text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(EXCERPT).collect::<String>())

@@ -24,7 +24,7 @@ pub(super) async fn boxes(shared: &Shared, roster: &Roster, now: Timestamp) -> R
     };
     let messages = |count: i64| if count == 1 { "1 message".to_owned() } else { format!("{count} messages") };
     Ok(html! {
-        div #boxes data-live="deliveries watches" {
+        div #boxes data-live="deliveries\nwatches" {
             @if !hosts.is_empty() || waiting > 0 || dead > 0 || !silences.is_empty() {
                 div.cards {
                     @if dead > 0 {

@@ -51,6 +51,15 @@ impl Order {
         }
     }
 
+    /// Which way its column is sorted, for who does not see it.
+    pub(super) const fn direction(self) -> &'static str {
+        match self {
+            Self::Name | Self::Next | Self::Episode => "ascending",
+            Self::Change | Self::Run => "descending",
+            Self::Troubles => "other",
+        }
+    }
+
     /// What a person chooses.
     pub(super) const fn says(self) -> &'static str {
         match self {

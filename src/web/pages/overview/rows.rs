@@ -125,7 +125,7 @@ fn has_curve(peek: &Peek) -> bool {
 pub(super) fn table(rows: &[Row<'_>], asked: &Asked, now: Timestamp) -> Markup {
     let sorted = |order: Order, name: &str| {
         html! {
-            th scope="col" aria-sort=[(asked.order() == order).then_some("ascending")] {
+            th scope="col" aria-sort=[(asked.order() == order).then_some(order.direction())] {
                 a href=(asked.href(asked.state(), order, 1)) { (name) }
             }
         }

@@ -1,25 +1,20 @@
 //! What a person has done from the page of a watch: plain forms, answered by the page again.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
+use tracing::warn;
 use url::Url;
 
 use super::super::super::status::Origin;
 use super::super::super::{Refused, Shared, Status};
 use super::super::Trouble;
-use super::super::layout::{Section, back_to, page, watch_url};
-use super::{Asked, missing, show_with};
-use crate::model::{Matchers, Period, Silence};
-
-/// The longest that the page offers.
-const LONGEST_SILENCE: Duration = Duration::from_secs(7 * 86_400);
+use super::super::layout::{Section, back_to, message_page, page, watch_url};
+use super::super::silences::Wish;
+use super::missing;
 
 pub(super) async fn run(
     state: State<Shared>,
@@ -27,7 +22,7 @@ pub(super) async fn run(
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
     let did = state.control.run_watch(&name).await;
-    answered(&state, &name, &headers, did, "running").await
+    answered(&state, &name, &headers, did, "running")
 }
 
 pub(super) async fn pause(
@@ -36,7 +31,7 @@ pub(super) async fn pause(
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
     let did = state.control.pause_watch(&name).await;
-    answered(&state, &name, &headers, did, "paused").await
+    answered(&state, &name, &headers, did, "paused")
 }
 
 pub(super) async fn resume(
@@ -45,7 +40,7 @@ pub(super) async fn resume(
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
     let did = state.control.resume_watch(&name).await;
-    answered(&state, &name, &headers, did, "resumed").await
+    answered(&state, &name, &headers, did, "resumed")
 }
 
 /// For how long.
@@ -61,37 +56,21 @@ pub(super) async fn silence(
     headers: HeaderMap,
     Form(silencing): Form<Silencing>,
 ) -> Result<Response, Trouble> {
-    if !shared.roster().watches.contains_key(&name) {
-        return Ok(missing(&shared.roster(), &name));
+    let roster = shared.roster();
+    if !roster.watches.contains_key(&name) {
+        return Ok(missing(&roster, &name));
     }
-    let did = match silence_of(&name, &silencing.r#for, Timestamp::now()) {
-        Ok(silence) => match shared.store.add_silence(silence, Timestamp::now()).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Refused::Failed(error.to_string())),
-        },
-        Err(why) => Err(Refused::Failed(why)),
-    };
-    answered(&shared, &name, &headers, did, "silenced").await
-}
-
-/// A silence of all that a watch tells.
-fn silence_of(name: &str, length: &str, now: Timestamp) -> Result<Silence, String> {
-    let period: Period = length.parse()?;
-    if period.0.is_zero() || period.0 > LONGEST_SILENCE {
-        return Err(
-            "a silence from here lasts up to a week; longer ones are made on the page of silences".into()
-        );
+    let now = Timestamp::now();
+    match Wish::of_watch(&name, &silencing.r#for).silence(&roster, now) {
+        Ok(silence) => {
+            shared.store.add_silence(silence, now).await?;
+            answered(&shared, &name, &headers, Ok(()), "silenced")
+        }
+        Err(why) => {
+            let page = message_page("It was not silenced", &why);
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
     }
-    let ends_at = now + SignedDuration::try_from(period.0).unwrap_or_default();
-    Ok(Silence {
-        id: 0,
-        // A star in a name stands for itself here as well: it fits any text, itself among them.
-        matchers: Matchers::try_from(BTreeMap::from([("watch".to_owned(), name.to_owned())]))?,
-        starts_at: now,
-        ends_at,
-        created_by: "dashboard".into(),
-        comment: String::new(),
-    })
 }
 
 /// Asks once more: a click must not be enough.
@@ -126,35 +105,40 @@ pub(super) async fn remove(
     State(shared): State<Shared>,
     Path(name): Path<String>,
 ) -> Result<Response, Trouble> {
-    match shared.control.remove_watch(&name).await {
+    let did = shared.control.remove_watch(&name).await;
+    match did {
         Ok(()) => Ok(back_to("/", "removed")),
-        Err(refused) => refusal(&shared, &name, &refused).await,
+        Err(refused) => Ok(refusal(&shared, &name, &watch_url(&name), &refused)),
     }
 }
 
-/// Back to where one came from; or the page of the watch, with what was refused above it.
-async fn answered(
+/// Back to where one came from, with a word for what was done or why it was not.
+fn answered(
     shared: &Shared,
     name: &str,
     headers: &HeaderMap,
     did: Result<(), Refused>,
     done: &str,
 ) -> Result<Response, Trouble> {
-    match did {
-        Ok(()) => Ok(back_to(&came_from(headers, &watch_url(name)), done)),
-        Err(refused) => refusal(shared, name, &refused).await,
-    }
+    let page = came_from(headers, &watch_url(name));
+    Ok(match did {
+        Ok(()) => back_to(&page, done),
+        Err(refused) => refusal(shared, name, &page, &refused),
+    })
 }
 
-async fn refusal(shared: &Shared, name: &str, refused: &Refused) -> Result<Response, Trouble> {
-    let status = match refused {
-        Refused::Unknown(_) => StatusCode::NOT_FOUND,
-        Refused::Exists(_) | Refused::InFile(_) | Refused::Busy(_) => StatusCode::CONFLICT,
-        Refused::Mistakes(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Refused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+/// A page of its own would stand at an address that only takes forms: a reload would send it again.
+fn refusal(shared: &Shared, name: &str, page: &str, refused: &Refused) -> Response {
+    let word = match refused {
+        Refused::Unknown(_) => return missing(&shared.roster(), name),
+        Refused::Busy(_) => "busy",
+        Refused::InFile(_) => "in-file",
+        Refused::Exists(_) | Refused::Mistakes(_) | Refused::Failed(_) => {
+            warn!(watch.name = %name, error = %refused, "What was asked for watch `{name}` was not done");
+            "failed"
+        }
     };
-    let note = html! { p.flash.flash-bad role="alert" { (refused.to_string()) } };
-    show_with(shared, name, &Asked::default(), status, Some(note)).await
+    back_to(page, word)
 }
 
 /// The page that a form was sent from, where that is the overview or the page of the watch itself.
@@ -169,7 +153,6 @@ fn came_from(headers: &HeaderMap, own: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::at;
 
     #[test]
     fn one_comes_back_to_where_one_was_and_never_to_another_server() {
@@ -186,17 +169,6 @@ mod tests {
                 headers.insert(header::REFERER, from.parse().unwrap());
             }
             assert_eq!(came_from(&headers, "/watches/a%20b"), to, "{from:?}");
-        }
-    }
-
-    #[test]
-    fn a_silence_is_about_the_watch_and_ends() {
-        let now = at("2026-11-20T10:00:00Z");
-        let silence = silence_of("gtx", "4h", now).unwrap();
-        assert_eq!(silence.matchers.to_string(), "watch=gtx");
-        assert_eq!(silence.ends_at, at("2026-11-20T14:00:00Z"));
-        for wrong in ["", "0s", "8d", "for ever", "-1h"] {
-            assert!(silence_of("gtx", wrong, now).is_err(), "{wrong}");
         }
     }
 }

@@ -7,16 +7,13 @@ use super::super::super::State;
 use super::super::super::status::Origin;
 use super::super::Trouble;
 use super::super::layout::{age, ago, escaped, moment, state, watch_url};
+use super::super::silences;
 use super::{One, link};
 use crate::model::{About, Silence};
 use crate::store::Episode;
 
 /// So many open episodes are listed.
 const MOST_EPISODES: usize = 20;
-
-/// How long a person may silence it for.
-pub(super) const SILENCES: [(&str, &str); 4] =
-    [("1h", "1 hour"), ("4h", "4 hours"), ("1d", "1 day"), ("1w", "1 week")];
 
 pub(super) async fn head(one: &One<'_>) -> Result<Markup, Trouble> {
     let episodes = one.shared.store.open_episodes(one.id, MOST_EPISODES).await?;
@@ -38,7 +35,7 @@ pub(super) async fn head(one: &One<'_>) -> Result<Markup, Trouble> {
                     dt { "Last run" }
                     dd {
                         @if let Some(at) = status.ran_at {
-                            (moment(at)) " "
+                            (one.moment(at)) " "
                             span.muted { "(" (ago(at, one.now)) ")" }
                             @if let Some(outcome) = &status.outcome { ", " (outcome) }
                         } @else { "none yet" }
@@ -46,7 +43,7 @@ pub(super) async fn head(one: &One<'_>) -> Result<Markup, Trouble> {
                     dt { "Next run" }
                     dd {
                         @if let Some(at) = status.next_due_at {
-                            (moment(at)) " " span.muted { "(" (ago(at, one.now)) ")" }
+                            (one.moment(at)) " " span.muted { "(" (ago(at, one.now)) ")" }
                         } @else { "none" }
                     }
                     dt { "Tells" }
@@ -110,12 +107,14 @@ fn buttons(one: &One<'_>) -> Markup {
             form.actions method="post" action=(action("silence")) {
                 label for="silence-for" { "Silence for" }
                 select #silence-for name="for" {
-                    @for (value, words) in SILENCES { option value=(value) { (words) } }
+                    @for (value, words) in silences::LENGTHS { option value=(value) { (words) } }
                 }
                 button.quiet type="submit" { "Silence" }
+                a href=(silences::href(&one.watch.name, &one.asked.subject, &one.here())) { "a part of it …" }
             }
             @for notifier in &one.watch.notify {
                 form method="post" action={ "/notifiers/" (escaped(notifier)) "/test" } {
+                    input type="hidden" name="back" value=(one.here());
                     button.quiet type="submit" { "Test " (notifier) }
                 }
             }
@@ -161,7 +160,7 @@ fn schedule(one: &One<'_>) -> Markup {
             br;
             span.muted {
                 "then "
-                @for (n, at) in coming.iter().enumerate() { @if n > 0 { ", " } (moment(*at)) }
+                @for (n, at) in coming.iter().enumerate() { @if n > 0 { ", " } (one.moment(*at)) }
             }
         }
     }

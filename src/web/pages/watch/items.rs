@@ -32,7 +32,9 @@ pub(super) async fn items(one: &One<'_>) -> Result<Markup, Trouble> {
     let gone = store.items(one.id, Shelf::Gone { find }, MOST_GONE + 1).await?;
     if there.is_empty() && gone.is_empty() {
         return Ok(html! {
-            @if find.is_empty() { p.muted { "Nothing has been seen yet." } } @else {
+            @if find.is_empty() {
+                div #items data-live=(one.topic()) { p.muted { "Nothing has been seen yet." } }
+            } @else {
                 (search(one, "Find an item"))
                 p { "No item has “" (find) "” in its name or number." }
             }
@@ -50,7 +52,7 @@ pub(super) async fn items(one: &One<'_>) -> Result<Markup, Trouble> {
         div #items .sections data-live=(one.topic()) {
         @if there.is_empty() { p.muted { "None of them is there now." } } @else {
             div.scroll tabindex="0" role="region" aria-label="Items" {
-                table.items {
+                table.items.list {
                     caption { (summary(&there)) }
                     thead { tr {
                         th scope="col" { "Item" } th scope="col" { "Availability" } th scope="col" { "Price" }
@@ -70,7 +72,7 @@ pub(super) async fn items(one: &One<'_>) -> Result<Markup, Trouble> {
                     " no longer there"
                 }
                 div.scroll tabindex="0" role="region" aria-label="Items that are gone" {
-                    table.items {
+                    table.items.list {
                         thead { tr {
                             th scope="col" { "Item" } th scope="col" { "Gone since" } th scope="col" { "Last price" }
                             th scope="col" { "Lowest" } th scope="col" { "Last in stock" }
@@ -79,10 +81,10 @@ pub(super) async fn items(one: &One<'_>) -> Result<Markup, Trouble> {
                             @for item in gone.iter().take(MOST_GONE) {
                                 tr {
                                     th scope="row" { (name(one, item)) }
-                                    td { @if let Some(at) = item.gone_at { (moment(at)) } }
-                                    td { (price(&item.listing)) }
-                                    td { (lowest(item)) }
-                                    td { (last_in_stock(item, one.now)) }
+                                    td data-label="Gone since" { @if let Some(at) = item.gone_at { (moment(at)) } }
+                                    td data-label="Last price" { (price(&item.listing)) }
+                                    td data-label="Lowest" { (lowest(item)) }
+                                    td data-label="Last in stock" { (last_in_stock(item, one.now)) }
                                 }
                             }
                         }
@@ -106,14 +108,14 @@ fn row(one: &One<'_>, item: &Item, history: &[Past]) -> Markup {
     html! {
         tr {
             th scope="row" { (name(one, item)) }
-            td {
+            td data-label="Availability" {
                 (availability(item.listing.availability))
                 @if let Some(since) = Since::of(history) { " " span.muted { (since.words(one.now)) } }
             }
-            td.number { (price(&item.listing)) }
-            td { (sparkline(history)) }
-            td.number { (lowest(item)) }
-            td { (last_in_stock(item, one.now)) }
+            td.number data-label="Price" { (price(&item.listing)) }
+            td data-label="Price before" { (sparkline(history)) }
+            td.number data-label="Lowest" { (lowest(item)) }
+            td data-label="Last in stock" { (last_in_stock(item, one.now)) }
         }
     }
 }
@@ -252,7 +254,7 @@ async fn item(one: &One<'_>) -> Result<Markup, Trouble> {
     let rows: Vec<_> = history.iter().zip(after).zip(before).collect();
     Ok(html! {
         p { a href=(one.href(&[])) { "← All items" } }
-        h3 { (item.listing.name) }
+        h3 { @if item.listing.name.is_empty() { (item.subject) } @else { (item.listing.name) } }
         dl.pairs {
             dt { "Number" } dd { (item.subject) @if let Some(url) = &item.url { " · " (link(url, "in the shop")) } }
             dt { "Now" }
@@ -268,7 +270,7 @@ async fn item(one: &One<'_>) -> Result<Markup, Trouble> {
         }
         @if let Some(figure) = figure(one, &item.subject).await? { (figure) }
         div.scroll tabindex="0" role="region" aria-label="Price and availability before" {
-            table.items {
+            table.items.list {
                 caption { "What changed, the newest first" }
                 thead { tr {
                     th scope="col" { "From" } th scope="col" { "Until" } th scope="col" { "Availability" }
@@ -279,15 +281,15 @@ async fn item(one: &One<'_>) -> Result<Markup, Trouble> {
                         @if let Some(now) = listing(past) {
                             tr {
                                 th scope="row" { (moment(past.observation.observed_at)) }
-                                td {
+                                td data-label="Until" {
                                     @match after {
                                         Some(after) => { (moment(after.observation.observed_at)) },
                                         None => { @match item.gone_at { Some(at) => { (moment(at)) }, None => { "now" } } },
                                     }
                                 }
-                                td { (availability(now.availability)) }
-                                td.number { (price(now)) }
-                                td {
+                                td data-label="Availability" { (availability(now.availability)) }
+                                td.number data-label="Price" { (price(now)) }
+                                td data-label="Change" {
                                     @if let (Some(price), Some(before)) = (now.price, before.and_then(|before| listing(before)?.price)) {
                                         @if (price - before).abs() > f64::EPSILON { (super::numbers::change(Some(before), price)) }
                                     }

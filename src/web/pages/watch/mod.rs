@@ -12,6 +12,7 @@ mod told;
 mod why;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -24,7 +25,7 @@ use serde::Deserialize;
 
 use super::super::{Shared, Status, assets};
 use super::Trouble;
-use super::layout::{Section, outside, page, watch_url, with_query};
+use super::layout::{Section, moment, moment_to_the_second, outside, page, watch_url, with_query};
 use crate::model::{Period, or_known};
 use crate::watchlist::{Roster, Watch};
 
@@ -73,6 +74,28 @@ impl One<'_> {
         format!("watch:{}", self.watch.name)
     }
 
+    /// The same for a part that also shows what became of messages: one topic a line.
+    fn topics(&self) -> String {
+        format!("{}\ndeliveries", self.topic())
+    }
+
+    /// A moment; one of today to the second, where it runs more than once a minute.
+    fn moment(&self, at: Timestamp) -> Markup {
+        let is_today = at.duration_since(self.now).unsigned_abs() < Duration::from_secs(86_400);
+        if is_today && self.watch.spacing(self.now) < Duration::from_secs(60) {
+            moment_to_the_second(at)
+        } else {
+            moment(at)
+        }
+    }
+
+    /// Where one is: its page as it is looked at, for a form that leads back.
+    fn here(&self) -> String {
+        let Asked { subject, range, find, at, run } = self.asked;
+        let range = range.as_deref().unwrap_or_default();
+        self.href(&[("subject", subject), ("range", range), ("find", find), ("at", at), ("run", run)])
+    }
+
     /// The address of its page, with what is asked about it.
     fn href(&self, asked: &[(&str, &str)]) -> String {
         href(&self.watch.name, asked)
@@ -89,22 +112,11 @@ async fn show(
     Path(name): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Trouble> {
-    show_with(&shared, &name, &asked, StatusCode::OK, None).await
-}
-
-/// The page, with a sentence above it.
-async fn show_with(
-    shared: &Shared,
-    name: &str,
-    asked: &Asked,
-    status_code: StatusCode,
-    note: Option<Markup>,
-) -> Result<Response, Trouble> {
     let roster = shared.roster();
-    let Some((id, watch)) = roster.watches.get(name) else { return Ok(missing(&roster, name)) };
-    let Some(glance) = shared.store.glance(*id).await? else { return Ok(missing(&roster, name)) };
+    let Some((id, watch)) = roster.watches.get(&name) else { return Ok(missing(&roster, &name)) };
+    let Some(glance) = shared.store.glance(*id).await? else { return Ok(missing(&roster, &name)) };
     let status = Status::from(glance);
-    let one = One { shared, id: *id, watch, status: &status, asked, now: Timestamp::now() };
+    let one = One { shared: &shared, id: *id, watch, status: &status, asked: &asked, now: Timestamp::now() };
     // The store has three readers.
     let (head, seen, slots, runs) =
         futures_util::try_join!(head::head(&one), seen::seen(&one), slots::strip(&one), runs::runs(&one))?;
@@ -113,7 +125,6 @@ async fn show_with(
         article.sections {
             link rel="stylesheet" href=(assets::url("chart.css"));
             script type="module" src=(assets::url("chart.js")) {}
-            @if let Some(note) = note { (note) }
             (head)
             (seen)
             (slots)
@@ -123,7 +134,7 @@ async fn show_with(
             (table(watch))
         }
     };
-    Ok((status_code, page(name, Section::Watches, &body)).into_response())
+    Ok(page(&name, Section::Watches, &body).into_response())
 }
 
 /// What it says where there is no such watch.

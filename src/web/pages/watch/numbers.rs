@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::Trouble;
-use super::super::layout::moment;
+use super::super::layout::{are_dates, date, moment};
 use super::One;
 use crate::model::{Candle, Interval, Past, Quote, Reading, plain, shown};
 use crate::store::KnownSubject;
@@ -28,9 +28,11 @@ pub(super) async fn last_readings(one: &One<'_>, subject: &KnownSubject) -> Resu
 fn bars(interval: Interval, candles: &[Candle]) -> Markup {
     let before = std::iter::once(None).chain(candles.iter().map(Some));
     let rows: Vec<(&Candle, Option<&Candle>)> = candles.iter().zip(before).collect();
+    let is_by_day =
+        interval.minutes().is_multiple_of(1_440) && are_dates(candles.iter().map(|bar| bar.open_time));
     html! {
         div.scroll tabindex="0" role="region" aria-label="The last bars" {
-            table.numbers {
+            table.numbers.list {
                 caption { "The last bars of " (interval) ", the newest first" }
                 thead { tr {
                     th scope="col" { "Opened" } th scope="col" { "Open" } th scope="col" { "High" }
@@ -40,11 +42,13 @@ fn bars(interval: Interval, candles: &[Candle]) -> Markup {
                 tbody {
                     @for (candle, before) in rows.iter().rev().take(MOST_ROWS) {
                         tr {
-                            th scope="row" { (moment(candle.open_time)) }
-                            td { (shown(candle.open)) } td { (shown(candle.high)) }
-                            td { (shown(candle.low)) } td { (shown(candle.close)) }
-                            td { (change(before.map(|before| before.close), candle.close)) }
-                            td { (shown(candle.volume)) }
+                            th scope="row" { @if is_by_day { (date(candle.open_time)) } @else { (moment(candle.open_time)) } }
+                            td data-label="Open" { (shown(candle.open)) }
+                            td data-label="High" { (shown(candle.high)) }
+                            td data-label="Low" { (shown(candle.low)) }
+                            td.first data-label="Close" { (shown(candle.close)) }
+                            td.first data-label="Change" { (change(before.map(|before| before.close), candle.close)) }
+                            td data-label="Volume" { (shown(candle.volume)) }
                         }
                     }
                 }
@@ -69,7 +73,7 @@ fn quotes(past: &[Past]) -> Markup {
     let number = |number: Option<f64>| number.map(shown).unwrap_or_default();
     html! {
         div.scroll tabindex="0" role="region" aria-label="The last prices" {
-            table.numbers {
+            table.numbers.list {
                 caption { "The last prices, the newest first" }
                 thead { tr {
                     th scope="col" { "Seen" } th scope="col" { "Price" } th scope="col" { "Change" }
@@ -81,10 +85,12 @@ fn quotes(past: &[Past]) -> Markup {
                         @if let Some(Quote { price, bid, ask, volume, quoted_at }) = quote(past) {
                             tr {
                                 th scope="row" { (moment(past.observation.observed_at)) }
-                                td { (shown(price)) }
-                                td { (change(before.and_then(quote).map(|before| before.price), price)) }
-                                td { (number(bid)) } td { (number(ask)) } td { (number(volume)) }
-                                td { @if let Some(at) = quoted_at { (moment(at)) } }
+                                td data-label="Price" { (shown(price)) }
+                                td data-label="Change" { (change(before.and_then(quote).map(|before| before.price), price)) }
+                                td data-label="Bid" { (number(bid)) }
+                                td data-label="Ask" { (number(ask)) }
+                                td data-label="Volume" { (number(volume)) }
+                                td data-label="Traded" { @if let Some(at) = quoted_at { (moment(at)) } }
                             }
                         }
                     }
@@ -103,9 +109,10 @@ fn values(past: &[Past]) -> Markup {
         Reading::Value { unit, .. } if !unit.is_empty() => Some(unit.as_str()),
         _ => None,
     });
+    let is_by_day = past.len() > 1 && are_dates(past.iter().map(|past| past.observation.observed_at));
     html! {
         div.scroll tabindex="0" role="region" aria-label="The last values" {
-            table.numbers {
+            table.numbers.list {
                 caption {
                     "The last values" @if let Some(unit) = unit { " in " (unit) } ", the newest first"
                 }
@@ -117,10 +124,13 @@ fn values(past: &[Past]) -> Markup {
                     @for (past, before) in newest_first(past) {
                         @if let Some(now) = value(past) {
                             tr {
-                                th scope="row" { (moment(past.observation.observed_at)) }
-                                td { (shown(now)) }
-                                td { (change(before.and_then(value), now)) }
-                                td { (moment(past.last_seen_at)) }
+                                th scope="row" {
+                                    @let at = past.observation.observed_at;
+                                    @if is_by_day { (date(at)) } @else { (moment(at)) }
+                                }
+                                td data-label="Value" { (shown(now)) }
+                                td data-label="Change" { (change(before.and_then(value), now)) }
+                                td data-label="Last seen so" { (moment(past.last_seen_at)) }
                             }
                         }
                     }

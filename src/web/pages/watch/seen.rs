@@ -37,7 +37,7 @@ async fn subject_by_subject(one: &One<'_>) -> Result<Markup, Trouble> {
     let Some(chosen) = chosen else {
         return Ok(html! {
             @if one.asked.subject.is_empty() && find.is_empty() {
-                p.muted { "Nothing has been seen yet." }
+                div #readings data-live=(one.topic()) { p.muted { "Nothing has been seen yet." } }
             } @else {
                 p { "Nothing of this name was ever seen. " a href=(one.href(&[])) { "Everything that was" } }
             }

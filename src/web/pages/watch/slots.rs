@@ -58,7 +58,7 @@ fn drawn(stretches: &[Stretch], now: Timestamp, topic: &str) -> Markup {
                     details {
                         summary { "What was not in time" }
                         div.scroll tabindex="0" role="region" aria-label="What was not in time" {
-                            table {
+                            table.list {
                                 thead { tr {
                                     th scope="col" { "From" } th scope="col" { "Until" } th scope="col" { "Slots" }
                                     th scope="col" { "Outcome" } th scope="col" { "Why" }
@@ -67,9 +67,10 @@ fn drawn(stretches: &[Stretch], now: Timestamp, topic: &str) -> Markup {
                                     @for stretch in ill.iter().take(MOST_LINES) {
                                         tr {
                                             th scope="row" { (moment(stretch.from)) }
-                                            td { (moment(stretch.until)) } td { (stretch.slots) }
-                                            td { (stretch.outcome.to_string()) }
-                                            td { (stretch.why.as_deref().unwrap_or_default()) }
+                                            td data-label="Until" { (moment(stretch.until)) }
+                                            td data-label="Slots" { (stretch.slots) }
+                                            td data-label="Outcome" { (stretch.outcome.to_string()) }
+                                            td data-label="Why" { (stretch.why.as_deref().unwrap_or_default()) }
                                         }
                                     }
                                 }

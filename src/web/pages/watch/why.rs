@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use super::super::Trouble;
 use super::super::layout::moment;
-use super::{One, rough};
+use super::{One, rough, told};
 use crate::run::{self, Explanation, Judgement};
 
 /// So many verdicts are shown.
@@ -32,11 +34,12 @@ pub(super) async fn why(one: &One<'_>) -> Result<Markup, Trouble> {
         section #why aria-labelledby="why-told" {
             h2 #why-told { "Why was I (not) told?" }
             form.search method="get" action={ (one.href(&[])) "#why" } {
-                label for="at" { "The run of" }
-                input #at type="text" name="at" value=(one.asked.at) placeholder="2026-11-21T10:00:00Z" maxlength="60";
+                label for="at" { "The run of (in " (one.watch.zone.iana_name().unwrap_or("UTC")) ")" }
+                input #at type="text" name="at" value=(one.asked.at) placeholder=(one.now.to_zoned(one.watch.zone.clone()).strftime("%Y-%m-%d %H:%M"))
+                    maxlength="60" autocomplete="off";
                 button type="submit" { "Explain" }
             }
-            div #verdicts .sections data-live=(one.topic()) { (body) }
+            div #verdicts .sections data-live=(one.topics()) { (body) }
         }
     })
 }
@@ -63,10 +66,18 @@ async fn chosen(one: &One<'_>) -> Result<Chosen, Trouble> {
     if at.is_empty() {
         return Ok(Chosen::Last);
     }
-    Ok(at.parse().map_or_else(
-        |_| Chosen::Nothing(format!("“{at}” is no time; write it like 2026-11-21T10:00:00Z.")),
+    Ok(moment_of(at, &one.watch.zone).map_or_else(
+        || Chosen::Nothing(format!("“{at}” is no time; write it like 2026-11-21 10:00.")),
         Chosen::At,
     ))
+}
+
+/// What a person typed: with its zone, or as the clock shows it in this one.
+fn moment_of(typed: &str, zone: &TimeZone) -> Option<Timestamp> {
+    typed
+        .parse()
+        .ok()
+        .or_else(|| Some(typed.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok()?.timestamp()))
 }
 
 async fn explained(one: &One<'_>, at: Option<Timestamp>) -> Result<Markup, Trouble> {
@@ -85,7 +96,7 @@ fn described(one: &One<'_>, explained: &Explanation) -> Markup {
     let shown = explained.judgements.iter().take(MOST_VERDICTS);
     html! {
         p {
-            "The run of " (moment(explained.due_at)) " (" (explained.trigger.replace('_', " ")) ") ended "
+            "The run of " (one.moment(explained.due_at)) " (" (explained.trigger.replace('_', " ")) ") ended "
             b { (explained.outcome) }
             @if late.as_secs() >= 1 { ", " (rough(late)) " late" }
             @if let Some(host) = &explained.waited_for {
@@ -109,7 +120,7 @@ fn described(one: &One<'_>, explained: &Explanation) -> Markup {
         @if !explained.deliveries.is_empty() {
             ul {
                 @for delivery in explained.deliveries.iter().take(MOST_VERDICTS) {
-                    li { (delivery.notifier) ": " (delivery.title) ", " (delivery.fate) }
+                    li { (delivery.notifier) ": " (delivery.title) ", " (told::fate(one, &delivery.fate)) }
                 }
             }
         }
@@ -155,6 +166,28 @@ fn verdict(one: &One<'_>, judgement: &Judgement, number: usize) -> Markup {
             summary { "Step by step" }
             @if !judgement.steps.is_empty() { ol { @for step in &judgement.steps { li { (step) } } } }
             p { "Settled on before: " (before) "." }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+
+    #[test]
+    fn a_run_is_asked_for_as_the_clock_shows_it_in_the_watch_s_zone() {
+        let zone = TimeZone::get("Europe/Warsaw").unwrap();
+        for (typed, expected) in [
+            ("2026-11-21 10:00", Some("2026-11-21T09:00:00Z")),
+            ("2026-07-21 10:00:30", Some("2026-07-21T08:00:30Z")),
+            ("2026-11-21", Some("2026-11-20T23:00:00Z")),
+            ("2026-11-21T10:00:00Z", Some("2026-11-21T10:00:00Z")),
+            ("2026-11-21T10:00:00-05:00", Some("2026-11-21T15:00:00Z")),
+            ("yesterday", None),
+            ("10:00", None),
+        ] {
+            assert_eq!(moment_of(typed, &zone), expected.map(at), "{typed}");
         }
     }
 }

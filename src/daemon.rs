@@ -192,6 +192,7 @@ impl Daemon {
             ));
         }
         daemon.watch_over(&list, vigilance);
+        daemon.tasks.spawn(web::keep_figures_small(daemon.stop.clone()));
         let finished = daemon.take_requests(asked);
         if clock == Clock::Running {
             daemon.start_clock(&list, requests, (finished, under_way)).await?;

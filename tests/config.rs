@@ -28,6 +28,9 @@ every = "30m"
 fn a_good_configuration_has_no_mistakes() {
     assert_eq!(mistakes(GOOD), [""; 0]);
     assert_eq!(mistakes(""), [""; 0]);
+    for url in ["http://localhost:9000", "http://127.0.0.1/", "http://[::1]:8787"] {
+        assert_eq!(mistakes(&format!("[web]\npublic_url = '{url}'")), [""; 0], "only this machine gets there");
+    }
 }
 
 #[test]
@@ -345,6 +348,12 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
             &["cannot read nowhere.pem"],
         ),
         ("open to the world", "[web]\nlisten = '0.0.0.0:8787'", "[web]: listen:", &["a `token` is required"]),
+        (
+            "open to the world by way of what stands before it",
+            "[web]\npublic_url = 'https://stakeout.example'",
+            "[web]: public_url:",
+            &["`https://stakeout.example/` can be reached", "a `token` is required"],
+        ),
         (
             "quiet hours",
             "[alerting]\nquiet_hours = 'at night'",

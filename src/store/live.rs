@@ -17,16 +17,19 @@ pub struct Moving {
 }
 
 impl Store {
-    /// The ids of the alerts after one, the oldest first.
+    /// The ids of the newest alerts after one, the oldest of them first.
     ///
     /// # Errors
     /// Any of SQLite's own.
     pub async fn alert_ids_after(&self, id: &str, limit: i64) -> Result<Vec<String>, sqlx::Error> {
-        sqlx::query_scalar("select id from alert where id > ? order by id limit ?")
-            .bind(id)
-            .bind(limit)
-            .fetch_all(&self.read)
-            .await
+        let mut ids: Vec<String> =
+            sqlx::query_scalar("select id from alert where id > ? order by id desc limit ?")
+                .bind(id)
+                .bind(limit)
+                .fetch_all(&self.read)
+                .await?;
+        ids.reverse();
+        Ok(ids)
     }
 
     /// These alerts, the oldest first.
@@ -43,14 +46,20 @@ impl Store {
         rows.iter().map(|alert| from_json(alert)).collect()
     }
 
-    /// The last alerts after one, the oldest first.
+    /// The last alerts after one, up to another and with it, the oldest first.
     ///
     /// # Errors
     /// Any of SQLite's own.
-    pub async fn last_alerts_after(&self, id: &str, limit: i64) -> Result<Vec<Alert>, sqlx::Error> {
+    pub async fn last_alerts_between(
+        &self,
+        id: &str,
+        until: &str,
+        limit: i64,
+    ) -> Result<Vec<Alert>, sqlx::Error> {
         let rows: Vec<String> =
-            sqlx::query_scalar("select alert from alert where id > ? order by id desc limit ?")
+            sqlx::query_scalar("select alert from alert where id > ? and id <= ? order by id desc limit ?")
                 .bind(id)
+                .bind(until)
                 .bind(limit)
                 .fetch_all(&self.read)
                 .await?;

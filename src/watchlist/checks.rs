@@ -4,29 +4,30 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use toml::Spanned;
-use url::{Position, Url};
+use url::{Host, Position, Url};
 
 use super::Watch;
 use super::build::Builder;
 use super::manner::proxy_fault;
-use crate::config::{BackoffKeys, Entry, Pace, WatchKeys};
+use crate::config::{BackoffKeys, Entry, Pace, WatchKeys, Web};
 use crate::http;
 use crate::model::or_known;
 
 impl Builder<'_, '_> {
     pub(super) fn check_web(&mut self) {
-        if let Some(web) = &self.config.web
-            && web.enabled
-            && !web.listen.ip().is_loopback()
-            && web.token.as_ref().is_none_or(|token| token.is_empty())
-        {
-            let message = format!(
-                "`{}` can be reached from outside: a `token` is required, for example \
-                 token = \"${{STAKEOUT_WEB_TOKEN}}\"",
-                web.listen
-            );
-            self.mistakes.add(0, None, "[web]: listen", &message);
-        }
+        let has_no_token = |web: &&Web| web.token.as_ref().is_none_or(|token| token.is_empty());
+        let Some(web) = self.config.web.as_ref().filter(|web| web.enabled).filter(has_no_token) else { return };
+        // What stands before the server brings strangers to an address that only this machine reaches.
+        let (key, address) = match &web.public_url {
+            _ if !web.listen.ip().is_loopback() => ("listen", web.listen.to_string()),
+            Some(url) if !is_of_this_machine(url) => ("public_url", url.to_string()),
+            _ => return,
+        };
+        let message = format!(
+            "`{address}` can be reached from outside: a `token` is required, for example \
+             token = \"${{STAKEOUT_WEB_TOKEN}}\""
+        );
+        self.mistakes.add(0, None, &format!("[web]: {key}"), &message);
     }
 
     /// Values that can never work.
@@ -146,6 +147,16 @@ impl Builder<'_, '_> {
                 self.mistakes.at(&entry.place, &format!("watch `{}`: was", entry.name), &message);
             }
         }
+    }
+}
+
+/// Whether an address leads nowhere but to the machine that asks for it.
+fn is_of_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
     }
 }
 

@@ -4,17 +4,22 @@
 
 use std::fmt::{Display, Write as _};
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use metrics_exporter_prometheus::formatting::{sanitize_label_value, write_help_line, write_type_line};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Shared, State, Status};
 
 /// Upper bounds of the histograms, in seconds: fine where a schedule should be, coarse where it must not.
 const SECONDS: [f64; 14] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// How often single values are put into their buckets.
+const TIDIED_EVERY: Duration = Duration::from_secs(5);
 
 const COUNTER: &str = "counter";
 const GAUGE: &str = "gauge";
@@ -92,6 +97,15 @@ fn describe() {
             HISTOGRAM => metrics::describe_histogram!(name, help),
             _ => {}
         }
+    }
+}
+
+/// Puts what the histograms have gathered into their buckets from time to time, also where nobody ever asks for the
+/// figures: until then every single value is kept.
+pub async fn keep_figures_small(stop: CancellationToken) {
+    let Some(figures) = collect_figures() else { return };
+    while stop.run_until_cancelled(sleep(TIDIED_EVERY)).await.is_some() {
+        figures.run_upkeep();
     }
 }
 

@@ -24,7 +24,7 @@ use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
@@ -42,11 +42,15 @@ const KEPT: usize = 1_000;
 /// More than so many at once are told as one: look at everything anew.
 const MOST_AT_ONCE: usize = 500;
 
-/// So many alerts are told to who was away for long.
-const MOST_ALERTS: i64 = 1_000;
+/// So many alerts are told to who was away for long; all others are found by looking at everything anew.
+const MOST_ALERTS: i64 = 100;
 
 /// How often the store is read.
 const EVERY: Duration = Duration::from_millis(500);
+
+/// Where a look takes long, there is a rest of so many times as long after it, and not more than this.
+const RESTS: u32 = 9;
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// The store is read for so long after the last one has gone, who is often only on the way to the next page.
 const LINGER: Duration = Duration::from_secs(30);
@@ -75,6 +79,8 @@ struct Past {
     events: VecDeque<(Uuid, Bytes)>,
     /// Everything after this is among them.
     since: Uuid,
+    /// Every alert up to this one has been told, or was there before: the others will be.
+    alerts_until: String,
     /// Whether the task reads.
     is_reading: bool,
 }
@@ -134,7 +140,12 @@ async fn events(State(shared): State<Shared>, Query(asked): Query<Asked>, header
 impl Live {
     pub(super) fn new(store: Store) -> Self {
         let (sender, _) = broadcast::channel(KEPT);
-        let past = Past { events: VecDeque::new(), since: Uuid::now_v7(), is_reading: false };
+        let past = Past {
+            events: VecDeque::new(),
+            since: Uuid::now_v7(),
+            alerts_until: String::new(),
+            is_reading: false,
+        };
         Self(Arc::new(Inner {
             store,
             sender,
@@ -167,7 +178,7 @@ impl Live {
             () = inner.stop.cancelled() => {}
             _ = looking.wait_for(|has_looked| *has_looked) => {}
         }
-        let (mut missed, away, events) = {
+        let (mut missed, away, until, events) = {
             let past = inner.past();
             let away = past.away(last);
             // An id for who hears nothing before the connection breaks: of what is missed, it is told again.
@@ -181,10 +192,10 @@ impl Live {
                 missed.extend(after.map(|(_, text)| text.clone()));
             }
             // Whoever tells something holds the same lock, so that nothing is told twice, nor lost.
-            (missed, away, inner.sender.subscribe())
+            (missed, away, past.alerts_until.clone(), inner.sender.subscribe())
         };
         if let Away::Long(id) = away {
-            let alerts = inner.store.last_alerts_after(&id.to_string(), MOST_ALERTS).await;
+            let alerts = inner.store.last_alerts_between(&id.to_string(), &until, MOST_ALERTS).await;
             let alerts = alerts.inspect_err(|error| warn!(%error, "What was missed could not be read"));
             for alert in alerts.unwrap_or_default() {
                 let id = alert.id.parse().unwrap_or_else(|_| Uuid::now_v7());
@@ -238,23 +249,19 @@ impl Inner {
     async fn read(self: Arc<Self>) {
         let stop = self.stop.clone();
         let mut look = Look::new(self.store.clone());
-        if let Err(error) = look.again().await {
-            warn!(%error, "What is so could not be read");
-        }
+        let first = look.again().await.inspect_err(|error| warn!(%error, "What is so could not be read"));
         {
             let mut past = self.past();
             past.events.clear();
             past.since = Uuid::now_v7();
+            look.seen_until().clone_into(&mut past.alerts_until);
         }
         self.has_looked.send_replace(true);
-        let mut ticks = interval(EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // What was not seen has to be looked for anew.
+        let mut is_missing = first.is_err();
         let (mut heard_at, mut said_at) = (Instant::now(), Instant::now());
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
+        let mut rest = EVERY;
+        while stop.run_until_cancelled(sleep(rest)).await.is_some() {
             let now = Instant::now();
             if self.listeners.load(Ordering::Relaxed) > 0 {
                 heard_at = now;
@@ -268,10 +275,17 @@ impl Inner {
                 }
             }
             match look.again().await {
-                Ok(events) => self.tell(events),
-                Err(error) if !stop.is_cancelled() => warn!(%error, "What is new could not be read"),
+                Ok(mut events) => {
+                    events.extend(std::mem::take(&mut is_missing).then(Event::reset));
+                    self.tell(events, look.seen_until());
+                }
+                Err(error) if !stop.is_cancelled() => {
+                    is_missing = true;
+                    warn!(%error, "What is new could not be read");
+                }
                 Err(_) => return,
             }
+            rest = now.elapsed().saturating_mul(RESTS).clamp(EVERY, LONGEST_REST);
             if now.duration_since(said_at) >= KEEP_ALIVE {
                 said_at = now;
                 let _ = self.sender.send(Bytes::from_static(b":\n\n"));
@@ -279,11 +293,13 @@ impl Inner {
         }
     }
 
-    fn tell(&self, mut events: Vec<Event>) {
+    /// Tells what is new, alerts up to this one.
+    fn tell(&self, mut events: Vec<Event>, alerts_until: &str) {
         if events.len() > MOST_AT_ONCE {
             events = vec![Event::reset()];
         }
         let mut past = self.past();
+        alerts_until.clone_into(&mut past.alerts_until);
         for event in events {
             let id = Uuid::now_v7();
             let text = event.text(id);
@@ -350,11 +366,11 @@ mod tests {
         let (_folder, live) = live().await;
         let mut first = live.listen(None).await;
         assert_eq!(hear(&mut first).await, "retry: 2000|");
-        live.0.tell(vec![numbered(1), numbered(2), numbered(3)]);
+        live.0.tell(vec![numbered(1), numbered(2), numbered(3)], "");
         assert_eq!(hear(&mut first).await, "event: watch|data: 1|");
         let heard = live.0.past().events[0].0.to_string();
         let mut again = live.listen(Some(&heard)).await;
-        live.0.tell(vec![numbered(4)]);
+        live.0.tell(vec![numbered(4)], "");
         for expected in
             ["retry: 2000|", "event: watch|data: 2|", "event: watch|data: 3|", "event: watch|data: 4|"]
         {
@@ -368,11 +384,11 @@ mod tests {
         let mut first = live.listen(None).await;
         hear(&mut first).await;
         let before = live.0.past().since;
-        live.0.tell((0..MOST_AT_ONCE).map(numbered).collect());
-        live.0.tell((0..MOST_AT_ONCE).map(numbered).collect());
+        live.0.tell((0..MOST_AT_ONCE).map(numbered).collect(), "");
+        live.0.tell((0..MOST_AT_ONCE).map(numbered).collect(), "");
         assert_eq!(live.0.past().events.len(), KEPT);
         assert_eq!(live.0.past().since, before, "all of them are still there");
-        live.0.tell(vec![numbered(1)]);
+        live.0.tell(vec![numbered(1)], "");
         assert_eq!(live.0.past().events.len(), KEPT);
         for last in [before.to_string(), "nonsense".into(), Uuid::nil().to_string()] {
             let mut again = live.listen(Some(&last)).await;
@@ -387,12 +403,12 @@ mod tests {
         let mut slow = live.listen(None).await;
         hear(&mut slow).await;
         for n in 0..=KEPT {
-            live.0.tell(vec![numbered(n)]);
+            live.0.tell(vec![numbered(n)], "");
         }
         // The channel rounds its room up.
-        live.0.tell((0..30).map(numbered).collect());
+        live.0.tell((0..30).map(numbered).collect(), "");
         assert_eq!(hear(&mut slow).await, "event: reset|data: {}|");
-        live.0.tell(vec![numbered(7)]);
+        live.0.tell(vec![numbered(7)], "");
         assert_eq!(hear(&mut slow).await, "event: watch|data: 7|");
     }
 
@@ -401,7 +417,7 @@ mod tests {
         let (_folder, live) = live().await;
         let mut listener = live.listen(None).await;
         hear(&mut listener).await;
-        live.0.tell((0..=MOST_AT_ONCE).map(numbered).collect());
+        live.0.tell((0..=MOST_AT_ONCE).map(numbered).collect(), "");
         assert_eq!(hear(&mut listener).await, "event: reset|data: {}|");
     }
 

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use control::{Control, Refused};
-pub use figures::collect_figures;
+pub use figures::{collect_figures, keep_figures_small};
 pub use shared::Shared;
 pub use status::{State, Status};
 

@@ -211,9 +211,9 @@ async fn a_link_from_elsewhere_finds_the_login_that_the_browser_held_back() {
 
 #[tokio::test]
 async fn only_a_host_that_is_known_is_answered() {
-    let harness = with_web("public_url = \"https://stakeout.example\"").await;
+    let harness = with_web("token = \"open-sesame\"\npublic_url = \"https://stakeout.example\"").await;
     for host in ["localhost:8787", "127.0.0.1", "[::1]:9", "stakeout.example"] {
-        assert_eq!(get_with(&harness, "/", "host", host).await.status, 200, "{host}");
+        assert_eq!(get_with(&harness, "/login", "host", host).await.status, 200, "{host}");
     }
     for path in ["/", "/metrics", "/api/v1/events", "/login", "/favicon.ico", "/nothing"] {
         let refused = get_with(&harness, path, "host", "evil.example").await;

@@ -16,7 +16,7 @@ use crate::store::{Moving, Store};
 /// meanwhile.
 const BACK_MILLIS: u64 = 30_000;
 
-/// So many ids of alerts are read at once.
+/// So many ids of alerts are read at once, the newest; where there are as many, older ones may be new too.
 const MOST_ALERTS: i64 = 2_000;
 
 /// So many of the newest deliveries are looked at, and as many of the oldest that are not settled.
@@ -53,20 +53,31 @@ pub(super) struct Look {
     watches: Option<HashMap<String, Status>>,
     /// Those of the last seconds, and the newest moment among them, in milliseconds.
     alerts: Option<(HashSet<String>, u64)>,
+    seen_until: String,
     deliveries: Option<HashMap<String, Moving>>,
+    /// What is new and has not been told yet.
+    found: Vec<Event>,
 }
 
 impl Look {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, watches: None, alerts: None, deliveries: None }
+        Self { store, watches: None, alerts: None, seen_until: String::new(), deliveries: None, found: Vec::new() }
     }
 
-    /// What is new; nothing, the first time.
+    /// What is new; nothing, the first time. What was found before an error is told after it.
     pub(super) async fn again(&mut self) -> Result<Vec<Event>, sqlx::Error> {
-        let mut events = self.alerts(Timestamp::now()).await?;
-        events.extend(self.deliveries().await?);
-        events.extend(self.watches().await?);
-        Ok(events)
+        let alerts = self.alerts(Timestamp::now()).await?;
+        self.found.extend(alerts);
+        let deliveries = self.deliveries().await?;
+        self.found.extend(deliveries);
+        let watches = self.watches().await?;
+        self.found.extend(watches);
+        Ok(std::mem::take(&mut self.found))
+    }
+
+    /// The newest alert that was there at the last look, or an id that is as new.
+    pub(super) fn seen_until(&self) -> &str {
+        &self.seen_until
     }
 
     async fn watches(&mut self) -> Result<Vec<Event>, sqlx::Error> {
@@ -98,15 +109,20 @@ impl Look {
         let newest = self.alerts.as_ref().map_or(now, |(_, newest)| (*newest).min(now));
         let after = first_id(newest.saturating_sub(BACK_MILLIS)).to_string();
         let ids = self.store.alert_ids_after(&after, MOST_ALERTS).await?;
+        let seen_until = ids.last().cloned().unwrap_or(after);
         let newest = ids.last().and_then(|id| millis(id)).map_or(newest, |last| last.max(newest));
         let Some((seen, _)) = &self.alerts else {
+            self.seen_until = seen_until;
             self.alerts = Some((ids.into_iter().collect(), newest));
             return Ok(Vec::new());
         };
         let new: Vec<String> = ids.iter().filter(|id| !seen.contains(*id)).cloned().collect();
         let alerts = if new.is_empty() { Vec::new() } else { self.store.alerts_by_id(&new).await? };
+        let may_be_more = !new.is_empty() && ids.len() >= usize::try_from(MOST_ALERTS).unwrap_or_default();
+        self.seen_until = seen_until;
         self.alerts = Some((ids.into_iter().collect(), newest));
-        Ok(alerts.iter().filter_map(Event::alert).collect())
+        let told = alerts.iter().filter_map(Event::alert);
+        Ok(told.chain(may_be_more.then(Event::reset)).collect())
     }
 
     async fn deliveries(&mut self) -> Result<Vec<Event>, sqlx::Error> {

@@ -1,12 +1,11 @@
 //! What a person has done from the page of a watch: plain forms, answered by the page again.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 use url::Url;
@@ -17,9 +16,6 @@ use super::super::Trouble;
 use super::super::layout::{Section, back_to, page, watch_url};
 use super::{Asked, missing, show_with};
 use crate::model::{Matchers, Period, Silence};
-
-/// The longest that the page offers.
-const LONGEST_SILENCE: Duration = Duration::from_secs(7 * 86_400);
 
 pub(super) async fn run(
     state: State<Shared>,
@@ -77,21 +73,10 @@ pub(super) async fn silence(
 /// A silence of all that a watch tells.
 fn silence_of(name: &str, length: &str, now: Timestamp) -> Result<Silence, String> {
     let period: Period = length.parse()?;
-    if period.0.is_zero() || period.0 > LONGEST_SILENCE {
-        return Err(
-            "a silence from here lasts up to a week; longer ones are made on the page of silences".into()
-        );
-    }
-    let ends_at = now + SignedDuration::try_from(period.0).unwrap_or_default();
-    Ok(Silence {
-        id: 0,
-        // A star in a name stands for itself here as well: it fits any text, itself among them.
-        matchers: Matchers::try_from(BTreeMap::from([("watch".to_owned(), name.to_owned())]))?,
-        starts_at: now,
-        ends_at,
-        created_by: "dashboard".into(),
-        comment: String::new(),
-    })
+    let ends_at = now.checked_add(period.0).unwrap_or(Timestamp::MAX);
+    // A star in a name stands for itself here as well: it fits any text, itself among them.
+    let matchers = Matchers::try_from(BTreeMap::from([("watch".to_owned(), name.to_owned())]))?;
+    Silence::new(matchers, ends_at, "the dashboard", "", now)
 }
 
 /// Asks once more: a click must not be enough.
@@ -195,7 +180,7 @@ mod tests {
         let silence = silence_of("gtx", "4h", now).unwrap();
         assert_eq!(silence.matchers.to_string(), "watch=gtx");
         assert_eq!(silence.ends_at, at("2026-11-20T14:00:00Z"));
-        for wrong in ["", "0s", "8d", "for ever", "-1h"] {
+        for wrong in ["", "0s", "367d", "for ever", "-1h"] {
             assert!(silence_of("gtx", wrong, now).is_err(), "{wrong}");
         }
     }

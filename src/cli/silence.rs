@@ -13,9 +13,6 @@ use crate::model::{About, Matchers, Period, Silence, or_known};
 use crate::store::Store;
 use crate::watchlist::Watchlist;
 
-/// A silence that nobody remembers is worse than noise.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum SilenceCommand {
     /// Do not tell the beginnings of something for a while; ends are told all the same
@@ -102,29 +99,15 @@ impl Add {
                 return Err(Misuse(message.into()).into());
             }
         };
-        let length = Duration::try_from(ends_at.duration_since(now)).unwrap_or_default();
-        if length.is_zero() {
-            return Err(Misuse(format!("{ends_at:.0} is over already")).into());
-        }
-        if length > LONGEST {
-            return Err(
-                Misuse("a silence lasts a year at most; set `enabled = false` for longer".into()).into()
-            );
-        }
         let names = || watchlist.watches.iter().map(|watch| watch.name.as_str());
         if let Some(watch) = self.watch.as_deref().filter(|watch| !watch.contains('*'))
             && watchlist.watch(watch).is_none()
         {
             return Err(Misuse(format!("there is no watch `{watch}`{}", or_known(watch, names()))).into());
         }
-        Ok(Silence {
-            id: 0,
-            matchers: self.matchers().map_err(Misuse)?,
-            starts_at: now,
-            ends_at,
-            created_by: std::env::var("USER").unwrap_or_else(|_| "the command line".into()),
-            comment: self.comment.clone(),
-        })
+        let by = std::env::var("USER").unwrap_or_else(|_| "the command line".into());
+        let matchers = self.matchers().map_err(Misuse)?;
+        Ok(Silence::new(matchers, ends_at, by, &self.comment, now).map_err(Misuse)?)
     }
 
     /// Which watches it is about; a subject is only known when it is seen.

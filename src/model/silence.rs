@@ -1,10 +1,17 @@
 //! A person's "not now".
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// A silence that nobody remembers is worse than noise.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// So many characters a comment has at most: it stands in a message.
+const LONGEST_COMMENT: usize = 1_000;
 
 /// How a line begins that says that a silence has ended; such a line stands under whatever is told next.
 pub const SILENCE_OF: &str = "The silence of ";
@@ -25,6 +32,34 @@ pub struct Silence {
     pub created_by: String,
     /// Why.
     pub comment: String,
+}
+
+impl Silence {
+    /// A silence from now on, by whom and why.
+    ///
+    /// # Errors
+    /// A sentence: it must end, within a year, and its comment too.
+    pub fn new(
+        matchers: Matchers,
+        ends_at: Timestamp,
+        created_by: impl Into<String>,
+        comment: &str,
+        now: Timestamp,
+    ) -> Result<Self, String> {
+        let length = Duration::try_from(ends_at.duration_since(now)).unwrap_or_default();
+        if length.is_zero() {
+            return Err(format!("{ends_at:.0} is over already; a silence must end later than now"));
+        }
+        if length > LONGEST {
+            return Err("a silence lasts a year at most; set `enabled = false` for longer".into());
+        }
+        let comment = comment.trim();
+        if comment.chars().count() > LONGEST_COMMENT {
+            return Err("a comment has a thousand characters at most".into());
+        }
+        let (created_by, comment) = (created_by.into(), comment.to_owned());
+        Ok(Self { id: 0, matchers, starts_at: now, ends_at, created_by, comment })
+    }
 }
 
 /// What is told of: all that a silence can be about.
@@ -113,6 +148,7 @@ fn fits(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::at;
 
     fn matchers(patterns: &[(&str, &str)]) -> Result<Matchers, String> {
         let patterns: BTreeMap<String, String> =
@@ -146,6 +182,28 @@ mod tests {
         assert!(!fits("ab*ba", "aba"));
         assert!(fits("ab*ba", "abba"));
         assert!(fits("**", ""));
+    }
+
+    #[test]
+    fn a_silence_ends_within_a_year_and_says_why_in_a_thousand_characters() {
+        let now = at("2026-11-21T10:00:00Z");
+        let silence = |ends_at: &str, comment: &str| {
+            let matchers = matchers(&[("watch", "gtx")]).unwrap();
+            Silence::new(matchers, at(ends_at), "the dashboard", comment, now)
+        };
+        let made = silence("2026-11-21T12:00:00Z", " building work\n").unwrap();
+        assert_eq!((made.starts_at, made.ends_at), (now, at("2026-11-21T12:00:00Z")));
+        assert_eq!((made.created_by.as_str(), made.comment.as_str()), ("the dashboard", "building work"));
+        assert!(silence("2027-11-22T10:00:00Z", &"ü".repeat(1_000)).is_ok());
+        for (ends_at, comment, why) in [
+            ("2026-11-21T10:00:00Z", "", "over already"),
+            ("2026-11-21T09:00:00Z", "", "over already"),
+            ("2027-11-22T10:00:01Z", "", "a year at most"),
+            ("2026-11-21T12:00:00Z", &"x".repeat(1_001), "a thousand characters"),
+        ] {
+            let said = silence(ends_at, comment).unwrap_err();
+            assert!(said.contains(why), "{said}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How every watch stands, for a list of them.
 
 use jiff::Timestamp;
+use sqlx::QueryBuilder;
 
 use super::{Store, time};
 
@@ -70,14 +71,20 @@ impl Store {
     }
 
     async fn glances_at(&self, watch_id: Option<i64>) -> Result<Vec<Glance>, sqlx::Error> {
-        let rows: Vec<Row> = sqlx::query_as(
+        let mut query = QueryBuilder::new(
             "with firing as (
                  select watch_id,
                         count(*) filter (where strategy <> 'run') as firing,
                         min(state ->> 'since') filter (where strategy <> 'run') as firing_since,
                         min(state ->> 'since') filter (where strategy = 'run' and subject = '') as failing_since,
                         min(state ->> 'since') filter (where strategy = 'run' and subject = 'stale') as stale_since
-                 from signal_state where state ->> 'firing' and (?1 is null or watch_id = ?1) group by watch_id),
+                 from signal_state where state ->> 'firing'",
+        );
+        if let Some(watch_id) = watch_id {
+            query.push(" and watch_id = ").push_bind(watch_id);
+        }
+        query.push(
+            " group by watch_id),
              held as (
                  select distinct cast(substr(topic, 1, instr(topic, '/') - 1) as integer) as watch_id
                  from delivery where status in ('pending', 'sending') and held = 1)
@@ -86,11 +93,13 @@ impl Store {
                     firing.firing_since, firing.failing_since, firing.stale_since,
                     watch.id in (select watch_id from held) as is_held
              from watch left join due on due.watch_id = watch.id left join firing on firing.watch_id = watch.id
-             where watch.removed_at is null and (?1 is null or watch.id = ?1) order by watch.name",
-        )
-        .bind(watch_id)
-        .fetch_all(&self.read)
-        .await?;
+             where watch.removed_at is null",
+        );
+        if let Some(watch_id) = watch_id {
+            query.push(" and watch.id = ").push_bind(watch_id);
+        }
+        let rows: Vec<Row> =
+            query.push(" order by watch.name").build_query_as().fetch_all(&self.read).await?;
         Ok(rows.into_iter().map(glance).collect())
     }
 }

@@ -50,7 +50,7 @@ pub use glance::Glance;
 pub use health::Tally;
 pub use live::Moving;
 pub use memo::Note;
-pub use moved::Moved;
+pub use moved::{Moved, Point};
 pub use observations::{HistoryRow, LastSeen};
 pub use one_run::{DeliveryRow, RunRow};
 pub use one_watch::Episode;
@@ -58,7 +58,7 @@ pub use outbox::{
     Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
     StoredDelivery, Text, Waiting, Which,
 };
-pub use page::{MetricRow, Page, SettledRow, StoredBar, StoredObservation, TimeSpan};
+pub use page::{Page, SettledRow, StoredBar, StoredObservation, TimeSpan};
 pub use past::{SeenBar, SeenRow};
 pub use pause::Paused;
 pub use prune::{Pruned, Retention};

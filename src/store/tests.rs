@@ -2,6 +2,7 @@
 
 mod due;
 mod first_version;
+mod moved;
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;

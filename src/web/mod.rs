@@ -8,7 +8,6 @@ mod figures;
 mod guard;
 mod health;
 mod live;
-mod metric;
 mod pages;
 mod problem;
 mod shared;

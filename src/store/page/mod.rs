@@ -2,7 +2,6 @@
 //! rows that come meanwhile neither repeat nor hide any.
 
 mod history;
-mod metrics;
 mod runs;
 mod told;
 
@@ -12,7 +11,6 @@ use sqlx::{QueryBuilder, Sqlite};
 use super::millis;
 
 pub use history::{StoredBar, StoredObservation};
-pub use metrics::MetricRow;
 pub use told::SettledRow;
 
 /// So many rows, and the key of the last one where more may follow.

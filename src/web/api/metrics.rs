@@ -10,11 +10,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::super::Shared;
-use super::super::metric::{Metric, Point, metrics};
 use super::super::problem::Problem;
 use super::question::{Cursor, Limit, Page, after};
 use super::watches::find;
 use crate::model::or_known;
+use crate::store::{self, Moved};
 
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -36,12 +36,45 @@ struct Which {
     cursor: Option<Cursor>,
 }
 
+/// How one number of a watch moved.
+#[derive(Serialize, ToSchema)]
+struct Metric {
+    /// Whose number it is: a subject of the watch.
+    subject: String,
+    /// How many readings there are of it.
+    readings: i64,
+    /// The last reading.
+    last: f64,
+    /// The least.
+    minimum: f64,
+    /// The greatest.
+    maximum: f64,
+    /// A bar counts once, any other reading for as long as it stood; null where that is too large to be told.
+    average: Option<f64>,
+    /// The square root of the mean squared distance from the average, weighed in the same way.
+    standard_deviation: Option<f64>,
+    /// Its place by standard deviation, the largest first; equals share one.
+    rank: i64,
+    /// Among how many.
+    ranked: i64,
+}
+
+/// One reading.
+#[derive(Serialize, ToSchema)]
+struct Point {
+    /// When it was so; for a bar when it opened.
+    at: Timestamp,
+    /// The number.
+    value: f64,
+}
+
 /// A metric with its readings.
 #[derive(Serialize, ToSchema)]
 struct Day {
     #[serde(flatten)]
     metric: Metric,
-    /// Its readings, the oldest first; the first may be older than a day, where it still stood then.
+    /// Its readings, the oldest first; the first may be older than a day, where it still stood then. While there was
+    /// no number, such as the price of an item that is gone, there is no reading.
     points: Vec<Point>,
 }
 
@@ -50,15 +83,15 @@ struct Day {
 struct Rank {
     /// Whose number it is.
     subject: String,
-    /// Its place by standard deviation, the largest first; null where it has no reading.
-    rank: Option<usize>,
+    /// Its place by standard deviation, the largest first; equals share one.
+    rank: i64,
     /// Among how many.
-    ranked: usize,
+    ranked: i64,
     /// How much it moved.
     standard_deviation: Option<f64>,
 }
 
-/// The metrics of a watch by name, and how each moved within the last 24 hours.
+/// The metrics of a watch by name, and how each moved within the last 24 hours: those that had a number then.
 #[utoipa::path(get, path = "/v1/metrics/{watch}", tag = "metrics", operation_id = "metrics",
     params(("watch" = String, Path, description = "The watch"), Which),
     responses((status = 200, description = "By name", body = Page<Metric>)))]
@@ -68,8 +101,10 @@ async fn list(
     Query(which): Query<Which>,
 ) -> Result<Json<Page<Metric>>, Problem> {
     let last: Option<String> = after(which.cursor.as_ref())?;
-    let (mut metrics, _) = moved(&shared, &watch).await?;
+    let (row, _) = find(&shared, &watch)?;
+    let mut metrics = moved(&shared, row, the_last_day()).await?;
     metrics.retain(|metric| last.as_ref().is_none_or(|last| metric.subject > *last));
+    metrics.sort_by(|one, other| one.subject.cmp(&other.subject));
     Ok(Json(Page::cut(metrics, which.limit, |metric| metric.subject.clone())?))
 }
 
@@ -81,10 +116,11 @@ async fn show(
     State(shared): State<Shared>,
     Path((watch, subject)): Path<(String, String)>,
 ) -> Result<Json<Day>, Problem> {
-    let (metrics, mut readings) = moved(&shared, &watch).await?;
-    let metric = one(metrics, &subject)?;
-    readings.retain(|row| row.subject == subject);
-    let points = readings.into_iter().map(|row| Point { at: row.at, value: row.value }).collect();
+    let (row, _) = find(&shared, &watch)?;
+    let day = the_last_day();
+    let metric = one(moved(&shared, row, day).await?, &subject)?;
+    let points = shared.store.points(row, &subject, day.0, day.1).await?;
+    let points = points.into_iter().map(|store::Point { at, number }| Point { at, value: number }).collect();
     Ok(Json(Day { metric, points }))
 }
 
@@ -96,22 +132,45 @@ async fn rank(
     State(shared): State<Shared>,
     Path((watch, subject)): Path<(String, String)>,
 ) -> Result<Json<Rank>, Problem> {
-    let (metrics, _) = moved(&shared, &watch).await?;
+    let (row, _) = find(&shared, &watch)?;
+    let metrics = moved(&shared, row, the_last_day()).await?;
     let Metric { subject, rank, ranked, standard_deviation, .. } = one(metrics, &subject)?;
     Ok(Json(Rank { subject, rank, ranked, standard_deviation }))
 }
 
-async fn moved(shared: &Shared, watch: &str) -> Result<(Vec<Metric>, Vec<crate::store::MetricRow>), Problem> {
-    let (row, _) = find(shared, watch)?;
-    let until = Timestamp::now();
-    let since = until.checked_sub(A_DAY).unwrap_or(until);
-    let names = shared.store.metric_names(row).await?;
-    let readings = shared.store.metric_readings(row, None, since, until).await?;
-    Ok((metrics(names, &readings, (since, until)), readings))
+fn the_last_day() -> (Timestamp, Timestamp) {
+    let now = Timestamp::now();
+    (now.checked_sub(A_DAY).unwrap_or(now), now)
+}
+
+async fn moved(
+    shared: &Shared,
+    row: i64,
+    (since, until): (Timestamp, Timestamp),
+) -> Result<Vec<Metric>, Problem> {
+    Ok(shared.store.moved(&[row], since, until).await?.into_iter().map(Metric::from).collect())
+}
+
+impl From<Moved> for Metric {
+    fn from(moved: Moved) -> Self {
+        Self {
+            subject: moved.subject,
+            readings: moved.readings,
+            last: moved.last,
+            minimum: moved.least,
+            maximum: moved.greatest,
+            average: Some(moved.mean).filter(|number| number.is_finite()),
+            standard_deviation: Some(moved.deviation).filter(|number| number.is_finite()),
+            rank: moved.place,
+            ranked: moved.among,
+        }
+    }
 }
 
 fn one(metrics: Vec<Metric>, subject: &str) -> Result<Metric, Problem> {
     let hint = or_known(subject, metrics.iter().map(|metric| metric.subject.as_str()));
     let found = metrics.into_iter().find(|metric| metric.subject == subject);
-    found.ok_or_else(|| Problem::not_found(format!("there is no metric `{subject}`{hint}")))
+    found.ok_or_else(|| {
+        Problem::not_found(format!("`{subject}` had no number within the last 24 hours{hint}"))
+    })
 }

@@ -132,9 +132,9 @@ async fn remove(State(shared): State<Shared>, Path(name): Path<String>) -> Resul
         (status = 409, description = "It is being run already"),
     ))]
 async fn run(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Response, Problem> {
-    find(&shared, &name)?;
+    let (row, _) = find(&shared, &name)?;
     shared.control.run_watch(&name).await?;
-    Ok((StatusCode::ACCEPTED, Json(status(&shared, &name).await?)).into_response())
+    Ok((StatusCode::ACCEPTED, Json(status(&shared, row, &name).await?)).into_response())
 }
 
 /// No runs until it is resumed.
@@ -142,9 +142,9 @@ async fn run(State(shared): State<Shared>, Path(name): Path<String>) -> Result<R
     params(("name" = String, Path, description = "The watch")),
     responses((status = 200, description = "It is paused", body = Status)))]
 async fn pause(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Json<Status>, Problem> {
-    find(&shared, &name)?;
+    let (row, _) = find(&shared, &name)?;
     shared.control.pause_watch(&name).await?;
-    Ok(Json(status(&shared, &name).await?))
+    Ok(Json(status(&shared, row, &name).await?))
 }
 
 /// Runs by its schedule again.
@@ -152,9 +152,9 @@ async fn pause(State(shared): State<Shared>, Path(name): Path<String>) -> Result
     params(("name" = String, Path, description = "The watch")),
     responses((status = 200, description = "It is no longer paused", body = Status)))]
 async fn resume(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Json<Status>, Problem> {
-    find(&shared, &name)?;
+    let (row, _) = find(&shared, &name)?;
     shared.control.resume_watch(&name).await?;
-    Ok(Json(status(&shared, &name).await?))
+    Ok(Json(status(&shared, row, &name).await?))
 }
 
 /// What one run of a watch would see and tell. Nothing is stored, nobody is told.
@@ -177,15 +177,15 @@ pub(super) fn find(shared: &Shared, name: &str) -> Result<(i64, Arc<watchlist::W
     })
 }
 
-async fn status(shared: &Shared, name: &str) -> Result<Status, Problem> {
-    let found = shared.store.glances().await?.into_iter().find(|glance| glance.name == name);
+async fn status(shared: &Shared, row: i64, name: &str) -> Result<Status, Problem> {
+    let found = shared.store.glance(row).await?;
     found.map(Status::from).ok_or_else(|| Problem::not_found(format!("there is no watch `{name}`")))
 }
 
 async fn shown(shared: &Shared, name: &str) -> Result<Watch, Problem> {
-    let (_, watch) = find(shared, name)?;
+    let (row, watch) = find(shared, name)?;
     let table = serde_json::from_str(&watch.spec)?;
-    Ok(Watch { status: status(shared, name).await?, table })
+    Ok(Watch { status: status(shared, row, name).await?, table })
 }
 
 /// A name as a part of an address.

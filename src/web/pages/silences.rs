@@ -1,7 +1,6 @@
 //! What a person does not want to hear now.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use axum::Form;
 use axum::extract::{Path, Query, State};
@@ -16,9 +15,6 @@ use super::Trouble;
 use super::layout::{Section, ago, back_to, moment, page, with_query};
 use crate::model::{About, Matchers, Period, Silence, or_known};
 use crate::watchlist::{Roster, Watch};
-
-/// A silence that nobody remembers is worse than noise.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// What a form offers.
 pub(super) const LENGTHS: [(&str, &str); 6] = [
@@ -68,12 +64,6 @@ impl Wish {
     /// The silence, or a sentence that says why there is none.
     pub(super) fn silence(&self, roster: &Roster, now: Timestamp) -> Result<Silence, String> {
         let Period(length) = self.length.trim().parse()?;
-        if length.is_zero() {
-            return Err("Say for how long: a silence must end, and later than now.".into());
-        }
-        if length > LONGEST {
-            return Err("A silence lasts a year at most; set `enabled = false` for longer.".into());
-        }
         let watch = self.watch.trim();
         if !watch.is_empty() && !watch.contains('*') && !roster.watches.contains_key(watch) {
             let near = or_known(watch, roster.watches.keys().map(String::as_str));
@@ -93,14 +83,8 @@ impl Wish {
         }
         let matchers = Matchers::try_from(patterns)
             .map_err(|_| "Say what it is about: a watch, a subject, a strategy or a label.")?;
-        Ok(Silence {
-            id: 0,
-            matchers,
-            starts_at: now,
-            ends_at: now.checked_add(length).unwrap_or(Timestamp::MAX),
-            created_by: "the dashboard".into(),
-            comment: self.comment.trim().to_owned(),
-        })
+        let ends_at = now.checked_add(length).unwrap_or(Timestamp::MAX);
+        Silence::new(matchers, ends_at, "the dashboard", &self.comment, now)
     }
 }
 

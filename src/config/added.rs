@@ -150,6 +150,10 @@ mod tests {
         for (source, key) in [
             (json!({"kind": "finnhub", "token": "abc"}), "source.token"),
             (json!({"kind": "page", "url": "https://me:pass@shop.example/"}), "source.url"),
+            (json!({"kind": "page", "url": "https:me:pass@shop.example/"}), "source.url"),
+            (json!({"kind": "page", "url": "https:\\\\me:pass@shop.example/"}), "source.url"),
+            (json!({"kind": "page", "url": "https:///me:pass@shop.example/"}), "source.url"),
+            (json!({"kind": "page", "url": " https:/shop.example/?api_key=abc"}), "source.url"),
             (json!({"kind": "page", "url": "https://shop.example/?api_key=abc"}), "source.url"),
             (
                 json!({"kind": "page", "headers": {"Authorization": "Bearer abc"}}),

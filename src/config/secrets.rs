@@ -1,5 +1,7 @@
 //! Which values of the configuration are secret, and how they are kept out of all that is shown or stored.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 use toml::de::DeValue;
 use url::{Url, form_urlencoded};
@@ -237,17 +239,29 @@ fn look_in(value: &DeValue<'_>, is_secret: bool, found: &mut Vec<String>) {
 
 /// The user info of an address, and what its query says under the name of a key.
 fn secrets_of_address(text: &str) -> Vec<String> {
-    let Some((_, rest)) = text.split_once("://") else { return Vec::new() };
-    let mut found: Vec<String> = user_info(rest).map(|(name, _)| name.to_owned()).into_iter().collect();
-    if let Some((_, password)) = found.first().and_then(|both| both.split_once(':')) {
-        found.push(password.to_owned());
+    let url = address(text);
+    let mut found: Vec<String> = Vec::new();
+    // As it is written, and as it is sent.
+    for spelling in [Some(text), url.as_ref().map(Url::as_str)].into_iter().flatten() {
+        let rest = spelling.split_once("://").map(|(_, rest)| rest);
+        if let Some((both, _)) = rest.and_then(user_info) {
+            found.push(both.to_owned());
+            found.extend(both.split_once(':').map(|(_, password)| password.to_owned()));
+        }
     }
-    if let Ok(url) = Url::parse(text) {
+    if let Some(url) = &url {
         let keys = url.query_pairs().filter(|(name, _)| names_a_key(name));
         found.extend(keys.map(|(_, value)| value.into_owned()));
     }
     found.retain(|value| !value.is_empty());
+    let mut seen = HashSet::new();
+    found.retain(|value| seen.insert(value.clone()));
     found
+}
+
+/// The address that a text is to whoever asks it, however it is spelt: `https:host`, `https:\\host` too.
+fn address(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(Url::has_host)
 }
 
 /// What stands before the `@` of an address, and what behind it.
@@ -280,8 +294,26 @@ fn names_a_key(name: &str) -> bool {
     whole.contains(&&*name) || ends.iter().any(|end| name.ends_with(end))
 }
 
-/// A text as it is written, without the secrets of an address.
+/// A text as it is written, without the secrets of an address. An address that is spelt so that one cannot see
+/// where its parts begin is put in the usual spelling, if it holds any.
 fn masked(text: &str) -> String {
+    let usual = address(text).map(String::from).filter(|usual| !is_spelt_alike(text, usual));
+    match usual.map(|usual| (masked_parts(&usual), usual)) {
+        Some((shown, usual)) if shown != usual => shown,
+        Some(_) => text.to_owned(),
+        None => masked_parts(text),
+    }
+}
+
+/// Whether both have the same scheme, the same slashes behind it, and no breaks in their lines.
+fn is_spelt_alike(text: &str, usual: &str) -> bool {
+    let start = usual.split_once("://").map_or(0, |(scheme, _)| scheme.len().saturating_add(3));
+    usual.get(..start).and_then(|start| text.strip_prefix(start)).is_some_and(|rest| {
+        !rest.starts_with(['/', '\\']) && !text.contains(['\t', '\r', '\n'])
+    })
+}
+
+fn masked_parts(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let mut shown = match user_info(rest) {
         Some((_, rest)) => format!("{scheme}://{MASK}@{rest}"),
@@ -357,6 +389,12 @@ mod tests {
                 r#"{"url":"https://[secret]@a.example/p?d=1&api_key=[secret]#k=1"}"#,
             ),
             ("url = 'https://a.example/@me?q=a@b'", r#"{"url":"https://a.example/@me?q=a@b"}"#),
+            ("url = 'https:me:pw@a.example/'", r#"{"url":"https://[secret]@a.example/"}"#),
+            ("url = 'HTTPS:/a.example/?key=abc'", r#"{"url":"https://a.example/?key=[secret]"}"#),
+            ("url = 'https:\\\\me:pw@a.example'", r#"{"url":"https://[secret]@a.example/"}"#),
+            ("url = 'https:///me:pw@a.example'", r#"{"url":"https://[secret]@a.example/"}"#),
+            (r#"url = "https:/\t/me:pw@a.example""#, r#"{"url":"https://[secret]@a.example/"}"#),
+            ("url = 'https:a.example'", r#"{"url":"https:a.example"}"#),
         ] {
             let mut masked = written(&value(text));
             assert_eq!(masked.to_string(), shown);
@@ -376,6 +414,9 @@ mod tests {
         let mut found = secrets_in(&value(text));
         found.sort();
         assert_eq!(found, ["b0dy", "hush", "k3y-k3y", "me:pass%20word", "pass%20word", "t0ken"]);
+        for url in ["https:me:pw@a.example", "https:\\me:pw@a.example", "https:////me:pw@a.example"] {
+            assert_eq!(secrets_in(&value(&format!("url = '{url}'"))), ["me:pw", "pw"], "{url}");
+        }
     }
 
     #[test]

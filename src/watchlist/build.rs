@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
+use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::added::Origin;
@@ -636,11 +637,12 @@ fn table_of(kind: &'static str) -> DeTable<'static> {
     table
 }
 
-/// A key of a source that says whom it asks, or by way of whom, with its place.
+/// A key of a source that says whom it asks, or by way of whom, with its place. What an address is says who reads
+/// it: `https:host` and `https:\\host` are ones too.
 fn names_an_address(table: &DeTable<'_>) -> Option<(String, std::ops::Range<usize>)> {
     fn is_one(value: &DeValue<'_>) -> bool {
         match value {
-            DeValue::String(text) => text.contains("://"),
+            DeValue::String(text) => Url::parse(text).is_ok_and(|url| url.has_host()),
             DeValue::Array(items) => items.iter().any(|item| is_one(item.get_ref())),
             DeValue::Table(table) => table.values().any(|value| is_one(value.get_ref())),
             _ => false,

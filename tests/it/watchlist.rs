@@ -152,8 +152,13 @@ async fn no_secret_of_the_file_can_be_sent_elsewhere_by_adding_a_watch() {
     .await;
     let origin = harness.site().origin();
     let keys = |source: Value| table(json!({"source": source, "every": "1h"}));
+    let host = origin.trim_start_matches("http://");
     for source in [
         json!({"kind": "finnhub", "symbols": ["AAPL"], "base_url": format!("{origin}/thief")}),
+        json!({"kind": "finnhub", "symbols": ["AAPL"], "base_url": format!("http:{host}/thief")}),
+        json!({"kind": "finnhub", "symbols": ["AAPL"], "base_url": format!("http:/{host}/thief")}),
+        json!({"kind": "finnhub", "symbols": ["AAPL"], "base_url": format!(" HTTP:\\\\{host}/thief")}),
+        json!({"kind": "finnhub", "symbols": ["AAPL"], "base_url": format!("ht\ntp:{host}/thief")}),
         json!({"kind": "finnhub", "symbols": ["AAPL"], "proxy": origin}),
         json!({"kind": "finnhub", "symbols": ["AAPL"], "token": "another"}),
         json!({"kind": "json", "url": "http://a.example/${HOME}", "pointer": "/n"}),

@@ -71,6 +71,8 @@ impl Store {
     }
 
     async fn glances_at(&self, watch_id: Option<i64>) -> Result<Vec<Glance>, sqlx::Error> {
+        // What is so from the first look on and was only remembered is nothing that goes on: it was not told and
+        // will not be.
         let mut query = QueryBuilder::new(
             "with firing as (
                  select watch_id,
@@ -78,7 +80,8 @@ impl Store {
                         min(state ->> 'since') filter (where strategy <> 'run') as firing_since,
                         min(state ->> 'since') filter (where strategy = 'run' and subject = '') as failing_since,
                         min(state ->> 'since') filter (where strategy = 'run' and subject = 'stale') as stale_since
-                 from signal_state where state ->> 'firing'",
+                 from signal_state
+                 where state ->> 'firing' and (strategy = 'run' or state ->> 'told' or state ->> 'waits')",
         );
         if let Some(watch_id) = watch_id {
             query.push(" and watch_id = ").push_bind(watch_id);

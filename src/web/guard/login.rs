@@ -79,6 +79,7 @@ async fn log_in(State(shared): State<Shared>, request: Request) -> Response {
         return Redirect::to("/").into_response();
     }
     let from = shared.guard.origin_of(request.extensions(), request.headers());
+    let headers = request.headers().clone();
     let shown = match <Form<Shown> as axum::extract::FromRequest<_>>::from_request(request, &()).await {
         Ok(Form(shown)) => shown,
         Err(refused) => return refused.into_response(),
@@ -100,7 +101,7 @@ async fn log_in(State(shared): State<Shared>, request: Request) -> Response {
         }
     }
     shared.guard.forgive(from);
-    match session::begin(&shared, Timestamp::now()).await {
+    match session::begin(&shared, &headers, Timestamp::now()).await {
         Ok(cookie) => {
             info!(%from, "Somebody logged in");
             ([(SET_COOKIE, cookie)], Redirect::to(&next)).into_response()

@@ -32,6 +32,17 @@ impl Names {
         self.public.as_ref().is_some_and(|url| url.scheme() == "https")
     }
 
+    /// Whether a cookie is for HTTPS alone: where people come by way of it. Who asks for an address of this house comes
+    /// without, and would never send such a cookie back.
+    pub(super) fn wants_https(&self, headers: &HeaderMap) -> bool {
+        let is_of_this_house = |host: &str| {
+            let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+            bare.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback())
+        };
+        let asked = asked(&Uri::default(), headers);
+        self.is_https() && !asked.is_some_and(|asked| is_of_this_house(asked.host()))
+    }
+
     /// Whether people come by way of another address, so that something may stand before the server.
     pub(super) fn has_public(&self) -> bool {
         self.public.is_some()

@@ -38,16 +38,16 @@ pub(super) async fn find(
         warn!(%error, "A session is not extended");
         return Ok(Some(None));
     }
-    Ok(Some(Some(cookie(&shared.guard, shown, HOLDS))))
+    Ok(Some(Some(cookie((&shared.guard, headers), shown, HOLDS))))
 }
 
 /// Begins one, and answers its cookie.
-pub(super) async fn begin(shared: &Shared, now: Timestamp) -> anyhow::Result<String> {
+pub(super) async fn begin(shared: &Shared, headers: &HeaderMap, now: Timestamp) -> anyhow::Result<String> {
     let mut bits = [0; 32];
     getrandom::fill(&mut bits)?;
     let value = BASE64_URL_SAFE_NO_PAD.encode(bits);
     shared.store.begin_session(hash(&shared.guard, &value), now, end(now)).await?;
-    Ok(cookie(&shared.guard, &value, HOLDS))
+    Ok(cookie((&shared.guard, headers), &value, HOLDS))
 }
 
 /// Ends the one that a request shows, and answers the cookie that takes it away.
@@ -55,7 +55,7 @@ pub(super) async fn finish(shared: &Shared, headers: &HeaderMap) -> Result<Strin
     if let Some((_, hash)) = shown(&shared.guard, headers) {
         shared.store.end_session(hash).await?;
     }
-    Ok(cookie(&shared.guard, "", SignedDuration::ZERO))
+    Ok(cookie((&shared.guard, headers), "", SignedDuration::ZERO))
 }
 
 fn end(now: Timestamp) -> Timestamp {
@@ -76,8 +76,8 @@ fn shown<'h>(guard: &Guard, headers: &'h HeaderMap) -> Option<(&'h str, SessionH
     Some((value, hash(guard, value)))
 }
 
-fn cookie(guard: &Guard, value: &str, holds: SignedDuration) -> String {
-    let secure = if guard.names.is_https() { "; Secure" } else { "" };
+fn cookie((guard, headers): (&Guard, &HeaderMap), value: &str, holds: SignedDuration) -> String {
+    let secure = if guard.names.wants_https(headers) { "; Secure" } else { "" };
     let seconds = holds.as_secs();
     format!("{COOKIE_NAME}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
 }

@@ -110,7 +110,7 @@ fn buttons(one: &One<'_>) -> Markup {
                     @for (value, words) in silences::LENGTHS { option value=(value) { (words) } }
                 }
                 button.quiet type="submit" { "Silence" }
-                a href=(silences::href(&one.watch.name, &one.asked.subject, &one.here())) { "a part of it …" }
+                a href=(silences::href(&one.watch.name, &one.asked.subject, &one.here())) { "or a part of it …" }
             }
             @for notifier in &one.watch.notify {
                 form method="post" action={ "/notifiers/" (escaped(notifier)) "/test" } {
@@ -201,7 +201,7 @@ fn going_on(one: &One<'_>, episodes: &[Episode]) -> Markup {
                         @if strategy == "run" { " (the watch itself)" } @else {
                             " " (one.watch.source.describe(subject)) " " span.muted { "by " (strategy) }
                         }
-                        ", since " (moment(state.since)) " "
+                        ", since " (one.moment(state.since)) " "
                         span.muted {
                             "(" (age(state.since, one.now)) ")"
                             @if !state.told { ", not told" }

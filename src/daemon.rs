@@ -4,7 +4,7 @@ mod control;
 mod files;
 mod keeper;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -36,10 +36,13 @@ use crate::web;
 use files::watch_files;
 use keeper::Keeper;
 
-pub use keeper::synchronise;
+pub use keeper::{synchronise, synchronise_one};
 
 /// How long runs and deliveries that are under way get to finish.
 const DEADLINE: Duration = Duration::from_secs(25);
+
+/// The file in the data directory that a daemon holds locked.
+const LOCK: &str = "stakeout.lock";
 
 /// Editors save in several steps; a reload waits until the file has been still for so long.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -431,11 +434,18 @@ async fn forget_runs(mut finished: mpsc::UnboundedReceiver<RunEnd>, under_way: U
     }
 }
 
+/// Whether a daemon runs on a data directory.
+#[must_use]
+pub fn is_running(data_dir: &Path) -> bool {
+    let lock = File::open(data_dir.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Two daemons on one database would send the same deliveries.
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
-    let path = data_dir.join("stakeout.lock");
+    let path = data_dir.join(LOCK);
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     if file.try_lock().is_err() {
         let folder = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());

@@ -65,6 +65,7 @@ pub async fn serve(
     let mut trouble = store.trouble();
     let mut put_off: HashMap<String, Timestamp> = HashMap::new();
     let mut ready: VecDeque<(String, Timestamp)> = VecDeque::new();
+    let mut read_at = Instant::now();
     let mut look_at = began;
     loop {
         moves.again_within(PULSE);
@@ -88,6 +89,11 @@ pub async fn serve(
                 }
             }
         }
+        // Somebody may have paused one of them since.
+        if !ready.is_empty() && under_way.count() < MOST_IN_FLIGHT && read_at.elapsed() >= LONGEST_NAP {
+            ready.clear();
+            look_at = now;
+        }
         if ready.is_empty() && now >= look_at && under_way.count() < MOST_IN_FLIGHT {
             put_off.retain(|_, until| *until > now);
             match look(&store, &under_way, &put_off, now).await {
@@ -98,7 +104,7 @@ pub async fn serve(
                     // Another program may have put a watch there that this one has not read yet.
                     let known = Arc::clone(&roster.borrow());
                     ready.extend(due.into_iter().filter(|(watch, _)| known.watches.contains_key(watch)));
-                    look_at = next;
+                    (look_at, read_at) = (next, Instant::now());
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut is_blind, true) {

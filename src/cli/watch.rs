@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::table::table;
 use super::{ConfigFile, Misuse};
-use crate::config::{self, File};
+use crate::config;
 use crate::daemon;
 use crate::model::or_known;
 use crate::run;
@@ -156,13 +156,11 @@ impl Add {
     async fn run(&self) -> anyhow::Result<ExitCode> {
         let name = &self.name;
         let watchlist = self.config.load().await?;
-        if watchlist.watch(name).is_some() || watchlist.left_out.iter().any(|(left_out, _)| left_out == name)
-        {
+        if watchlist.watch(name).is_some() || watchlist.is_left_out(name) {
             return Err(Misuse(format!("there is a watch `{name}` already")).into());
         }
-        let mut added = watchlist.added();
-        added.push(config::added_watch(name, &self.table()?)?);
-        change(&watchlist.with(&added, None)?).await?;
+        let new = config::added_watch(name, &self.table()?)?;
+        store(&watchlist.and(name, new)?, name).await?;
         println!("Watch `{name}` is added. A running daemon takes it over within seconds.");
         Ok(ExitCode::SUCCESS)
     }
@@ -199,34 +197,37 @@ fn under_its_name(mut table: toml::Table, name: &str) -> toml::Table {
 impl One {
     async fn remove(&self) -> anyhow::Result<ExitCode> {
         let name = &self.name;
-        let mut watchlist = self.config.load().await?;
-        let was_left_out = watchlist.left_out.iter().any(|(left_out, _)| left_out == name);
-        watchlist.left_out.retain(|(left_out, _)| left_out != name);
-        if !was_left_out && known(&watchlist, name)?.toml.is_none() {
+        let watchlist = self.config.load().await?;
+        if !watchlist.is_left_out(name) && known(&watchlist, name)?.toml.is_none() {
             let file = self.config.path().display();
             return Err(Misuse(format!("watch `{name}` stands in a file; remove it there ({file})")).into());
         }
-        let path = config::added_file(name, String::new()).path;
-        let others: Vec<File> = watchlist.added().into_iter().filter(|file| file.path != path).collect();
-        let without =
-            watchlist.with(&others, None).with_context(|| format!("watch `{name}` is still needed"))?;
-        change(&without).await?;
+        let without = watchlist.without(name).with_context(|| format!("watch `{name}` is still needed"))?;
+        store(&without, name).await?;
         println!("Watch `{name}` is removed; its history stays.");
         Ok(ExitCode::SUCCESS)
     }
 
     async fn pause(&self, now: Timestamp) -> anyhow::Result<ExitCode> {
-        let (store, watch_id, watch) = self.stored().await?;
-        store.pause_watch(watch_id, now).await?;
+        let (store, watch_id, watch, _) = self.stored().await?;
+        let is_paused = store.pause_watch(watch_id, now).await?;
         store.close().await;
+        anyhow::ensure!(is_paused, "watch `{}` was removed meanwhile", watch.name);
         println!("Watch `{}` is paused until `stakeout watch resume {0}`.", watch.name);
         Ok(ExitCode::SUCCESS)
     }
 
     async fn resume(&self, now: Timestamp) -> anyhow::Result<ExitCode> {
-        let (store, watch_id, watch) = self.stored().await?;
-        run::resume(&store, (watch_id, &watch), false, now).await?;
-        let next = store.next_due(watch_id).await?;
+        let (store, watch_id, watch, is_running) = self.stored().await?;
+        let is_paused = store.paused_watches().await?.iter().any(|paused| paused.watch_id == watch_id);
+        // A daemon that runs knows whether it is running the slot that the pause began with.
+        let next = if is_paused && is_running {
+            store.ask_to_resume(watch_id).await?;
+            watch.timetable.next_after(now).filter(|_| watch.enabled)
+        } else {
+            run::resume(&store, (watch_id, &watch), false, now).await?;
+            store.next_due(watch_id).await?
+        };
         store.close().await;
         match next {
             Some(next) => println!("Watch `{}` runs again; it is due at {next:.0}.", watch.name),
@@ -235,19 +236,19 @@ impl One {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The watch, with its row.
-    async fn stored(&self) -> anyhow::Result<(Store, i64, Arc<Watch>)> {
+    /// The watch, with its row, and whether a daemon runs.
+    async fn stored(&self) -> anyhow::Result<(Store, i64, Arc<Watch>, bool)> {
         let watchlist = self.config.load().await?;
         let watch = Arc::clone(known(&watchlist, &self.name)?);
         let store = Store::open(&watchlist.daemon.data_dir).await?;
         let row = match store.watch(&watch.name).await? {
-            Some(row) => row.id,
-            None => {
-                let synced = daemon::synchronise(&store, &watchlist).await?;
-                synced.ids.get(&watch.name).copied().context("the watch was not stored")?
+            Some(row) if !row.is_removed => row.id,
+            _ => {
+                let row = daemon::synchronise_one(&store, &watchlist, &watch.name).await?;
+                row.context("the watch was not stored")?
             }
         };
-        Ok((store, row, watch))
+        Ok((store, row, watch, daemon::is_running(&watchlist.daemon.data_dir)))
     }
 }
 
@@ -258,11 +259,10 @@ fn known<'w>(watchlist: &'w Watchlist, name: &str) -> Result<&'w Arc<Watch>, Mis
     })
 }
 
-/// Stores a changed watchlist, and lets a running daemon know.
-async fn change(watchlist: &Watchlist) -> anyhow::Result<()> {
+/// Stores what a changed watchlist says of one watch, and lets a running daemon know.
+async fn store(watchlist: &Watchlist, name: &str) -> anyhow::Result<()> {
     let store = Store::open(&watchlist.daemon.data_dir).await?;
-    daemon::synchronise(&store, watchlist).await?;
-    store.note_change_of_watches().await?;
+    daemon::synchronise_one(&store, watchlist, name).await?;
     store.close().await;
     Ok(())
 }

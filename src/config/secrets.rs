@@ -308,9 +308,10 @@ fn masked(text: &str) -> String {
 /// Whether both have the same scheme, the same slashes behind it, and no breaks in their lines.
 fn is_spelt_alike(text: &str, usual: &str) -> bool {
     let start = usual.split_once("://").map_or(0, |(scheme, _)| scheme.len().saturating_add(3));
-    usual.get(..start).and_then(|start| text.strip_prefix(start)).is_some_and(|rest| {
-        !rest.starts_with(['/', '\\']) && !text.contains(['\t', '\r', '\n'])
-    })
+    usual
+        .get(..start)
+        .and_then(|start| text.strip_prefix(start))
+        .is_some_and(|rest| !rest.starts_with(['/', '\\']) && !text.contains(['\t', '\r', '\n']))
 }
 
 fn masked_parts(text: &str) -> String {

@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout;
-use tracing::info;
+use tracing::{info, warn};
 
-use super::keeper::Keeper;
-use crate::config::{self, File, Mistakes};
+use super::keeper::{Keeper, aside};
+use crate::config::{self, Mistakes};
 use crate::model::{RunRequest, Trigger, or_known};
 use crate::outbox;
 use crate::run::{self, Report, Runner, Slot};
-use crate::watchlist::{Roster, Watch};
+use crate::watchlist::{Roster, Watch, Watchlist};
 use crate::web::{Control, Refused};
 
 /// How long a watch may be tried, or a service take for a test message.
@@ -29,54 +29,72 @@ const NO_ROW: i64 = -1;
 impl Control for Keeper {
     async fn add_watch(&self, name: &str, table: &Map<String, Value>) -> Result<(), Refused> {
         let turn = self.turn.lock().await;
-        let roster = self.roster();
-        let list = &roster.watchlist;
-        if list.watch(name).is_some() || list.left_out.iter().any(|(left_out, _)| left_out == name) {
-            return Err(Refused::Exists(format!("there is a watch `{name}` already")));
-        }
-        let mut added = list.added();
-        added.push(config::added_watch(name, table).map_err(mistaken)?);
-        let watchlist = list.with(&added, None).map_err(mistaken)?;
-        self.publish(watchlist).await.map_err(|error| refused(&error))?;
+        let (called, table) = (name.to_owned(), table.clone());
+        let watchlist = self.built(move |list| {
+            if list.watch(&called).is_some() || list.is_left_out(&called) {
+                return Err(Refused::Exists(format!("there is a watch `{called}` already")));
+            }
+            let new = config::added_watch(&called, &table).map_err(mistaken)?;
+            list.and(&called, new).map_err(mistaken)
+        });
+        self.publish(watchlist.await?).await.map_err(|error| refused(&error))?;
         drop(turn);
         info!(watch.name = %name, "Watch `{name}` was added");
         // One with an interval is due now; another would wait for its first slot.
         let now = Timestamp::now();
-        let first = self.known(name).ok().and_then(|(_, watch)| watch.timetable.first_due(now));
-        if first.is_none_or(|first| first > now) {
-            self.run_watch(name).await?;
+        let waits = |watch: &Watch| watch.timetable.first_due(now).is_none_or(|first| first > now);
+        if self.known(name).is_ok_and(|(_, watch)| watch.enabled && waits(&watch))
+            && let Err(error) = self.run_watch(name).await
+        {
+            warn!(watch.name = %name, %error, "Watch `{name}` is first run at its slot");
         }
         Ok(())
     }
 
     async fn remove_watch(&self, name: &str) -> Result<(), Refused> {
         let _turn = self.turn.lock().await;
-        let roster = self.roster();
-        let list = &roster.watchlist;
-        let is_left_out = list.left_out.iter().any(|(left_out, _)| left_out == name);
-        if !is_left_out && self.known(name)?.1.toml.is_none() {
-            let message = format!("watch `{name}` stands in the configuration file; remove it there");
-            return Err(Refused::InFile(message));
-        }
-        let others: Vec<File> = all_but(&list.added(), name);
-        let mut watchlist = list.with(&others, None).map_err(|mistakes| {
-            Refused::Failed(format!("watch `{name}` is still needed: {}", mistakes.to_string().trim_end()))
-        })?;
-        watchlist.left_out.retain(|(left_out, _)| left_out != name);
-        self.publish(watchlist).await.map_err(|error| refused(&error))?;
+        let called = name.to_owned();
+        let watchlist = self.built(move |list| {
+            match list.watch(&called) {
+                Some(watch) if watch.toml.is_none() => {
+                    let message =
+                        format!("watch `{called}` stands in the configuration file; remove it there");
+                    return Err(Refused::InFile(message));
+                }
+                None if !list.is_left_out(&called) => return Err(unknown(list, &called)),
+                _ => {}
+            }
+            list.without(&called).map_err(|mistakes| {
+                let why = mistakes.to_string();
+                Refused::Failed(format!("watch `{called}` is still needed: {}", why.trim_end()))
+            })
+        });
+        self.publish(watchlist.await?).await.map_err(|error| refused(&error))?;
         info!(watch.name = %name, "Watch `{name}` was removed");
         Ok(())
     }
 
     async fn try_watch(&self, name: &str, table: &Map<String, Value>) -> Result<Report, Refused> {
+        let Ok(_one_at_a_time) = self.trying.try_lock() else {
+            return Err(Refused::Busy("another watch is being tried at this moment".into()));
+        };
         let roster = self.roster();
-        let list = &roster.watchlist;
-        if list.watch(name).is_some_and(|watch| watch.toml.is_none()) {
-            return Err(Refused::Exists(format!("there is a watch `{name}` in the configuration file")));
-        }
-        let mut added = all_but(&list.added(), name);
-        added.push(config::added_watch(name, table).map_err(mistaken)?);
-        let watchlist = list.with(&added, None).map_err(mistaken)?;
+        let (called, table) = (name.to_owned(), table.clone());
+        let present = Arc::clone(&roster);
+        let watchlist = aside(move || {
+            let list = &present.watchlist;
+            if list.watch(&called).is_some_and(|watch| watch.toml.is_none()) {
+                return Err(Refused::Exists(format!(
+                    "there is a watch `{called}` in the configuration file"
+                )));
+            }
+            let new = config::added_watch(&called, &table).map_err(mistaken)?;
+            let mut added = list.added();
+            added.retain(|file| file.path != new.path);
+            added.push(new);
+            list.with(&added, None).map_err(mistaken)
+        });
+        let watchlist = watchlist.await.map_err(|error| refused(&error))??;
         let Some(watch) = watchlist.watch(name).map(Arc::clone) else {
             return Err(Refused::Failed(format!("watch `{name}` could not be built")));
         };
@@ -84,7 +102,6 @@ impl Control for Keeper {
         let patience = format!("it took longer than {} seconds", PATIENCE.as_secs());
         let store = self.store.clone();
         let trying = async {
-            let _one_at_a_time = self.trying.lock().await;
             // In a task of its own, so that a fault of the program costs this trial alone.
             let mut run = tokio::task::JoinSet::new();
             run.spawn(async move {
@@ -122,7 +139,11 @@ impl Control for Keeper {
         let _turn = self.turn.lock().await;
         let (watch_id, _) = self.known(name)?;
         let paused = self.store.pause_watch(watch_id, Timestamp::now()).await;
-        paused.map_err(|error| refused(&error.into()))?;
+        if !paused.map_err(|error| refused(&error.into()))? {
+            return Err(Refused::Unknown(format!("there is no watch `{name}` any more")));
+        }
+        // The scheduler may have read that it is due.
+        self.published.send_modify(|_| {});
         info!(watch.name = %name, "Watch `{name}` is paused");
         Ok(())
     }
@@ -163,14 +184,30 @@ impl Keeper {
         if let Some((_, why)) = roster.watchlist.left_out.iter().find(|(left_out, _)| left_out == name) {
             return Err(Refused::Failed(format!("watch `{name}` cannot be run: {}", why.trim_end())));
         }
-        let hint = or_known(name, roster.watches.keys().map(String::as_str));
-        Err(Refused::Unknown(format!("there is no watch `{name}`{hint}")))
+        Err(unknown(&roster.watchlist, name))
+    }
+
+    /// Another watchlist in the place of the present one: that of the present files with the watches that are
+    /// stored as added now, also by another program since.
+    async fn built(
+        &self,
+        change: impl FnOnce(&Watchlist) -> Result<Watchlist, Refused> + Send + 'static,
+    ) -> Result<Watchlist, Refused> {
+        let roster = self.roster();
+        let stored = self.store.added_watches().await.map_err(|error| refused(&error.into()))?;
+        let building = aside(move || {
+            if roster.watchlist.stored == stored {
+                return change(&roster.watchlist);
+            }
+            change(&roster.watchlist.of_files_alone().map_err(mistaken)?.joined_by(&stored))
+        });
+        building.await.map_err(|error| refused(&error))?
     }
 }
 
-fn all_but(added: &[File], name: &str) -> Vec<File> {
-    let path = config::added_file(name, String::new()).path;
-    added.iter().filter(|file| file.path != path).cloned().collect()
+fn unknown(list: &Watchlist, name: &str) -> Refused {
+    let hint = or_known(name, list.watches.iter().map(|watch| watch.name.as_str()));
+    Refused::Unknown(format!("there is no watch `{name}`{hint}"))
 }
 
 fn mistaken(mistakes: Mistakes) -> Refused {

@@ -1,10 +1,10 @@
 //! Keeps the watchlist: whatever changes it, one change at a time.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,7 +16,7 @@ use crate::model::RunRequest;
 use crate::outbox::Bell;
 use crate::run::{self, Closer, Runner};
 use crate::schedule::UnderWay;
-use crate::store::{Note, Store, Synced, WatchSpec};
+use crate::store::{Change, Note, Removes, Store, Synced, WatchSpec};
 use crate::watchlist::{Roster, Watch, Watchlist, first_due};
 
 /// How often it is looked whether the command line has added or removed a watch.
@@ -29,7 +29,7 @@ const LOOKS_A_MINUTE: u32 = 30;
 pub(super) struct Keeper {
     pub(super) store: Store,
     runner: Arc<Runner>,
-    published: watch::Sender<Arc<Roster>>,
+    pub(super) published: watch::Sender<Arc<Roster>>,
     bell: Bell,
     pub(super) under_way: UnderWay,
     pub(super) requests: mpsc::Sender<RunRequest>,
@@ -76,6 +76,7 @@ impl Keeper {
             if std::mem::take(&mut is_new) {
                 self.take_over_added().await;
             }
+            self.resume_what_was_asked(Timestamp::now()).await;
             if look == 0 {
                 self.account_for_pauses(Timestamp::now()).await;
             }
@@ -85,12 +86,25 @@ impl Keeper {
     /// Whether other watches are stored as added than those that are run.
     async fn is_behind(&self) -> bool {
         let Ok(stored) = self.store.added_watches().await else { return false };
-        let roster = self.roster();
-        let left_out = roster.watchlist.left_out.iter().map(|(name, _)| name.as_str());
-        let known: HashSet<&str> = left_out
-            .chain(roster.watchlist.watches.iter().filter(|w| w.toml.is_some()).map(|w| w.name.as_str()))
-            .collect();
-        stored.iter().map(|(name, _)| name.as_str()).collect::<HashSet<_>>() != known
+        stored != self.roster().watchlist.stored
+    }
+
+    /// Ends the pauses that the command line was asked to end.
+    async fn resume_what_was_asked(&self, now: Timestamp) {
+        for watch_id in self.store.asked_to_resume().await.unwrap_or_default() {
+            let _turn = self.turn.lock().await;
+            let roster = self.roster();
+            let Some((_, watch)) = roster.watches.values().find(|(id, _)| *id == watch_id) else { continue };
+            let is_under_way = self.under_way.runs_a_slot_of(watch_id);
+            let name = &watch.name;
+            match run::resume(&self.store, (watch_id, watch), is_under_way, now).await {
+                Ok(()) => info!(watch.name = %name, "Watch `{name}` is resumed"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    warn!(watch.name = %name, error, "Watch `{name}` is not resumed yet");
+                }
+            }
+        }
     }
 
     async fn account_for_pauses(&self, now: Timestamp) {
@@ -103,12 +117,11 @@ impl Keeper {
     /// Runs what another program has added, and no longer what it has removed.
     pub(super) async fn take_over_added(&self) {
         let _turn = self.turn.lock().await;
-        let swapped = match self.roster().watchlist.with(&[], None) {
-            Ok(mut of_files) => {
-                of_files.left_out.clear();
-                self.swap(of_files).await
-            }
-            Err(mistakes) => Err(mistakes.into()),
+        let roster = self.roster();
+        let swapped = match aside(move || roster.watchlist.of_files_alone()).await {
+            Ok(Ok(of_files)) => self.swap(of_files).await,
+            Ok(Err(mistakes)) => Err(mistakes.into()),
+            Err(error) => Err(error),
         };
         match swapped {
             Ok(Synced { removed, .. }) => {
@@ -127,9 +140,14 @@ impl Keeper {
     /// See [`super::Daemon::reload`].
     pub(super) async fn reload(&self, path: &Path) -> bool {
         let _turn = self.turn.lock().await;
-        let watchlist = match Watchlist::load(path) {
-            Ok(watchlist) => watchlist,
-            Err(mistakes) => {
+        let path = path.to_owned();
+        let watchlist = match aside(move || Watchlist::load(&path)).await {
+            Ok(Ok(watchlist)) => watchlist,
+            Err(error) => {
+                error!(%error, "The configuration was not reloaded; the old one goes on");
+                return false;
+            }
+            Ok(Err(mistakes)) => {
                 error!(
                     "The configuration was not reloaded; the old one goes on. What is wrong with the new one:"
                 );
@@ -204,6 +222,16 @@ impl Keeper {
     }
 }
 
+/// Does what takes a while off the threads that everything else waits for.
+///
+/// # Errors
+/// When it broke.
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("building the watchlist broke; this is a fault of the program")
+}
+
 /// A configuration with the watches that were added beside its files.
 ///
 /// # Errors
@@ -219,7 +247,7 @@ pub(super) async fn join(store: &Store, of_files: Watchlist) -> anyhow::Result<W
             warn!(watch.name = %name, "Watch `{name}` stands in a file now, which goes before the one that was added");
         }
     }
-    let joined = of_files.joined_by(&added);
+    let joined = aside(move || of_files.joined_by(&added)).await?;
     for (name, why) in &joined.left_out {
         error!(watch.name = %name, "Watch `{name}`, which was added, cannot be run beside this configuration: {why}");
     }
@@ -251,63 +279,90 @@ pub(super) async fn hold_anew(store: &Store, roster: &Roster) -> anyhow::Result<
     Ok(store.hold_anew(roster.quiet_ends(now), now).await?)
 }
 
-/// Makes the table of watches what the watchlist says, and buries deliveries that nobody will send.
+/// Makes the table of watches what the watchlist says, and buries deliveries that nobody will send. A watch that
+/// was added since the watchlist was read stays.
 ///
 /// # Errors
-/// When the database refuses.
+/// When the database refuses; then nothing is changed.
 pub async fn synchronise(store: &Store, watchlist: &Watchlist) -> anyhow::Result<Synced> {
     let now = Timestamp::now();
-    let specs = watchlist
-        .watches
-        .iter()
-        .map(|watch| WatchSpec {
-            name: watch.name.clone(),
-            was: watch.was.clone(),
-            spec: watch.spec.clone(),
-            spec_hash: watch.spec_hash(),
-            enabled: watch.enabled,
-            toml: watch.toml.clone(),
-            // Who adds one waits for it.
-            first_due_at: first_due(
-                watch,
-                now,
-                if watch.toml.is_some() { 1 } else { watchlist.watches.len() },
-            ),
-            next_due_at: watch.timetable.next_after(now),
-        })
-        .collect();
-    let notifiers: Vec<String> = watchlist.notifiers.keys().cloned().collect();
+    let left_out = watchlist.left_out.iter();
+    let known = watchlist.stored.iter().map(|(name, _)| name.clone()).collect();
+    let change = Change {
+        specs: watchlist.watches.iter().map(|watch| spec(watchlist, watch, now)).collect(),
+        left_out: left_out
+            .map(|(name, why)| (name.clone(), of_left_out(watchlist, name, why, now)))
+            .collect(),
+        notifiers: watchlist.notifiers.keys().cloned().collect(),
+        removes: Removes::AllButNewer(known),
+        is_news_to_the_daemon: false,
+    };
     let closer = Closer::new(watchlist, now);
-    let left_out = watchlist.left_out.iter().map(|(name, _)| name.clone()).collect();
-    let close = move |affected| closer.close(affected);
-    let mut synced = store.synchronise_but(left_out, specs, now, close).await?;
-    tell_of_left_out(store, watchlist, &synced.left_out, now).await?;
-    synced.reread.extend(store.reopen_final_answers(watchlist.asks_as()).await?);
-    let buried = store.bury_deliveries_without(notifiers, Timestamp::MAX).await?;
-    if buried > 0 {
-        warn!(deliveries = buried, "Messages for notifiers that are no longer configured will not be sent");
+    let mut synced = store.change_watches(change, now, move |affected| closer.close(affected)).await?;
+    // What follows is tried again with the next change.
+    match store.reopen_final_answers(watchlist.asks_as()).await {
+        Ok(reopened) => synced.reread.extend(reopened),
+        Err(error) => warn!(%error, "Final answers are not asked for again yet"),
+    }
+    let notifiers = watchlist.notifiers.keys().cloned().collect();
+    match store.bury_deliveries_without(notifiers, Timestamp::MAX).await {
+        Ok(0) => {}
+        Ok(buried) => {
+            warn!(
+                deliveries = buried,
+                "Messages for notifiers that are no longer configured will not be sent"
+            );
+        }
+        Err(error) => warn!(%error, "Messages for notifiers that are no longer configured are still kept"),
     }
     Ok(synced)
 }
 
-/// A watch never ends unheard, also one that a change of the configuration leaves without its notifier.
-async fn tell_of_left_out(
+/// Makes the table of watches say of one watch what the watchlist says, and leaves all others as they are. A daemon
+/// that runs takes it over. Answers its row, if there is one.
+///
+/// # Errors
+/// When the database refuses; then nothing is changed.
+pub async fn synchronise_one(
     store: &Store,
     watchlist: &Watchlist,
-    names: &[String],
-    now: Timestamp,
-) -> anyhow::Result<()> {
-    for (name, why) in watchlist.left_out.iter().filter(|(name, _)| names.contains(name)) {
-        let note = Note {
-            title: format!("Watch `{name}` is not run any more"),
-            body: format!(
-                "It was added beside the configuration file, and cannot be run beside it as it is now:\n{why}"
-            ),
-            urgent: false,
-            held_until: watchlist.quiet_until(now),
-        };
-        let everyone = watchlist.notifiers.keys().cloned().collect();
-        store.remember_and_tell(None, Some((note, everyone)), now).await?;
+    name: &str,
+) -> anyhow::Result<Option<i64>> {
+    let now = Timestamp::now();
+    let change = Change {
+        specs: watchlist.watch(name).map(|watch| spec(watchlist, watch, now)).into_iter().collect(),
+        removes: Removes::Only([name.to_owned()].into()),
+        is_news_to_the_daemon: true,
+        ..Change::default()
+    };
+    let closer = Closer::new(watchlist, now);
+    let synced = store.change_watches(change, now, move |affected| closer.close(affected)).await?;
+    Ok(synced.ids.get(name).copied())
+}
+
+fn spec(watchlist: &Watchlist, watch: &Watch, now: Timestamp) -> WatchSpec {
+    // Who adds one waits for it.
+    let new_watches = if watch.toml.is_some() { 1 } else { watchlist.watches.len() };
+    WatchSpec {
+        name: watch.name.clone(),
+        was: watch.was.clone(),
+        spec: watch.spec.clone(),
+        spec_hash: watch.spec_hash(),
+        enabled: watch.enabled,
+        toml: watch.toml.clone(),
+        first_due_at: first_due(watch, now, new_watches),
+        next_due_at: watch.timetable.next_after(now),
     }
-    Ok(())
+}
+
+/// A watch never ends unheard, also one that a change of the configuration leaves without its notifier.
+fn of_left_out(watchlist: &Watchlist, name: &str, why: &str, now: Timestamp) -> Note {
+    Note {
+        title: format!("Watch `{name}` is not run any more"),
+        body: format!(
+            "It was added beside the configuration file, and cannot be run beside it as it is now:\n{why}"
+        ),
+        urgent: false,
+        held_until: watchlist.quiet_until(now),
+    }
 }

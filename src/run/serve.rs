@@ -20,7 +20,7 @@ use crate::watchlist::Roster;
 const GRACE: Duration = Duration::from_millis(1_500);
 
 /// Runs what is asked for until it is stopped; then the runs under way are finished first, or given up. Every
-/// run of the schedule is answered on `finished`; `told` is called when a run has written deliveries.
+/// run but a repair is answered on `finished`; `told` is called when a run has written deliveries.
 pub async fn serve(
     runner: Arc<Runner>,
     roster: watch::Receiver<Arc<Roster>>,

@@ -38,16 +38,8 @@ impl Store {
             .await
     }
 
-    /// Lets the daemon know, should one be running, that another program has added or removed a watch.
-    ///
-    /// # Errors
-    /// [`WriteError`].
-    pub async fn note_change_of_watches(&self) -> Result<(), WriteError> {
-        let memo = Some((WATCHES, Uuid::now_v7().to_string()));
-        self.remember_and_tell(memo, None, Timestamp::UNIX_EPOCH).await
-    }
-
-    /// What is another after each change of which [`Store::note_change_of_watches`] was told.
+    /// What is another after each change of which the daemon is to know (see
+    /// [`super::Change::is_news_to_the_daemon`]).
     ///
     /// # Errors
     /// Any of SQLite's own.
@@ -80,6 +72,11 @@ impl Store {
             })
             .await
     }
+}
+
+/// Lets the daemon know, should one be running, that another program has added or removed a watch.
+pub(super) async fn note_change_of_watches(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    remember(connection, WATCHES, &Uuid::now_v7().to_string()).await
 }
 
 pub(super) async fn remember(

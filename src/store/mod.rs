@@ -26,6 +26,7 @@ mod shelf;
 mod silences;
 mod slots;
 mod spark;
+mod synchronise;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -66,8 +67,9 @@ pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use session::SessionHash;
 pub use shelf::{Item, KnownSubject, Shelf};
 pub use spark::{Peek, Stock, Wanted};
+pub use synchronise::{Affected, Change, Closing, Fate, Removes, Synced, WatchSpec};
 pub use told::{Reached, Told};
-pub use watches::{Affected, Closing, Fate, StoredWatch, Synced, WatchRow, WatchSpec};
+pub use watches::{StoredWatch, WatchRow};
 pub use writer::WriteError;
 
 use writer::Writer;

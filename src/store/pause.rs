@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::{NewGap, Store, WriteError, gaps, millis, time};
+use super::{NewGap, Store, WriteError, gaps, memo, millis, time};
+
+/// What the memo is called by which a pause is to end, before the row of the watch.
+const RESUME: &str = "resume/";
 
 /// A watch that is paused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +22,11 @@ pub struct Paused {
 }
 
 impl Store {
-    /// Pauses a watch, unless it is paused already.
+    /// Pauses a watch, unless it is paused already. Answers whether it is paused now: one that was removed is not.
     ///
     /// # Errors
     /// [`WriteError`]; then nothing is changed.
-    pub async fn pause_watch(&self, watch_id: i64, now: Timestamp) -> Result<(), WriteError> {
+    pub async fn pause_watch(&self, watch_id: i64, now: Timestamp) -> Result<bool, WriteError> {
         self.writer
             .write(move |connection| {
                 Box::pin(async move {
@@ -35,10 +38,43 @@ impl Store {
                     .bind(watch_id)
                     .execute(&mut *connection)
                     .await?;
-                    take_slots_away(connection).await
+                    do_not_resume(connection, watch_id).await?;
+                    take_slots_away(connection).await?;
+                    sqlx::query_scalar(
+                        "select exists (select 1 from watch where id = ? and paused_at is not null)",
+                    )
+                    .bind(watch_id)
+                    .fetch_one(connection)
+                    .await
                 })
             })
             .await
+    }
+
+    /// Asks the daemon that runs to end the pause of a watch: it alone knows which slot it is running.
+    ///
+    /// # Errors
+    /// [`WriteError`]; then nothing is changed.
+    pub async fn ask_to_resume(&self, watch_id: i64) -> Result<(), WriteError> {
+        let asked = format!("{RESUME}{watch_id}");
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move { memo::remember(connection, &asked, "asked").await })
+            })
+            .await
+    }
+
+    /// The watches whose pause the daemon was asked to end.
+    ///
+    /// # Errors
+    /// Any of SQLite's own.
+    pub async fn asked_to_resume(&self) -> Result<Vec<i64>, sqlx::Error> {
+        sqlx::query_scalar(
+            "select cast(substr(name, length(?1) + 1) as integer) from memo where substr(name, 1, length(?1)) = ?1",
+        )
+        .bind(RESUME)
+        .fetch_all(&self.read)
+        .await
     }
 
     /// Ends the pause of a watch, if it is paused: it is due at `next_due_at`, and the slots of `skipped` are
@@ -58,6 +94,7 @@ impl Store {
                     if let Some(skipped) = skipped {
                         skip(connection, watch_id, &skipped).await?;
                     }
+                    do_not_resume(connection, watch_id).await?;
                     let resumed = sqlx::query(
                         "update watch set paused_at = null where id = ? and paused_at is not null",
                     )
@@ -119,6 +156,15 @@ impl Store {
             })
             .await
     }
+}
+
+/// Nobody waits for the end of its pause any more.
+async fn do_not_resume(connection: &mut SqliteConnection, watch_id: i64) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from memo where name = ?")
+        .bind(format!("{RESUME}{watch_id}"))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Writes down skipped slots of a pause, unless somebody else has done so meanwhile.

@@ -17,8 +17,8 @@ pub(super) struct Origin {
 }
 
 impl Watchlist {
-    /// The same configuration with these watches, and no others, beside those of its files, and with other strategies for one of
-    /// them (see [`Watchlist::load_trying`]). What was left out stays so.
+    /// The same configuration with these watches, and no others, beside those of its files, and with other
+    /// strategies for one of them (see [`Watchlist::load_trying`]). What was left out stays so.
     ///
     /// # Errors
     /// Every mistake in it.
@@ -27,7 +27,53 @@ impl Watchlist {
         let mut with = Self::build_trying(&self.origin.files, added, &environment, tried)?;
         with.daemon.data_dir.clone_from(&self.daemon.data_dir);
         with.left_out.clone_from(&self.left_out);
+        with.stored.clone_from(&self.stored);
         Ok(with)
+    }
+
+    /// The same configuration without any watch that was added.
+    ///
+    /// # Errors
+    /// None that it did not have before.
+    pub fn of_files_alone(&self) -> Result<Self, Mistakes> {
+        Ok(Self { left_out: Vec::new(), stored: Vec::new(), ..self.with(&[], None)? })
+    }
+
+    /// The same with one more. What was left out may come back with it.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn and(&self, name: &str, new: File) -> Result<Self, Mistakes> {
+        let mut stored = self.stored.clone();
+        stored.push((name.to_owned(), new.text.clone()));
+        let mut added = self.added();
+        added.push(new);
+        let with = Self { stored: stored.clone(), ..self.with(&added, None)? };
+        if self.left_out.is_empty() {
+            return Ok(with);
+        }
+        let all = self.of_files_alone()?.joined_by(&stored);
+        // But none that runs gives way to one that comes back.
+        let runs: HashSet<&str> = all.watches.iter().map(|watch| watch.name.as_str()).collect();
+        if with.watches.iter().all(|watch| runs.contains(watch.name.as_str())) { Ok(all) } else { Ok(with) }
+    }
+
+    /// The same without one that was added. It stays among those that are known to be stored.
+    ///
+    /// # Errors
+    /// What needs it.
+    pub fn without(&self, name: &str) -> Result<Self, Mistakes> {
+        let path = config::added_file(name, String::new()).path;
+        let others: Vec<File> = self.added().into_iter().filter(|file| file.path != path).collect();
+        let mut without = self.with(&others, None)?;
+        without.left_out.retain(|(left_out, _)| left_out != name);
+        Ok(without)
+    }
+
+    /// Whether a watch was added and cannot be built beside the files.
+    #[must_use]
+    pub fn is_left_out(&self, name: &str) -> bool {
+        self.left_out.iter().any(|(left_out, _)| left_out == name)
     }
 
     /// The same configuration with those of these watches, by name and TOML, that can be built beside its files;
@@ -69,7 +115,7 @@ impl Watchlist {
                 .map(|(_, mistakes)| (name.clone(), mistakes.to_string()))
         };
         let left_out = added.iter().filter_map(|(name, _)| why(name)).collect();
-        Self { left_out, ..joined }
+        Self { left_out, stored: added.to_vec(), ..joined }
     }
 
     /// Those that can be built, where no mistake says which of them cannot.

@@ -99,6 +99,7 @@ impl Builder<'_, '_> {
             notifiers,
             watches,
             left_out: Vec::new(),
+            stored: Vec::new(),
             origin: Origin::default(),
         };
         (watchlist, self.mistakes)

@@ -59,6 +59,9 @@ pub struct Watchlist {
     pub watches: Vec<Arc<Watch>>,
     /// Added watches that cannot be built beside these files, each with why.
     pub left_out: Vec<(String, String)>,
+    /// Name and TOML of every added watch that was read from the store for it, also those left out and those that
+    /// a file goes before. Another one that is stored came later.
+    pub stored: Vec<(String, String)>,
     origin: Origin,
 }
 

@@ -255,6 +255,56 @@ async fn a_watch_that_another_one_needs_stays() {
 }
 
 #[tokio::test]
+async fn what_the_command_line_has_just_added_is_lost_by_no_change_of_others() {
+    let harness = Harness::start(NUMBER).await;
+    let origin = harness.site().origin();
+    let add_by_line = async |name: &str| {
+        let source = format!("source = {{ kind = \"json\", url = \"{origin}/other\", pointer = \"/n\" }}");
+        let add = ["watch", "add", name, "--toml", "every = \"1h\"", "--toml", &source];
+        let output = command(&harness.stage, &add).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    add_by_line("mine").await;
+    add(&harness, "other", &other(&origin)).await.unwrap();
+    harness.tick("mine", TEN).await;
+    let exists = add(&harness, "mine", &other(&origin)).await;
+    assert!(matches!(exists, Err(Refused::Exists(_))), "{exists:?}");
+    add_by_line("late").await;
+    assert!(matches!(add(&harness, "late", &other(&origin)).await, Err(Refused::Exists(_))));
+    harness.daemon().control().remove_watch("other").await.unwrap();
+    harness.daemon().control().remove_watch("late").await.unwrap();
+    assert!(glance(&harness, "mine").await.is_some());
+    // The file as it is for a moment, which the daemon would not take, is no matter of the command line's.
+    std::fs::write(harness.stage.config(), "").unwrap();
+    add_by_line("last").await;
+    assert!(glance(&harness, "number").await.is_some());
+}
+
+#[tokio::test]
+async fn one_that_is_disabled_is_added_and_not_run() {
+    let mut harness = Harness::start(NUMBER).await;
+    let mut keys = other(&harness.site().origin());
+    keys.insert("enabled".into(), json!(false));
+    keys.remove("every");
+    keys.insert("cron".into(), "0 0 1 1 *".into());
+    add(&harness, "other", &keys).await.unwrap();
+    assert!(!glance(&harness, "other").await.unwrap().enabled);
+    harness.stop().await;
+    assert_eq!(harness.site().asked("/other").len(), 0);
+}
+
+#[tokio::test]
+async fn one_watch_is_tried_at_a_time() {
+    let harness = Harness::start(NUMBER).await;
+    harness.site().show("/other", number(11));
+    let (control, keys) = (harness.daemon().control(), other(&harness.site().origin()));
+    let (first, second) = tokio::join!(control.try_watch("a", &keys), control.try_watch("b", &keys));
+    assert!(first.is_ok());
+    assert!(matches!(second, Err(Refused::Busy(_))));
+    assert!(control.try_watch("b", &keys).await.is_ok());
+}
+
+#[tokio::test]
 async fn what_is_tried_is_seen_and_leaves_nothing() {
     let harness = Harness::start(NUMBER).await;
     harness.site().show("/other", number(11));

@@ -159,15 +159,58 @@ async fn a_watch_that_was_added_is_due_at_once_also_when_it_comes_back() {
 }
 
 #[tokio::test]
+async fn a_watch_that_somebody_added_meanwhile_stays() {
+    let stage = Stage::new().await;
+    let added = |name: &str| WatchSpec { toml: Some("x = 1".into()), ..spec(name, 1) };
+    let all = vec![spec("file", 1), added("known"), added("newer")];
+    stage.store.synchronise(all, at(NOW), |_| Vec::new()).await.unwrap();
+    let only = |name: &str| std::collections::HashSet::from([name.to_owned()]);
+    for (removes, gone) in [
+        (Removes::Only(only("none")), vec![]),
+        (Removes::AllButNewer(only("known")), vec!["file", "known"]),
+        (Removes::Only(only("newer")), vec!["file", "known", "newer"]),
+    ] {
+        let change = Change { removes, ..Change::default() };
+        stage.store.change_watches(change, minutes(1), |_| Vec::new()).await.unwrap();
+        let stored = stage.store.stored_watches().await.unwrap();
+        let removed: Vec<&str> =
+            stored.iter().filter(|watch| watch.is_removed).map(|watch| watch.name.as_str()).collect();
+        assert_eq!(removed, gone);
+    }
+}
+
+#[tokio::test]
+async fn who_asks_to_resume_waits_until_it_is_done_or_somebody_pauses_again() {
+    let (stage, id) = Stage::with_watch().await;
+    assert!(stage.store.pause_watch(id, minutes(1)).await.unwrap());
+    for _ in 0..2 {
+        stage.store.ask_to_resume(id).await.unwrap();
+        assert_eq!(stage.store.asked_to_resume().await.unwrap(), [id]);
+        assert!(stage.store.pause_watch(id, minutes(2)).await.unwrap());
+        assert_eq!(stage.store.asked_to_resume().await.unwrap(), [0; 0]);
+    }
+    stage.store.ask_to_resume(id).await.unwrap();
+    stage.store.resume_watch(id, Some(minutes(9)), None).await.unwrap();
+    assert_eq!(stage.store.asked_to_resume().await.unwrap(), [0; 0]);
+    stage.store.synchronise(vec![], minutes(3), |_| Vec::new()).await.unwrap();
+    assert!(!stage.store.pause_watch(id, minutes(4)).await.unwrap(), "one that is gone is not paused");
+}
+
+#[tokio::test]
 async fn a_watch_that_cannot_be_built_stays_is_not_due_and_is_named_once() {
     let stage = Stage::new().await;
     let added = WatchSpec { toml: Some("[watch.w]".into()), ..spec("w", 1) };
     stage.store.synchronise(vec![added.clone()], at(NOW), |_| Vec::new()).await.unwrap();
-    let left_out = || std::collections::HashSet::from(["w".to_owned()]);
+    let why = Note { title: "w".into(), body: "why".into(), urgent: false, held_until: None };
+    let change = Change {
+        left_out: [("w".to_owned(), why)].into(),
+        notifiers: vec!["hook".into()],
+        ..Change::default()
+    };
     for named in [vec!["w".to_owned()], vec![]] {
-        let synced =
-            stage.store.synchronise_but(left_out(), vec![], minutes(1), |_| Vec::new()).await.unwrap();
+        let synced = stage.store.change_watches(change.clone(), minutes(1), |_| Vec::new()).await.unwrap();
         assert_eq!((synced.left_out, synced.removed), (named, 0));
+        assert_eq!(stage.count("select count(*) from delivery").await, 1, "it is told, once");
     }
     let now = glance(&stage).await;
     assert_eq!((now.next_due_at, now.outcome.as_deref()), (None, Some("failed")));

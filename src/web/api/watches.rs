@@ -119,7 +119,6 @@ async fn add(State(shared): State<Shared>, Json(new): Json<NewWatch>) -> Result<
         (status = 409, description = "It stands in a file, and is removed there"),
     ))]
 async fn remove(State(shared): State<Shared>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
-    find(&shared, &name)?;
     shared.control.remove_watch(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

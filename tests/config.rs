@@ -29,7 +29,11 @@ fn a_good_configuration_has_no_mistakes() {
     assert_eq!(mistakes(GOOD), [""; 0]);
     assert_eq!(mistakes(""), [""; 0]);
     for url in ["http://localhost:9000", "http://127.0.0.1/", "http://[::1]:8787"] {
-        assert_eq!(mistakes(&format!("[web]\npublic_url = '{url}'")), [""; 0], "only this machine gets there");
+        assert_eq!(
+            mistakes(&format!("[web]\npublic_url = '{url}'")),
+            [""; 0],
+            "only this machine gets there"
+        );
     }
 }
 

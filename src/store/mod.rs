@@ -78,6 +78,8 @@ use writer::Writer;
 #[derive(Clone)]
 pub struct Store {
     read: SqlitePool,
+    /// Readers of those who only look on.
+    onlookers: SqlitePool,
     writer: Writer,
 }
 
@@ -126,10 +128,16 @@ impl Store {
             prune::let_it_shrink(&mut connection).await;
         }
         writer::prepare(&mut connection).await.with_context(opening)?;
-        let read = SqlitePoolOptions::new().max_connections(3).connect_lazy_with(
-            options.create_if_missing(false).read_only(true).pragma("cache_size", READER_CACHE),
-        );
-        Ok(Self { read, writer: Writer::start(connection) })
+        let options = options.create_if_missing(false).read_only(true).pragma("cache_size", READER_CACHE);
+        let readers = || SqlitePoolOptions::new().max_connections(3).connect_lazy_with(options.clone());
+        Ok(Self { read: readers(), onlookers: readers(), writer: Writer::start(connection) })
+    }
+
+    /// The same database with readers of its own, however many of which are busy: what has to run in time waits for
+    /// none of them.
+    #[must_use]
+    pub fn for_onlookers(&self) -> Self {
+        Self { read: self.onlookers.clone(), ..self.clone() }
     }
 
     /// Opens the database for looking only; `None` when there is none yet.
@@ -150,6 +158,7 @@ impl Store {
     /// is in the log into the file and delete the log, so that the file alone is the database.
     pub async fn close(&self) {
         self.read.close().await;
+        self.onlookers.close().await;
         self.writer.stop().await;
     }
 

@@ -16,7 +16,9 @@ use crate::model::or_known;
 impl Builder<'_, '_> {
     pub(super) fn check_web(&mut self) {
         let has_no_token = |web: &&Web| web.token.as_ref().is_none_or(|token| token.is_empty());
-        let Some(web) = self.config.web.as_ref().filter(|web| web.enabled).filter(has_no_token) else { return };
+        let Some(web) = self.config.web.as_ref().filter(|web| web.enabled).filter(has_no_token) else {
+            return;
+        };
         // What stands before the server brings strangers to an address that only this machine reaches.
         let (key, address) = match &web.public_url {
             _ if !web.listen.ip().is_loopback() => ("listen", web.listen.to_string()),

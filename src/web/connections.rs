@@ -1,7 +1,10 @@
 //! Connections, and how much patience there is with each. `axum::serve` sets no limits, so this is its loop with
-//! limits: how many there are, how long a request's head may take and be (`hyper`'s own), and how long what is
-//! under way may take at the end. A body has to be here in time too (`guard`), and what strangers are answered is
-//! short enough to lie in the socket's buffer, so that reading it slowly holds nothing.
+//! limits: how many there are, in all and from one address, how long a request's head may take and be (`hyper`'s
+//! own), how long the other side may not read, and how long what is under way may take at the end. A body has to be
+//! here in time too (`guard`).
+
+mod impatient;
+mod share;
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -24,8 +27,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use self::impatient::Impatient;
+use self::share::Shares;
+
 /// So many at once: as many as may listen to what is new, and some for all else. More wait to be accepted.
 const MOST: usize = super::live::MOST_LISTENERS + 256;
+
+/// So many from one address, so that nobody takes them all.
+const MOST_OF_ONE: usize = MOST / 4;
+
+/// Who does not read for so long is given up.
+const READ_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request's head has to be here by then; a connection that asks nothing for so long is closed.
 const HEAD_PATIENCE: Duration = Duration::from_secs(15);
@@ -64,6 +76,7 @@ impl Drop for Counted {
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let service = TowerToHyperService::new(router);
     let room = Arc::new(Semaphore::new(MOST));
+    let shares = Shares::new(MOST_OF_ONE);
     let open = TaskTracker::new();
     loop {
         let accepted = async {
@@ -76,11 +89,15 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(share) = shares.take(peer.ip()) else {
+                    debug!(%peer, "A connection was closed: its address has as many as it may");
+                    continue;
+                };
                 let (service, stop) = (service.clone(), stop.clone());
                 open.spawn(async move {
                     let _counted = Counted::new();
                     talk(stream, peer, service, stop).await;
-                    drop(place);
+                    drop((place, share));
                 });
             }
             // Gone already, or there are too many open files.
@@ -117,7 +134,8 @@ async fn talk(
     });
     let mut limits = http1::Builder::new();
     limits.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(MOST_HEAD_BYTES);
-    let mut connection = pin!(limits.serve_connection(TokioIo::new(stream), answer));
+    let stream = TokioIo::new(Impatient::new(stream, READ_PATIENCE));
+    let mut connection = pin!(limits.serve_connection(stream, answer));
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = stop.cancelled() => {

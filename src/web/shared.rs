@@ -48,6 +48,8 @@ impl Shared {
         address: SocketAddr,
         (token, public_url): (Option<Secret>, Option<Url>),
     ) -> Self {
+        // However many look on, no run waits for them.
+        let store = store.for_onlookers();
         let token = token.filter(|token| !token.is_empty());
         let figures = super::collect_figures();
         let live = live::Live::new(store.clone());

@@ -43,6 +43,10 @@ impl Events {
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
         }
+        Self::from(request).await
+    }
+
+    async fn from(request: reqwest::RequestBuilder) -> Self {
         let reply = request.send().await.unwrap();
         assert_eq!(reply.status(), 200);
         let mut this = Self { reply, text: String::new(), last_id: String::new() };
@@ -111,6 +115,40 @@ async fn a_run_its_alert_and_its_message_are_told_as_they_happen() {
     let watch = events.find("watch", |watch| watch["outcome"] == "unchanged").await;
     assert_eq!((&watch["name"], &watch["state"]), (&"number".into(), &"firing".into()));
     assert!(watch["next_due_at"].is_string(), "{watch}");
+}
+
+#[tokio::test]
+async fn what_comes_after_thousands_is_told_too() {
+    let harness = Harness::start(NUMBER).await;
+    let now = jiff::Timestamp::now().as_millisecond();
+    let many = format!(
+        "insert into alert (id, run_id, watch_id, watch, strategy, subject, status, created_at, alert)
+         with recursive n (n) as (select 1 union all select n + 1 from n where n < 2100)
+         select printf('{:08x}-{:04x}-7000-8000-%012x', n), 0, 0, '', '', '', 'firing', 0, '{{}}' from n",
+        now >> 16,
+        now & 0xffff
+    );
+    harness.stage.change(many.leak()).await;
+    let mut events = Events::open(&address(&harness), None).await;
+    harness.site().show("/number", number(11));
+    harness.tick("number", "2026-11-20T10:00:00Z").await;
+    assert_eq!(events.find("alert", |_| true).await["watch"], "number");
+    events.find("reset", |_| true).await;
+}
+
+#[tokio::test]
+async fn what_happens_between_a_page_and_its_stream_is_told() {
+    let harness = Harness::start(NUMBER).await;
+    harness.site().show("/number", number(11));
+    let address = address(&harness);
+    let page = reqwest::get(format!("http://{address}/")).await.unwrap().text().await.unwrap();
+    let (_, rest) = page.split_once("data-after=\"").unwrap();
+    let since = rest.split('"').next().unwrap().to_owned();
+    harness.tick("number", "2026-11-20T10:00:00Z").await;
+    let stream = Client::new().get(format!("http://{address}/api/v1/events?after={since}"));
+    let mut events = Events::from(stream).await;
+    assert_eq!(events.find("alert", |_| true).await["watch"], "number");
+    events.find("reset", |_| true).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 const SOONEST = 1000; // Milliseconds between two looks at the page.
 const GENTLE = 10; // Of its time a tab spends at most one part in so many on looking.
 const TOAST = 10000;
+const REFUSED = 5000; // Milliseconds until the stream is asked for again.
 
 // Times
 
@@ -178,10 +179,11 @@ function replace(id, fresh) {
 const mark = document.getElementById("live");
 let stream = null;
 let wasLost = false;
+let after = mark?.dataset.after ?? ""; // What was heard last; at first, when the page was made.
 
 function listen() {
   if (stream || !mark) return;
-  stream = new EventSource("/api/v1/events");
+  stream = new EventSource(`/api/v1/events?after=${encodeURIComponent(after)}`);
   stream.onopen = () => {
     connected(true);
     if (wasLost) ask(() => true);
@@ -190,8 +192,13 @@ function listen() {
   stream.onerror = () => {
     wasLost = true;
     connected(false);
+    // After any answer but a good one a browser never asks again.
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    hang();
+    setTimeout(() => document.hidden || listen(), REFUSED);
   };
   const hear = (kind, matches) => stream.addEventListener(kind, (event) => {
+    after = event.lastEventId;
     let detail = null;
     try { detail = JSON.parse(event.data); } catch { /* It says only that something happened. */ }
     document.dispatchEvent(new CustomEvent(`stakeout:${kind}`, { detail }));

@@ -30,18 +30,18 @@ pub(super) fn address(next: &str) -> String {
 }
 
 /// A link on a page of somebody else, such as a message in a browser, brings no cookie along that is `Strict`. So
-/// the page is asked for once more, now by a page of this server.
-pub(super) fn once_more(next: &str) -> Markup {
+/// the login is asked for by a page of this server: it leads on whoever is logged in, and never back to here.
+pub(super) fn once_more(login: &str) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="refresh" content={ "0; url=" (next) };
+                meta http-equiv="refresh" content={ "0; url=" (login) };
                 title { "Stakeout" }
             }
-            body { p { a href=(next) { "Go on" } } }
+            body { p { a href=(login) { "Go on" } } }
         }
     }
 }
@@ -103,7 +103,7 @@ async fn log_in(State(shared): State<Shared>, request: Request) -> Response {
     shared.guard.forgive(from);
     match session::begin(&shared, &headers, Timestamp::now()).await {
         Ok(cookie) => {
-            info!(%from, "Somebody logged in");
+            info!(from = %from.address, "Somebody logged in");
             ([(SET_COOKIE, cookie)], Redirect::to(&next)).into_response()
         }
         Err(error) => {

@@ -8,16 +8,18 @@ mod session;
 mod throttle;
 
 use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, SET_COOKIE};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, SET_COOKIE};
 use axum::http::{Extensions, HeaderMap, Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -30,7 +32,8 @@ use self::place::Names;
 use self::refusal::ask_to_wait;
 pub(super) use self::refusal::refuse;
 pub(super) use self::session::COOKIE_NAME;
-use self::throttle::Throttle;
+pub(super) use self::throttle::network;
+use self::throttle::{Sender, Throttle};
 use super::Shared;
 use crate::model::Secret;
 
@@ -50,6 +53,8 @@ const TOKEN_WANTED: &str =
     "This wants the token of `[web]`: `Authorization: Bearer TOKEN`, or a login at /login.";
 
 const DATABASE_REFUSES: &str = "The database does not answer; the daemon's log says why.";
+
+const BUG: &str = "This is a mistake in Stakeout; the daemon's log says more.";
 
 /// What the guard goes by.
 pub(super) struct Guard {
@@ -83,32 +88,34 @@ impl Guard {
     ///
     /// # Errors
     /// How long whoever shows it has to wait.
-    fn try_token(&self, from: IpAddr, shown: &str, now: Instant) -> Result<bool, Duration> {
+    fn try_token(&self, from: Sender, shown: &str, now: Instant) -> Result<bool, Duration> {
         let Some(token) = self.digest else { return Ok(true) };
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         // Digests have one length, so that nothing of the token's own can be measured.
-        let looked = throttle.look(from, now, || digest(shown).ct_eq(&token).into());
+        let looked = throttle.look(from, now, digest(shown), |shown| shown.ct_eq(&token).into());
         if looked == Ok(false) {
             metrics::counter!("stakeout_wrong_tokens_total").increment(1);
-            warn!(%from, "A wrong token was shown");
+            warn!(from = %from.address, "A wrong token was shown");
         }
         looked
     }
 
-    fn forgive(&self, from: IpAddr) {
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).forgive(from);
+    fn forgive(&self, from: Sender) {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).forgive(from.address);
     }
 
-    /// Where a request comes from. What stands before the server on the same machine says for whom it asks.
-    fn origin_of(&self, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
+    /// Where a request comes from. What stands before the server on the same machine says for whom it asks; where it
+    /// does not, that may be anybody.
+    fn origin_of(&self, extensions: &Extensions, headers: &HeaderMap) -> Sender {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::from([0; 4]), |ConnectInfo(peer)| peer.ip().to_canonical());
         if !(peer.is_loopback() && self.names.has_public()) {
-            return peer;
+            return peer.into();
         }
         let passed_on = headers.get_all("x-forwarded-for").iter().next_back();
         let last = passed_on.and_then(|list| list.to_str().ok()).and_then(|list| list.rsplit(',').next());
-        last.and_then(|address| address.trim().parse().ok()).unwrap_or(peer)
+        let address: Option<IpAddr> = last.and_then(|address| address.trim().parse().ok());
+        address.map_or(Sender { address: peer, is_anybody: true }, Sender::from)
     }
 }
 
@@ -132,8 +139,23 @@ pub(super) fn protect(guarded: Router<Shared>, open: Router<Shared>, shared: &Sh
     // whose own answer to that gives way.
     open.merge(guarded.layer(from_fn_with_state(shared.clone(), ask_who)))
         .layer(from_fn_with_state(shared.clone(), check))
+        .layer(from_fn(answer_in_any_case))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(shared.clone(), headers::put_on))
+}
+
+/// A mistake of ours that ends in a panic is answered too, and nothing else ends with it.
+async fn answer_in_any_case(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            let words = panic.downcast_ref::<&str>().copied();
+            let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            error!(path, panic = words.unwrap_or_default(), "A request ended in a panic: this is a bug");
+            refuse(&path, StatusCode::INTERNAL_SERVER_ERROR, BUG)
+        }
+    }
 }
 
 /// Lets pass what asks for this server by name, comes from one of its pages or from no page, and is not too large.
@@ -246,9 +268,42 @@ fn turn_away(request: &Request) -> Response {
     }
     let is_look = matches!(*request.method(), Method::GET | Method::HEAD);
     let next = request.uri().path_and_query().filter(|_| is_look).map_or("/", |next| next.as_str());
-    let site = request.headers().get("sec-fetch-site");
-    if is_look && site.is_some_and(|site| site == "cross-site") {
-        return login::once_more(&place::local_path(next)).into_response();
+    let login = login::address(&place::local_path(next));
+    if is_look && may_have_held_back(request.headers()) {
+        return login::once_more(&login).into_response();
     }
-    Redirect::to(&login::address(next)).into_response()
+    Redirect::to(&login).into_response()
+}
+
+/// Whether a browser may have kept its cookie to itself, since the link stood on a page of somebody else. It says
+/// where that stood only to HTTPS and to its own machine.
+fn may_have_held_back(headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-site") {
+        Some(site) => site == "cross-site",
+        None => headers
+            .get_all(ACCEPT)
+            .iter()
+            .any(|kinds| kinds.to_str().is_ok_and(|kinds| kinds.contains("text/html"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_ends_in_a_panic_is_answered() {
+        async fn broken() -> StatusCode {
+            panic!("this is a test")
+        }
+        let router = Router::new().route("/api/v1/broken", get(broken)).layer(from_fn(answer_in_any_case));
+        let request = Request::get("/api/v1/broken").body(Body::empty()).unwrap();
+        let response = TowerToHyperService::new(router).call(request).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+    }
 }

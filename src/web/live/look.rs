@@ -61,7 +61,14 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, watches: None, alerts: None, seen_until: String::new(), deliveries: None, found: Vec::new() }
+        Self {
+            store,
+            watches: None,
+            alerts: None,
+            seen_until: String::new(),
+            deliveries: None,
+            found: Vec::new(),
+        }
     }
 
     /// What is new; nothing, the first time. What was found before an error is told after it.

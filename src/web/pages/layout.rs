@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 use url::form_urlencoded::byte_serialize;
+use uuid::Uuid;
 
 use super::super::{Shared, assets};
 use crate::model::Period;
@@ -80,6 +81,8 @@ struct Around {
     dead: i64,
     /// What was just done, or was not.
     done: Option<Markup>,
+    /// The id of the moment before the page was put together: what happens later is told.
+    since: Uuid,
 }
 
 #[derive(Deserialize)]
@@ -94,9 +97,11 @@ pub(super) async fn around(
     request: Request,
     next: Next,
 ) -> Response {
+    let since = Uuid::now_v7();
     let dead = shared.store.delivery_counts().await.map_or(0, |(_, dead)| dead);
     let done = done.ok().and_then(|Query(done)| flash(done.done.as_deref()?));
-    AROUND.scope(Around { has_token: shared.token.is_some(), dead, done }, next.run(request)).await
+    let around = Around { has_token: shared.token.is_some(), dead, done, since };
+    AROUND.scope(around, next.run(request)).await
 }
 
 /// One line that says what was done or was not; nothing for a word that is none of ours.
@@ -134,7 +139,7 @@ pub(super) fn page(title: &str, section: Section, body: &Markup) -> Markup {
                     }
                 }
                 div.top-end {
-                    span #live .live role="status" hidden {}
+                    span #live .live role="status" data-after=(around.since) hidden {}
                     @if around.has_token {
                         form method="post" action="/logout" { button.quiet type="submit" { "Log out" } }
                     }

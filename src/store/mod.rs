@@ -4,6 +4,7 @@
 mod alerts;
 mod backup;
 mod clock;
+mod closing;
 mod drawn;
 mod gaps;
 mod glance;
@@ -45,6 +46,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 pub use alerts::StoredAlert;
 pub use backup::{Backup, back_up};
+pub use closing::{Affected, Closing, Fate};
 pub use drawn::DrawnRow;
 pub use gaps::{Gap, GapChange, Later, NewGap, PAUSED, Settled};
 pub use glance::Glance;
@@ -67,7 +69,7 @@ pub use runs::{Found, Marks, NextDue, RunCommit, SeenSubject, Waited};
 pub use session::SessionHash;
 pub use shelf::{Item, KnownSubject, Shelf};
 pub use spark::{Peek, Stock, Wanted};
-pub use synchronise::{Affected, Change, Closing, Fate, Removes, Synced, WatchSpec};
+pub use synchronise::{Change, Removes, Synced, WatchSpec};
 pub use told::{Reached, Told};
 pub use watches::{StoredWatch, WatchRow};
 pub use writer::WriteError;

@@ -275,7 +275,7 @@ async fn what_the_command_line_has_just_added_is_lost_by_no_change_of_others() {
     harness.daemon().control().remove_watch("late").await.unwrap();
     assert!(glance(&harness, "mine").await.is_some());
     // The file as it is for a moment, which the daemon would not take, is no matter of the command line's.
-    std::fs::write(harness.stage.config(), "").unwrap();
+    harness.stage.write("");
     add_by_line("last").await;
     assert!(glance(&harness, "number").await.is_some());
 }

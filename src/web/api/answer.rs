@@ -2,13 +2,14 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{OriginalUri, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Json, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::form_urlencoded;
 use utoipa::ToSchema;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::super::problem::Problem;
 use super::question::Page;
@@ -62,8 +63,12 @@ async fn tagged(response: Response, known: Option<&HeaderValue>) -> Response {
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer broke off").into_response();
     };
+    // Where the next page is stands beside a table, and is a part of the answer.
+    let mut said = Xxh3::new();
+    said.update(&body);
+    said.update(parts.headers.get(header::LINK).map_or(&[][..], HeaderValue::as_bytes));
     // Weak, since the same answer may be sent compressed.
-    let tag = format!("W/\"{:032x}\"", xxh3_128(&body));
+    let tag = format!("W/\"{:032x}\"", said.digest128());
     let is_known = known.and_then(|known| known.to_str().ok()).is_some_and(|known| names(known, &tag));
     if let Ok(value) = HeaderValue::from_str(&tag) {
         parts.headers.insert(header::ETAG, value);
@@ -96,35 +101,39 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The one that is said; else of those that are accepted the first.
+    /// The one that is said; else of those that are accepted the one that is liked most, of equals the first.
     pub(super) fn wanted(said: Option<Self>, headers: &HeaderMap) -> Self {
         let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        let mut kinds = accepted.flat_map(|kinds| kinds.split(',')).filter_map(|kind| {
-            match kind.split(';').next().unwrap_or_default().trim() {
-                "text/csv" => Some(Self::Csv),
-                "application/json" | "*/*" | "application/*" => Some(Self::Json),
-                _ => None,
+        let mut best: Option<(f64, Self)> = None;
+        for (weight, kind) in accepted.flat_map(|kinds| kinds.split(',')).filter_map(weighed) {
+            if weight > 0.0 && best.is_none_or(|(most, _)| weight > most) {
+                best = Some((weight, kind));
             }
-        });
-        said.or_else(|| kinds.next()).unwrap_or(Self::Json)
+        }
+        said.or(best.map(|(_, kind)| kind)).unwrap_or(Self::Json)
     }
 }
 
-/// A row as a line of a table.
-pub(super) trait Line {
-    /// The headings.
-    const HEADINGS: &'static [&'static str];
+/// One kind of those that are accepted, and how much it is liked (RFC 9110, 12.4.2).
+fn weighed(kind: &str) -> Option<(f64, Format)> {
+    let mut parts = kind.split(';').map(str::trim);
+    let format = match parts.next()?.to_ascii_lowercase().as_str() {
+        "text/csv" | "text/*" => Format::Csv,
+        "application/json" | "*/*" | "application/*" => Format::Json,
+        _ => return None,
+    };
+    let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    Some((weight.map_or(Some(1.0), |weight| weight.parse().ok())?, format))
+}
 
-    /// A cell for each heading.
-    fn cells(&self) -> Vec<String>;
+/// A row as a line of a table.
+pub(super) trait Line: Serialize {
+    /// The headings: the keys of its JSON, but for those that hold lists.
+    const HEADINGS: &'static [&'static str];
 }
 
 /// A page as JSON or as CSV.
-pub(super) fn table<T: Line + Serialize>(
-    page: Page<T>,
-    format: Format,
-    uri: &OriginalUri,
-) -> Result<Response, Problem> {
+pub(super) fn table<T: Line>(page: Page<T>, format: Format, uri: &OriginalUri) -> Result<Response, Problem> {
     let vary = [(header::VARY, HeaderValue::from_static("accept"))];
     match format {
         Format::Json => Ok((vary, Json(page)).into_response()),
@@ -133,7 +142,7 @@ pub(super) fn table<T: Line + Serialize>(
             let kind = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
             let mut response = (vary, [(header::CONTENT_TYPE, kind)], lines(&page.items)?).into_response();
             if let Some(link) = link {
-                response.headers_mut().insert(HeaderName::from_static("link"), link);
+                response.headers_mut().insert(header::LINK, link);
             }
             Ok(response)
         }
@@ -152,35 +161,59 @@ fn lines<T: Line>(rows: &[T]) -> Result<Bytes, Problem> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(T::HEADINGS)?;
     for row in rows {
-        writer.write_record(row.cells())?;
+        let row = serde_json::to_value(row)?;
+        writer.write_record(T::HEADINGS.iter().map(|heading| cell(row.get(heading))))?;
     }
     let text = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
     Ok(text.into())
 }
 
-/// A number that may not be there, as a cell.
-pub(super) fn cell<T: ToString>(value: Option<T>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        // A whole number without its `.0`.
+        Some(Value::Number(number)) if number.is_f64() => {
+            number.as_f64().map(|number| number.to_string()).unwrap_or_default()
+        }
+        Some(other) => other.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    struct Row(&'static str);
+    #[derive(Serialize)]
+    struct Row {
+        name: &'static str,
+        price: Option<f64>,
+        times: usize,
+        is_new: bool,
+    }
 
     impl Line for Row {
-        const HEADINGS: &'static [&'static str] = &["name", "length"];
-
-        fn cells(&self) -> Vec<String> {
-            vec![self.0.to_owned(), self.0.len().to_string()]
-        }
+        const HEADINGS: &'static [&'static str] = &["name", "times", "price", "is_new", "unknown"];
     }
 
     #[test]
-    fn cells_with_commas_quotes_and_lines_are_quoted() {
-        let text = lines(&[Row("a, \"b\"\nc"), Row("ü")]).unwrap();
-        assert_eq!(String::from_utf8_lossy(&text), "name,length\r\n\"a, \"\"b\"\"\nc\",8\r\nü,2\r\n");
+    fn cells_with_commas_quotes_and_lines_are_quoted_and_what_is_not_there_is_empty() {
+        let row = |name, price| Row { name, price, times: 2, is_new: true };
+        let text = lines(&[row("a, \"b\"\nc", None), row("ü", Some(10.0)), row("", Some(0.1))]).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&text),
+            "name,times,price,is_new,unknown\r\n\"a, \"\"b\"\"\nc\",2,,true,\r\nü,2,10,true,\r\n,2,0.1,true,\r\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_answer_whose_next_page_begins_elsewhere_is_another_answer() {
+        let tag = async |link: &'static str| {
+            let answer = ([(header::LINK, link)], "a,b\r\n").into_response();
+            tagged(answer, None).await.headers()[header::ETAG].clone()
+        };
+        assert_eq!(tag("</a>").await, tag("</a>").await);
+        assert_ne!(tag("</a>").await, tag("</b>").await);
     }
 
     #[test]
@@ -198,13 +231,19 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_accepted_the_first_counts_and_what_is_said_before_that() {
+    fn of_what_is_accepted_the_most_liked_counts_and_what_is_said_before_that() {
         let wanted = |accept: &'static str, said| {
             let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
             Format::wanted(said, &headers)
         };
         assert_eq!(wanted("text/csv", None), Format::Csv);
-        assert_eq!(wanted("text/html, application/json;q=0.9, text/csv", None), Format::Json);
+        assert_eq!(wanted("text/html, application/json;q=0.9, text/csv", None), Format::Csv);
+        assert_eq!(wanted("text/csv;q=0.5, application/json; q=0.9, */*;q=0.1", None), Format::Json);
+        assert_eq!(wanted("application/json, text/csv", None), Format::Json, "of equals the first");
+        assert_eq!(wanted("text/csv;q=0, */*", None), Format::Json);
+        assert_eq!(wanted("text/csv;q=0", None), Format::Json);
+        assert_eq!(wanted("text/csv;header=present;q=1", None), Format::Csv);
+        assert_eq!(wanted("text/csv;q=much", None), Format::Json);
         assert_eq!(wanted("*/*", Some(Format::Csv)), Format::Csv);
         assert_eq!(wanted("image/png", None), Format::Json);
     }

@@ -55,8 +55,8 @@ pub use observations::{HistoryRow, LastSeen};
 pub use one_run::{DeliveryRow, RunRow};
 pub use one_watch::Episode;
 pub use outbox::{
-    Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, NewDelivery, Queue, Settlement, Standing,
-    StoredDelivery, Text, Waiting, Which,
+    Attempt, Carried, Choice, Claim, Claimed, DeliveryKind, DeliveryStatus, NewDelivery, Queue, Settlement,
+    Standing, StoredDelivery, Text, Waiting, Which,
 };
 pub use page::{Page, SettledRow, StoredBar, StoredObservation, TimeSpan};
 pub use past::{SeenBar, SeenRow};

@@ -1,11 +1,38 @@
 //! What a person sees of the outbox, and does to it.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::QueryBuilder;
 use utoipa::ToSchema;
 
 use super::super::{Store, WriteError, millis, time};
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// It waits.
+    Pending,
+    /// It is being sent.
+    Sending,
+    /// It was taken.
+    Delivered,
+    /// It was given up.
+    Dead,
+}
+
+impl DeliveryStatus {
+    /// The word it goes by in the database and in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+}
 
 /// A delivery as a person sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -14,11 +41,13 @@ pub struct StoredDelivery {
     pub id: String,
     /// To whom.
     pub notifier: String,
-    /// `news`, `note`, `brief`, `bundle` or `digest`.
+    /// What it is.
+    #[schema(value_type = super::DeliveryKind)]
     pub kind: String,
     /// What is told of in order.
     pub topic: String,
-    /// `pending`, `sending`, `delivered` or `dead`.
+    /// How it stands.
+    #[schema(value_type = DeliveryStatus)]
     pub status: String,
     /// Whether it waits for nothing.
     pub urgent: bool,
@@ -54,6 +83,7 @@ pub struct Attempt {
     /// When it ended.
     pub at: Timestamp,
     /// `delivered`, `retry` or `dead`.
+    #[schema(pattern = "^(delivered|retry|dead)$")]
     pub outcome: String,
     /// Why it was not taken.
     pub why: Option<String>,

@@ -11,17 +11,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
+use utoipa::ToSchema;
 
 use super::{Store, WriteError, millis};
 
 pub use claim::{Carried, Choice, Claim, Claimed, Queue, Text, Waiting};
-pub use look::{Attempt, StoredDelivery, Which};
+pub use look::{Attempt, DeliveryStatus, StoredDelivery, Which};
 pub use settle::{Settlement, Standing};
 
 /// What a delivery is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum DeliveryKind {
     /// What one run and one strategy have to tell.
     News,

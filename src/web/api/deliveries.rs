@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::super::Shared;
 use super::super::problem::Problem;
 use super::question::{Cursor, Limit, Page, after};
-use crate::store::{Attempt, StoredDelivery};
+use crate::store::{Attempt, DeliveryStatus, StoredDelivery};
 
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -19,31 +19,6 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(show))
         .routes(routes!(retry))
         .routes(routes!(give_up))
-}
-
-/// How a delivery stands.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum DeliveryStatus {
-    /// It waits.
-    Pending,
-    /// It is being sent.
-    Sending,
-    /// It was taken.
-    Delivered,
-    /// It was given up.
-    Dead,
-}
-
-impl DeliveryStatus {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Sending => "sending",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-        }
-    }
 }
 
 /// Which deliveries.

@@ -11,7 +11,10 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type};
+use utoipa::openapi::{
+    ContentBuilder, Header, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response as Described, ResponseBuilder,
+    Type,
+};
 use utoipa::{OpenApi, ToSchema as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::Config;
@@ -35,9 +38,13 @@ use super::super::problem::{MEDIA_TYPE, Problem};
 struct Description;
 
 /// What has just happened: `watch`, `alert` and `delivery`, each with its JSON; `reset` where something was
-/// missed. It does not end; with `Last-Event-ID` it goes on where it broke off.
+/// missed. It does not end; with `Last-Event-ID` it goes on where it broke off, and so it does with `after` for whoever
+/// cannot send that header.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
-    params(("Last-Event-ID" = Option<String>, Header, description = "The last one that was received", nullable = false)),
+    params(
+        ("Last-Event-ID" = Option<String>, Header, description = "The last one that was received", nullable = false),
+        ("after" = Option<String>, Query, description = "The same; the header comes first", nullable = false),
+    ),
     responses((status = 200, description = "Server-Sent Events", body = String, content_type = "text/event-stream")))]
 #[expect(dead_code, reason = "what it describes is served by `live`")]
 fn events() {}
@@ -78,12 +85,16 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation
 /// What every operation may answer too: problems, and that nothing has changed.
 fn answers(operation: &mut Operation, is_read: bool, wants_token: bool) {
     let has_body = operation.request_body.is_some();
+    let holds = |response: &RefOr<Described>, kind: &str| matches!(response, RefOr::T(response) if response.content.contains_key(kind));
+    // What happens next is always new, and is of nothing that might not be there.
+    let is_stream =
+        operation.responses.responses.values().any(|response| holds(response, "text/event-stream"));
     let usual = [
-        (is_read, "304", "Nothing has changed"),
+        (is_read && !is_stream, "304", "Nothing has changed"),
         (true, "400", "The question makes no sense"),
         (wants_token, "401", "A token or a login is wanted"),
         (!is_read, "403", "It was sent from a page of somebody else"),
-        (true, "404", "There is no such thing"),
+        (!is_stream, "404", "There is no such thing"),
         (has_body, "413", "Too long"),
         (has_body, "415", "This is no JSON"),
         (has_body, "422", "It was understood, and is wrong"),
@@ -96,16 +107,26 @@ fn answers(operation: &mut Operation, is_read: bool, wants_token: bool) {
         operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
     }
     for (status, response) in &mut operation.responses.responses {
+        let is_table = holds(response, "text/csv");
         let RefOr::T(response) = response else { continue };
         if status.starts_with(['4', '5']) {
             let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name())));
             response.content.insert(MEDIA_TYPE.to_owned(), content.build().into());
-        } else if is_read && !response.content.contains_key("text/event-stream") {
-            let tag = HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String)));
-            let tag = tag.description(Some("What it is known by")).build();
-            response.headers.insert("etag".to_owned(), tag.into());
+        } else if is_read && !is_stream {
+            response.headers.insert("etag".to_owned(), text("What it is known by").into());
+        }
+        if is_table {
+            let next =
+                text("Of a table as CSV where there are more rows: the next ones (RFC 8288, `rel=\"next\"`)");
+            response.headers.insert("link".to_owned(), next.into());
         }
     }
+}
+
+/// A header.
+fn text(description: &str) -> Header {
+    let header = HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String)));
+    header.description(Some(description)).build()
 }
 
 /// The description, and the page to try it, whose files lie in the program.

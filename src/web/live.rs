@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -113,7 +114,15 @@ pub(super) fn router() -> Router<Shared> {
     Router::new().route("/api/v1/events", get(events))
 }
 
-async fn events(State(shared): State<Shared>, Query(asked): Query<Asked>, headers: HeaderMap) -> Response {
+async fn events(
+    State(shared): State<Shared>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let Query(asked) = match asked {
+        Ok(asked) => asked,
+        Err(wrong) => return super::guard::refuse("/api/v1/events", wrong.status(), &wrong.body_text()),
+    };
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(asked.after.as_deref());
     let Some(listener) = shared.live.listen(last.filter(|id| !id.is_empty())).await else {
         let sentence = format!("{MOST_LISTENERS} listen already; try again later.");

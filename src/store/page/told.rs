@@ -16,6 +16,8 @@ pub struct SettledRow {
     pub subject: String,
     /// What it settled on.
     pub state: SignalState,
+    /// What was last told about it, in a line; empty where nothing was.
+    pub summary: String,
 }
 
 type SilenceRow = (i64, String, i64, i64, String, String);
@@ -32,8 +34,15 @@ impl Store {
         after: Option<(String, String)>,
         limit: usize,
     ) -> Result<Page<SettledRow, (String, String)>, sqlx::Error> {
-        let mut query =
-            QueryBuilder::new("select strategy, subject, state from signal_state where watch_id = ");
+        let mut query = QueryBuilder::new(
+            "select strategy, subject, state,
+                    coalesce((select alert ->> '$.signal.summary' from alert
+                              where alert.watch_id = signal_state.watch_id
+                                and alert.strategy = signal_state.strategy
+                                and alert.subject = signal_state.subject
+                              order by created_at desc limit 1), '')
+             from signal_state where watch_id = ",
+        );
         query.push_bind(watch_id);
         push_text(&mut query, "subject", subject);
         for (moment, sign) in [(span.since, " >= "), (span.until, " <= ")] {
@@ -48,10 +57,11 @@ impl Store {
         }
         query.push(" order by strategy, subject");
         push_limit(&mut query, limit);
-        let rows: Vec<(String, String, String)> = query.build_query_as().fetch_all(&self.read).await?;
-        let settled = |(strategy, subject, state): (String, String, String)| {
+        let rows: Vec<(String, String, String, String)> =
+            query.build_query_as().fetch_all(&self.read).await?;
+        let settled = |(strategy, subject, state, summary): (String, String, String, String)| {
             let key = (strategy.clone(), subject.clone());
-            Ok((key, SettledRow { strategy, subject, state: from_json(&state)? }))
+            Ok((key, SettledRow { strategy, subject, state: from_json(&state)?, summary }))
         };
         Ok(Page::of(rows.into_iter().map(settled).collect::<Result<_, sqlx::Error>>()?, limit))
     }

@@ -11,11 +11,11 @@ use utoipa_axum::routes;
 
 use super::super::Shared;
 use super::super::problem::Problem;
-use super::answer::{Format, Line, cell, table};
+use super::answer::{Format, Line, table};
 use super::question::{Cursor, Limit, Moment, Page, after, span};
 use super::watches::find;
-use crate::model::{Coverage, Outcome, Reading, SignalState, SlotOutcome, Stretch, Trigger};
-use crate::store::{RunRow, StoredBar, StoredObservation};
+use crate::model::{Coverage, Outcome, SignalState, Stretch, Trigger};
+use crate::store::{RunRow, SettledRow, StoredBar, StoredObservation};
 
 /// Slots of so long are told where nobody says since when.
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -60,6 +60,10 @@ struct Seen {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Ran {
+    /// With what was decided about this symbol, item or region. A run is of the whole watch: which ones there are
+    /// does not depend on it.
+    #[param(required = false, nullable = false)]
+    subject: Option<String>,
     /// Also those that found the same as the one before: most of them.
     #[serde(default)]
     #[param(required = false)]
@@ -87,6 +91,10 @@ struct Ran {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Passed {
+    /// As for the other lists; it changes nothing, since a slot is of the whole watch.
+    #[param(required = false, nullable = false)]
+    #[serde(rename = "subject")]
+    _subject: Option<String>,
     /// From then on; a day ago where it is not said.
     #[param(value_type = Moment, inline, required = false)]
     since: Option<Moment>,
@@ -126,6 +134,9 @@ struct Settled {
     /// After the page that said so.
     #[param(value_type = Cursor, inline, required = false)]
     cursor: Option<Cursor>,
+    /// What the header `Accept` may say too.
+    #[param(inline, required = false, nullable = false)]
+    format: Option<Format>,
 }
 
 /// One execution of a watch.
@@ -133,6 +144,8 @@ struct Settled {
 struct Run {
     /// Its number.
     id: i64,
+    /// The watch.
+    watch: String,
     /// What asked for it.
     #[schema(value_type = Trigger)]
     trigger: String,
@@ -186,6 +199,8 @@ struct Signal {
     strategy: String,
     /// Who or what it is about.
     subject: String,
+    /// What was last told about it, in a line; empty where nothing was.
+    summary: String,
     #[serde(flatten)]
     state: SignalState,
 }
@@ -254,12 +269,13 @@ async fn runs(
 ) -> Result<Response, Problem> {
     let (watch, _) = find(&shared, &name)?;
     let span = span(ran.since, ran.until, Timestamp::now());
+    let run = |row: RunRow| Run::of(row, &name, ran.subject.as_deref());
     let page = if ran.unchanged {
         let key = after(ran.cursor.as_ref())?;
-        Page::of(shared.store.all_runs_page(watch, span, key, ran.limit.rows()).await?, Run::from)
+        Page::of(shared.store.all_runs_page(watch, span, key, ran.limit.rows()).await?, run)
     } else {
         let key = after(ran.cursor.as_ref())?;
-        Page::of(shared.store.runs_page(watch, span, key, ran.limit.rows()).await?, Run::from)
+        Page::of(shared.store.runs_page(watch, span, key, ran.limit.rows()).await?, run)
     };
     table(page?, Format::wanted(ran.format, &headers), &uri)
 }
@@ -282,20 +298,18 @@ async fn slots(
     // What became of later ones is known when the next run is over.
     let known_until = shared.store.next_due(row).await?.map_or(now, |due| due.min(now));
     let kept_since = shared.roster().watchlist.daemon.retention.runs_kept_since(now);
-    let since = asked.since.unwrap_or_else(|| now.checked_sub(A_DAY).unwrap_or(now)).max(kept_since);
+    let key: Option<SlotsKey> = after(passed.cursor.as_ref())?;
+    // A length of time ago was said when the first page was asked for.
+    let since = key.map(|key| key.since).or(asked.since);
+    let since = since.unwrap_or_else(|| now.checked_sub(A_DAY).unwrap_or(now)).max(kept_since);
     let until = asked.until.unwrap_or(known_until).min(known_until);
     let stretches = match since <= until {
         true => shared.store.slots(row, since, until, watch.late_after(now)).await?,
         false => Vec::new(),
     };
     let coverage = Coverage::of(&stretches);
-    let key: Option<Timestamp> = after(passed.cursor.as_ref())?;
-    let mut stretches: Vec<Stretch> =
-        stretches.into_iter().filter(|stretch| key.is_none_or(|key| stretch.from > key)).collect();
-    let more = stretches.len() > passed.limit.rows();
-    stretches.truncate(passed.limit.rows());
-    let last = stretches.last().map(|stretch| stretch.from).filter(|_| more);
-    let page = Page::new(stretches, last)?;
+    let (stretches, next) = slots_after(stretches, key.map(|key| (key.until, key.from)), passed.limit.rows());
+    let page = Page::new(stretches, next.map(|(until, from)| SlotsKey { since, until, from }))?;
     match Format::wanted(passed.format, &headers) {
         Format::Csv => table(page, Format::Csv, &uri),
         Format::Json => {
@@ -305,33 +319,61 @@ async fn slots(
     }
 }
 
+/// Where a page of slots ended.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct SlotsKey {
+    since: Timestamp,
+    until: Timestamp,
+    from: Timestamp,
+}
+
+/// Some stretches after the one that ended and began then, and the end and beginning of the last where more follow.
+/// They come in the order of their ends; of two that end together the one that begins later comes first.
+fn slots_after(
+    mut stretches: Vec<Stretch>,
+    after: Option<(Timestamp, Timestamp)>,
+    limit: usize,
+) -> (Vec<Stretch>, Option<(Timestamp, Timestamp)>) {
+    if let Some((until, from)) = after {
+        stretches.retain(|one| one.until > until || (one.until == until && one.from < from));
+    }
+    let more = stretches.len() > limit;
+    stretches.truncate(limit);
+    let next = stretches.last().map(|last| (last.until, last.from)).filter(|_| more);
+    (stretches, next)
+}
+
 /// What the strategies have settled on, by strategy and subject.
 #[utoipa::path(get, path = "/v1/watches/{name}/signals", tag = "history",
     params(("name" = String, Path, description = "The watch"), Settled),
-    responses((status = 200, description = "By strategy and subject", body = Page<Signal>)))]
+    responses((status = 200, description = "By strategy and subject",
+        content((Page<Signal> = "application/json"), (String = "text/csv")))))]
 async fn signals(
     State(shared): State<Shared>,
     Path(name): Path<String>,
+    uri: OriginalUri,
+    headers: HeaderMap,
     Query(settled): Query<Settled>,
-) -> Result<Json<Page<Signal>>, Problem> {
+) -> Result<Response, Problem> {
     let (watch, _) = find(&shared, &name)?;
     let (span, key) = (span(settled.since, settled.until, Timestamp::now()), after(settled.cursor.as_ref())?);
     let which = (watch, settled.subject.as_deref());
     let page = shared.store.settled_page(which, span, key, settled.limit.rows()).await?;
-    let signal = |row: crate::store::SettledRow| Signal {
-        strategy: row.strategy,
-        subject: row.subject,
-        state: row.state,
-    };
-    Ok(Json(Page::of(page, signal)?))
+    let signal =
+        |SettledRow { strategy, subject, state, summary }| Signal { strategy, subject, summary, state };
+    table(Page::of(page, signal)?, Format::wanted(settled.format, &headers), &uri)
 }
 
-impl From<RunRow> for Run {
-    fn from(row: RunRow) -> Self {
+impl Run {
+    /// With the verdicts on one subject, or on all.
+    fn of(row: RunRow, watch: &str, subject: Option<&str>) -> Self {
         let [observations, signals, alerts] = row.counts;
         let verdicts = row.verdicts.as_deref().and_then(|json| serde_json::from_str(json).ok());
+        let mut verdicts: Vec<Verdict> = verdicts.unwrap_or_default();
+        verdicts.retain(|verdict| subject.is_none_or(|subject| verdict.subject == subject));
         Self {
             id: row.id,
+            watch: watch.to_owned(),
             trigger: row.trigger,
             due_at: row.due_at,
             started_at: row.started_at,
@@ -343,7 +385,7 @@ impl From<RunRow> for Run {
             alerts,
             waited_secs: row.waited.time.as_secs_f64(),
             waited_for: row.waited.host,
-            verdicts: verdicts.unwrap_or_default(),
+            verdicts,
         }
     }
 }
@@ -361,6 +403,7 @@ impl Line for StoredObservation {
         "bid",
         "ask",
         "volume",
+        "quoted_at",
         "value",
         "unit",
         "text",
@@ -368,57 +411,17 @@ impl Line for StoredObservation {
         "last_seen_at",
         "times_seen",
     ];
-
-    fn cells(&self) -> Vec<String> {
-        let seen = &self.observation;
-        let none = String::new;
-        let (kind, read) = match &seen.reading {
-            Reading::Candles { .. } => ("candles", Vec::from_iter(std::iter::repeat_with(none).take(11))),
-            Reading::Quote(quote) => {
-                let [price, bid, ask, volume] =
-                    [Some(quote.price), quote.bid, quote.ask, quote.volume].map(cell);
-                (
-                    "quote",
-                    vec![price, none(), none(), none(), none(), bid, ask, volume, none(), none(), none()],
-                )
-            }
-            Reading::Listing(listing) => {
-                let availability = serde_json::to_value(listing.availability).unwrap_or_default();
-                let availability = availability.as_str().unwrap_or_default().to_owned();
-                let (name, sku) = (listing.name.clone(), listing.sku.clone());
-                let offer =
-                    vec![cell(listing.price), cell(listing.price_currency.clone()), availability, name, sku];
-                ("listing", offer.into_iter().chain(std::iter::repeat_with(none).take(6)).collect())
-            }
-            Reading::Value { value, unit } => {
-                let value = [value.to_string(), unit.clone(), none()];
-                ("value", std::iter::repeat_with(none).take(8).chain(value).collect())
-            }
-            Reading::Text { text } => {
-                ("text", std::iter::repeat_with(none).take(10).chain([text.clone()]).collect())
-            }
-        };
-        let first = [seen.observed_at.to_string(), seen.subject.clone(), kind.to_owned()];
-        let last = [cell(seen.url.clone()), self.last_seen_at.to_string(), self.times_seen.to_string()];
-        first.into_iter().chain(read).chain(last).collect()
-    }
 }
 
 impl Line for StoredBar {
     const HEADINGS: &'static [&'static str] =
         &["subject", "interval", "open_time", "open", "high", "low", "close", "volume"];
-
-    fn cells(&self) -> Vec<String> {
-        let bar = &self.candle;
-        let first = [self.subject.clone(), self.interval.to_string(), bar.open_time.to_string()];
-        let prices = [bar.open, bar.high, bar.low, bar.close, bar.volume].map(|price| price.to_string());
-        first.into_iter().chain(prices).collect()
-    }
 }
 
 impl Line for Run {
     const HEADINGS: &'static [&'static str] = &[
         "id",
+        "watch",
         "trigger",
         "due_at",
         "started_at",
@@ -431,36 +434,83 @@ impl Line for Run {
         "waited_secs",
         "waited_for",
     ];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.id.to_string(),
-            self.trigger.clone(),
-            self.due_at.to_string(),
-            self.started_at.to_string(),
-            self.finished_at.to_string(),
-            self.outcome.clone(),
-            cell(self.error.clone()),
-            self.observations.to_string(),
-            self.signals.to_string(),
-            self.alerts.to_string(),
-            self.waited_secs.to_string(),
-            cell(self.waited_for.clone()),
-        ]
-    }
 }
 
 impl Line for Stretch {
     const HEADINGS: &'static [&'static str] = &["from", "until", "slots", "outcome", "why"];
+}
 
-    fn cells(&self) -> Vec<String> {
-        let outcome: SlotOutcome = self.outcome;
-        vec![
-            self.from.to_string(),
-            self.until.to_string(),
-            self.slots.to_string(),
-            outcome.to_string(),
-            cell(self.why.clone()),
-        ]
+impl Line for Signal {
+    const HEADINGS: &'static [&'static str] = &[
+        "strategy",
+        "subject",
+        "state",
+        "firing",
+        "value",
+        "summary",
+        "since",
+        "fingerprint",
+        "told",
+        "last_told_at",
+        "last_told_value",
+        "streak",
+        "streak_since",
+        "waits",
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::Observation;
+
+    #[test]
+    fn every_key_of_every_kind_of_reading_is_a_heading() {
+        for reading in [
+            json!({"kind": "quote", "price": 1.0, "bid": 1.0, "ask": 1.0, "volume": 1.0,
+                "quoted_at": "2026-11-21T10:00:00Z"}),
+            json!({"kind": "listing", "sku": "1", "name": "n", "price": 1.0, "price_currency": "USD",
+                "availability": "in_stock"}),
+            json!({"kind": "value", "value": 1.0, "unit": "USD"}),
+            json!({"kind": "text", "text": "t"}),
+        ] {
+            let mut seen = json!({"subject": "s", "observed_at": "2026-11-21T10:00:00Z", "url": null});
+            seen.as_object_mut().unwrap().extend(reading.as_object().unwrap().clone());
+            let observation: Observation = serde_json::from_value(seen).unwrap();
+            let last_seen_at = observation.observed_at;
+            let row = StoredObservation { observation, last_seen_at, times_seen: 1 };
+            let Value::Object(row) = serde_json::to_value(row).unwrap() else { panic!("no object") };
+            assert!(reading.as_object().unwrap().keys().all(|key| row.contains_key(key)), "{row:?}");
+            for key in row.keys() {
+                assert!(StoredObservation::HEADINGS.contains(&key.as_str()), "{key}");
+            }
+        }
+    }
+
+    fn stretch(from: i64, until: i64) -> Stretch {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let outcome = crate::model::SlotOutcome::Ok;
+        Stretch { from: at(from), until: at(until), slots: 1, outcome, why: None }
+    }
+
+    #[test]
+    fn stretches_that_begin_or_end_together_come_once_each() {
+        let all = [stretch(0, 0), stretch(1, 3), stretch(1, 4), stretch(5, 9), stretch(6, 9), stretch(3, 12)];
+        // In the order of their ends, of equals the shorter first.
+        let all = [&all[..3], &[stretch(6, 9), stretch(5, 9)], &all[5..]].concat();
+        for limit in 1..=6 {
+            let (mut walked, mut key) = (Vec::new(), None);
+            loop {
+                let (page, next) = slots_after(all.clone(), key, limit);
+                walked.extend(page);
+                key = next;
+                if key.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(walked, all, "{limit} each");
+        }
     }
 }

@@ -50,9 +50,7 @@ async fn stocked_with(config: &str) -> Harness {
     let ago = |minutes: i64| now - SignedDuration::from_mins(minutes);
     harness.site().show("/page", Page::html("<p>Hello, \"you\",\nthere</p>"));
     harness.tick_at("page", ago(50)).await;
-    let bar = jiff::Timestamp::from_second(ago(60).as_second() / 1_800 * 1_800).unwrap();
-    harness.site().show("/yahoo/v8/finance/chart/AAPL", chart("AAPL", bar, &falling(40)));
-    harness.site().show("/yahoo/v8/finance/chart/MSFT", chart("MSFT", bar, &[10.0; 40]));
+    show_bars(&harness, ago(40));
     harness.tick_at("tech/rsi 14", ago(40)).await;
     for (minute, n) in [(30, 9), (29, 11), (28, 12), (27, 8), (26, 15), (25, 15)] {
         harness.site().show("/number", number(n));
@@ -70,6 +68,13 @@ async fn stocked_with(config: &str) -> Harness {
     harness.site().show("/number", Page::new("not found").status(404));
     harness.tick_at("number", ago(5)).await;
     harness
+}
+
+/// The bars that have closed until then.
+fn show_bars(harness: &Harness, at: Timestamp) {
+    let bar = Timestamp::from_second((at.as_second() - 1_200) / 1_800 * 1_800).unwrap();
+    harness.site().show("/yahoo/v8/finance/chart/AAPL", chart("AAPL", bar, &falling(40)));
+    harness.site().show("/yahoo/v8/finance/chart/MSFT", chart("MSFT", bar, &[10.0; 40]));
 }
 
 fn request(harness: &Harness, method: Method, path: &str) -> RequestBuilder {
@@ -162,12 +167,23 @@ async fn candles_runs_slots_and_signals_are_told() {
     assert_eq!(texts(&told, "outcome"), ["failed", "ok", "ok", "ok", "ok", "ok"]);
     assert!(told["items"][0]["error"].as_str().unwrap().contains("404"));
     assert_eq!(told["items"][4]["verdicts"][0]["verdict"], "first");
+    assert_eq!(told["items"][4]["watch"], "number");
+    let of_other = get(&harness, "/api/v1/watches/number/runs?subject=other").await;
+    assert_eq!(texts(&of_other, "outcome"), texts(&told, "outcome"), "runs are of the whole watch");
+    assert_eq!(of_other["items"][4]["verdicts"], json!([]));
+    let of_it = get(&harness, "/api/v1/watches/number/runs?subject=n").await;
+    assert_eq!(of_it["items"][4]["verdicts"][0]["verdict"], "first");
     let all = get(&harness, "/api/v1/watches/number/runs?unchanged=true").await;
     assert_eq!(texts(&all, "outcome"), ["failed", "unchanged", "ok", "ok", "ok", "ok", "ok"]);
 
     let slots = get(&harness, "/api/v1/watches/number/slots?since=1h").await;
     assert!(slots["coverage"]["ok"].as_u64() >= Some(6), "{slots}");
+    let of_one = get(&harness, "/api/v1/watches/number/slots?since=1h&subject=n").await;
+    assert_eq!(of_one["coverage"], slots["coverage"], "slots are of the whole watch");
     let signals = get(&harness, "/api/v1/watches/number/signals?subject=n").await;
+    let told = get(&harness, "/api/v1/alerts?watch=number&strategy=threshold&limit=1").await;
+    assert!(signals["items"][0]["summary"].as_str().is_some_and(|summary| !summary.is_empty()));
+    assert_eq!(signals["items"][0]["summary"], told["items"][0]["signal"]["summary"]);
     assert_eq!(signals["items"][0]["strategy"], "threshold");
     assert_eq!(signals["items"][0]["firing"], true);
 }
@@ -224,53 +240,74 @@ async fn the_metric_that_moves_most_is_the_first_of_its_fellows() {
         assert_eq!((told["rank"].as_i64(), told["ranked"].as_i64()), (Some(rank), Some(2)), "{subject}");
     }
     assert_eq!(get(&harness, "/api/v1/metrics/page").await["items"], json!([]), "a text has no number");
+    let gone = get(&harness, "/api/v1/metrics/gtx3070/N82E16814137600").await;
+    assert_eq!(
+        (gone["last"].as_f64(), gone["readings"].as_i64()),
+        (Some(499.0), Some(1)),
+        "it is gone by now"
+    );
+    assert_eq!((gone["rank"].as_i64(), gone["ranked"].as_i64()), (Some(1), Some(2)), "neither moved");
 }
 
 #[tokio::test]
 async fn a_cursor_walks_every_row_once_while_rows_are_added() {
     let harness = stocked().await;
-    for (path, key) in [
-        ("/api/v1/watches/number/observations?limit=2", "observed_at"),
-        ("/api/v1/watches/number/runs?limit=2", "id"),
-        ("/api/v1/watches/number/runs?limit=2&unchanged=true", "id"),
-        ("/api/v1/watches/tech%2Frsi%2014/candles?limit=30", "open_time"),
-        ("/api/v1/watches/number/signals?limit=1", "strategy"),
-        ("/api/v1/alerts?limit=1", "id"),
-        ("/api/v1/deliveries?limit=1", "id"),
+    let now = Timestamp::now();
+    for (minute, page) in [(4, number(1)), (3, Page::new("no").status(404)), (2, number(2))] {
+        harness.site().show("/number", page);
+        let due_at = now - SignedDuration::from_mins(minute);
+        harness.daemon().slot("number", due_at, due_at).await.unwrap();
+    }
+    let silence = json!({"matchers": {"watch": "page"}, "for": "1h"});
+    for _ in 0..3 {
+        assert_eq!(post(&harness, "/api/v1/silences", Some(silence.clone())).await.0, 201);
+    }
+    let mut added = 0;
+    for (path, limit, key) in [
+        ("/api/v1/watches/number/observations?", 2, "observed_at"),
+        ("/api/v1/watches/number/runs?", 2, "id"),
+        ("/api/v1/watches/number/runs?unchanged=true&", 2, "id"),
+        ("/api/v1/watches/number/slots?", 1, "from"),
+        ("/api/v1/watches/number/slots?since=1h&", 2, "from"),
+        ("/api/v1/watches/tech%2Frsi%2014/candles?", 30, "open_time"),
+        ("/api/v1/watches/number/signals?", 1, "strategy"),
+        ("/api/v1/alerts?", 1, "id"),
+        ("/api/v1/deliveries?", 1, "id"),
+        ("/api/v1/silences?", 1, "id"),
     ] {
-        let before = get(
-            &harness,
-            &path
-                .replace("limit=1", "limit=900")
-                .replace("limit=2", "limit=900")
-                .replace("limit=30", "limit=900"),
-        )
-        .await;
-        let mut next = 100;
-        let rows = walk(&harness, path, async || {
-            next = -next;
-            harness.site().show("/number", number(next));
+        let before = get(&harness, &format!("{path}limit=900")).await;
+        let rows = walk(&harness, &format!("{path}limit={limit}"), async || {
+            added += 1;
+            harness.site().show("/number", number(if added % 2 == 0 { 100 } else { -100 }));
             harness.tick_at("number", Timestamp::now()).await;
+            let later = SignedDuration::from_mins(30 * added);
+            show_bars(&harness, now + later);
+            harness.tick_at("tech/rsi 14", now + later).await;
+            assert_eq!(post(&harness, "/api/v1/silences", Some(silence.clone())).await.0, 201);
         })
         .await;
         let name = |row: &Value| format!("{} {} {}", row[key], row["subject"], row["strategy"]);
         let walked: Vec<String> = rows.iter().map(name).collect();
         let known: Vec<String> = before["items"].as_array().unwrap().iter().map(name).collect();
-        assert!(known.len() > 1, "{path}");
+        assert!(known.len() > limit, "{path}: {known:?}");
         assert_eq!(walked.iter().collect::<BTreeSet<_>>().len(), walked.len(), "{path}: twice");
         assert!(known.iter().all(|name| walked.contains(name)), "{path}: {known:?} {walked:?}");
     }
+    let bars = get(&harness, "/api/v1/watches/tech%2Frsi%2014/candles?limit=1&subject=AAPL").await;
+    let newest: Timestamp = bars["items"][0]["open_time"].as_str().unwrap().parse().unwrap();
+    assert!(newest > now, "bars were added");
 }
 
 #[tokio::test]
 async fn history_as_csv_says_the_same_as_json() {
     let harness = stocked().await;
-    for (path, columns) in [
-        ("/api/v1/watches/gtx3070/observations", &["observed_at", "name", "price", "availability"][..]),
-        ("/api/v1/watches/page/observations", &["subject", "text", "kind"]),
-        ("/api/v1/watches/tech%2Frsi%2014/candles", &["subject", "open_time", "close"]),
-        ("/api/v1/watches/number/runs", &["id", "outcome", "error"]),
-        ("/api/v1/watches/number/slots", &["from", "outcome"]),
+    for path in [
+        "/api/v1/watches/gtx3070/observations",
+        "/api/v1/watches/page/observations",
+        "/api/v1/watches/tech%2Frsi%2014/candles",
+        "/api/v1/watches/number/runs",
+        "/api/v1/watches/number/slots",
+        "/api/v1/watches/number/signals",
     ] {
         let page = get(&harness, path).await;
         let reply = request(&harness, Method::GET, path).header("accept", "text/csv").send().await.unwrap();
@@ -281,15 +318,19 @@ async fn history_as_csv_says_the_same_as_json() {
         let headings = table.headers().unwrap().clone();
         let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
         let items = page["items"].as_array().unwrap();
+        assert!(!items.is_empty(), "{path}");
         assert_eq!(rows.len(), items.len(), "{path}");
         for (row, item) in rows.iter().zip(items) {
-            for column in columns {
-                let cell = &row[headings.iter().position(|heading| heading == *column).unwrap()];
-                match &item[*column] {
+            let scalars = item.as_object().unwrap().iter().filter(|(_, value)| !value.is_array());
+            for (key, value) in scalars {
+                let column = headings.iter().position(|heading| heading == key);
+                let cell = &row[column.unwrap_or_else(|| panic!("{path}: no heading `{key}`"))];
+                match value {
                     Value::Number(number) => {
-                        assert_eq!(cell.parse::<f64>().ok(), number.as_f64(), "{path} {column}");
+                        assert_eq!(cell.parse::<f64>().ok(), number.as_f64(), "{path} {key}");
                     }
-                    other => assert_eq!(cell, other.as_str().unwrap_or_default(), "{path} {column}"),
+                    Value::Bool(is_so) => assert_eq!(cell, is_so.to_string(), "{path} {key}"),
+                    other => assert_eq!(cell, other.as_str().unwrap_or_default(), "{path} {key}"),
                 }
             }
         }
@@ -434,6 +475,19 @@ async fn the_description_lists_what_there_is() {
         assert!(listed.remove(promised), "{promised} is not described");
     }
     assert!(listed.is_empty(), "not promised: {listed:?}");
+
+    let events = &description["paths"]["/api/v1/events"]["get"];
+    let names: Vec<&str> =
+        events["parameters"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Last-Event-ID", "after"]);
+    assert!(events["responses"]["304"].is_null() && events["responses"]["404"].is_null(), "{events}");
+    let table = &description["paths"]["/api/v1/watches/{name}/signals"]["get"]["responses"]["200"];
+    assert!(table["content"]["text/csv"].is_object() && table["headers"]["link"].is_object(), "{table}");
+    let delivery = &description["components"]["schemas"]["StoredDelivery"]["properties"];
+    for (key, words) in [("status", "DeliveryStatus"), ("kind", "DeliveryKind")] {
+        assert_eq!(delivery[key]["$ref"], format!("#/components/schemas/{words}"), "{delivery}");
+        assert!(description["components"]["schemas"][words]["enum"].is_array(), "{words}");
+    }
 }
 
 #[tokio::test]
@@ -454,14 +508,31 @@ async fn the_page_to_try_it_lies_in_the_program() {
 async fn no_answer_tells_a_secret() {
     let harness = stocked().await;
     let description = get(&harness, "/api/openapi.json").await;
-    for path in description["paths"].as_object().unwrap().keys().filter(|path| *path != "/api/v1/events") {
-        let path = path.replace("{name}", "number").replace("{watch}", "number").replace("{subject}", "n");
-        for query in ["", "?format=csv"] {
-            let asked = request(&harness, Method::GET, &format!("{path}{query}")).send().await.unwrap();
-            let said = asked.text().await.unwrap();
+    let mut asked = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        // It does not end; it has tests of its own.
+        if item["get"].is_null() || path == "/api/v1/events" {
+            continue;
+        }
+        let takes_format = item["get"]["parameters"]
+            .as_array()
+            .is_some_and(|parameters| parameters.iter().any(|parameter| parameter["name"] == "format"));
+        let mut path =
+            path.replace("{name}", "number").replace("{watch}", "number").replace("{subject}", "n");
+        if let Some(list) = path.strip_suffix("/{id}") {
+            let rows = get(&harness, list).await;
+            path = format!("{list}/{}", rows["items"][0]["id"].as_str().unwrap());
+        }
+        let queries = if takes_format { &["", "?format=csv"][..] } else { &[""] };
+        for query in queries {
+            let reply = request(&harness, Method::GET, &format!("{path}{query}")).send().await.unwrap();
+            assert_eq!(reply.status(), 200, "{path}{query}");
+            let said = reply.text().await.unwrap();
             assert!(!said.contains("planted-secret") && !said.contains("open-sesame"), "{path}: {said}");
+            asked += 1;
         }
     }
+    assert!(asked >= 20, "{asked}");
 }
 
 #[tokio::test]

@@ -111,7 +111,10 @@ impl Store {
                  from weighed group by watch_id, subject),
              spread as (
                  select w.watch_id, w.subject,
-                        sum(w.weight * (w.number - m.mean) * (w.number - m.mean)) / sum(w.weight) as variance
+                        -- What never moved must not be ranked by how its mean was rounded.
+                        case when m.least = m.greatest then 0.0
+                             else sum(w.weight * (w.number - m.mean) * (w.number - m.mean)) / sum(w.weight)
+                        end as variance
                  from weighed w join meant m on m.watch_id = w.watch_id and m.subject = w.subject
                  group by w.watch_id, w.subject)
              select m.*, s.variance as deviation,

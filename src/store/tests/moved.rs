@@ -113,6 +113,22 @@ async fn what_had_a_number_and_went_is_still_told() {
 }
 
 #[tokio::test]
+async fn what_never_moved_shares_its_place_however_often_it_was_read() {
+    let (stage, id) = Stage::with_watch().await;
+    stage.sees(id, 1, vec![item("a", Some(699.99), 1), item("b", Some(0.1), 1)], &[]).await;
+    for minute in [4, 11, 18] {
+        stage.sees(id, minute, vec![item("b", Some(0.1), minute)], &[]).await;
+    }
+    let told: Vec<_> = stage
+        .moved(id)
+        .await
+        .into_iter()
+        .map(|moved| (moved.readings, moved.deviation, moved.place))
+        .collect();
+    assert_eq!(told, [(1, 0.0, 1), (4, 0.0, 1)]);
+}
+
+#[tokio::test]
 async fn of_deviations_of_100_200_and_300_the_largest_is_the_first_of_three() {
     let (stage, id) = Stage::with_watch().await;
     for (subject, by) in [("a", 100.0), ("b", 200.0), ("c", 300.0)] {

@@ -11,6 +11,9 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::millis;
 
+#[cfg(test)]
+pub(super) use runs::ALL_RUNS;
+
 pub use history::{StoredBar, StoredObservation};
 pub use metrics::MetricRow;
 pub use told::SettledRow;

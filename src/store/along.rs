@@ -157,7 +157,7 @@ mod tests {
                     .await
                     .unwrap();
             let steps: Vec<&str> = plan.iter().map(|step| step.3.as_str()).collect();
-            let by_index = "USING INDEX run_of_watch (<expr>=? AND watch_id=?";
+            let by_index = "INDEX run_of_watch (<expr>=? AND watch_id=?";
             assert!(steps.iter().any(|step| step.contains(by_index)), "{steps:?}");
             assert!(!steps.iter().any(|step| step.starts_with("SCAN run")), "{steps:?}");
         }

@@ -5,6 +5,7 @@ create table due_and_ran (
     next_due_at integer,
     ran_at      integer,                       -- when its last run was decided
     outcome     text,                          -- of that run
+    run_id      integer,                       -- its own number, or little more
     paused_from integer                        -- of a paused watch: its first slot that nobody stands for yet
 );
 insert into due_and_ran (watch_id, next_due_at) select watch_id, next_due_at from due;
@@ -21,8 +22,8 @@ alter table watch add column toml text;
 create index signal_firing on signal_state (watch_id) where state ->> 'firing';
 
 -- The runs of one watch, also those that found nothing new, for whoever looks at it: of many watches' runs they
--- are few.
-create index run_of_watch on run (watch_id);
+-- are few. Their neighbourhood stands in front, so that the index grows only at its end: each run pays for it.
+create index run_of_watch on run (id >> 10, watch_id);
 -- When an item could last be bought, and the lowest price it had.
 create index observation_buyable on observation (watch_id, subject, observed_at)
     where reading ->> 'availability' in ('in_stock', 'limited_availability');
@@ -39,4 +40,9 @@ create table session (
 -- What a watch saw last, whichever the subject.
 create index observation_time on observation (watch_id, observed_at);
 -- What a person has yet to look at: counted for every page.
-create index delivery_dead on delivery (seq) where status = 'dead' and dropped_at is null;
+create index delivery_dead on delivery (seq, dropped_at) where status = 'dead';
+-- What was told, by what a person may ask for.
+create index delivery_notifier on delivery (notifier);
+create index alert_of_subject on alert (subject, created_at);
+create index alert_strategy on alert (strategy, created_at);
+create index alert_status on alert (status, created_at);

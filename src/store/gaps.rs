@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
+use super::along::runs_of_watch;
 use super::{Store, WriteError, millis, time};
 use crate::model::{Interval, SlotOutcome};
 
@@ -146,18 +147,22 @@ impl Store {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<Gap>, sqlx::Error> {
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows: Vec<Row> = sqlx::query_as(concat!(
             "select id, first_due_at, last_due_at as until, slots, outcome, attempts, next_attempt_at, why from gap
-             where watch_id = ?1 and last_due_at >= ?2 and first_due_at <= ?3
+             where watch_id = ?3 and last_due_at >= ?4 and first_due_at <= ?5
              union all
-             select -id, passed_from, passed_until, passed, 'skipped', 0, null, passed_why from run
-             where id >= ?4 and watch_id = ?1 and passed_until >= ?2 and passed_from <= ?3
-             order by until",
-        )
+             select * from (",
+            runs_of_watch!(
+                "-run.id, passed_from, passed_until, passed, 'skipped', 0, null, passed_why",
+                "passed_until >= ?4 and passed_from <= ?5"
+            ),
+            ") order by until"
+        ))
+        .bind(self.first_run_since(from).await?)
+        .bind(i64::MAX)
         .bind(watch_id)
         .bind(millis(from))
         .bind(millis(until))
-        .bind(self.first_run_since(from).await?)
         .fetch_all(&self.read)
         .await?;
         rows.into_iter().map(gap).collect()

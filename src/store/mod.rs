@@ -2,6 +2,7 @@
 //! transaction, a small pool of readers. No transaction waits on the network.
 
 mod alerts;
+mod along;
 mod backup;
 mod clock;
 mod closing;

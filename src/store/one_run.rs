@@ -97,54 +97,13 @@ impl Store {
     pub async fn run_at(&self, watch_id: i64, at: Option<Timestamp>) -> Result<Option<RunRow>, sqlx::Error> {
         let id = match at {
             Some(at) => self.run_of_slot(watch_id, at).await?,
-            // Runs are numbered as they come.
-            None => {
-                let last = r#"select id from run where watch_id = ? and "trigger" <> 'repair'
-                              order by id desc limit 1"#;
-                sqlx::query_scalar(last).bind(watch_id).fetch_optional(&self.read).await?
-            }
+            None => self.last_run(watch_id).await?,
         };
         let row: Option<RunTuple> = sqlx::query_as(concat!(run_columns!(), "from run where id = ?"))
             .bind::<Option<i64>>(id)
             .fetch_optional(&self.read)
             .await?;
         Ok(row.map(run_row))
-    }
-
-    /// The run of a watch with the last slot that is not after a moment. It is looked for among the runs
-    /// around that moment, from there to the next of the watch on either side: all of them are too many.
-    async fn run_of_slot(&self, watch_id: i64, at: Timestamp) -> Result<Option<i64>, sqlx::Error> {
-        let near = self.run_around(at).await?;
-        let before: Option<i64> = sqlx::query_scalar(
-            r#"select id from run where watch_id = ? and id <= ? and due_at <= ? and "trigger" <> 'repair'
-               order by id desc limit 1"#,
-        )
-        .bind(watch_id)
-        .bind(near)
-        .bind(millis(at))
-        .fetch_optional(&self.read)
-        .await?;
-        // A slot may be made up for much later.
-        let after: Option<i64> = sqlx::query_scalar(
-            r#"select id from run where watch_id = ? and id > ? and due_at > ? and "trigger" <> 'repair'
-               order by id limit 1"#,
-        )
-        .bind(watch_id)
-        .bind(near)
-        .bind(millis(at))
-        .fetch_optional(&self.read)
-        .await?;
-        sqlx::query_scalar(
-            r#"select id from run
-               where watch_id = ? and id between ? and ? and due_at <= ? and "trigger" <> 'repair'
-               order by due_at desc, id desc limit 1"#,
-        )
-        .bind(watch_id)
-        .bind(before.unwrap_or(near))
-        .bind(after.unwrap_or(i64::MAX))
-        .bind(millis(at))
-        .fetch_optional(&self.read)
-        .await
     }
 
     /// When a watch last read an answer, at a run or before it.

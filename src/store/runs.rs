@@ -251,7 +251,7 @@ async fn went(connection: &mut SqliteConnection, runs: &[Box<RunCommit>]) -> Res
         return Ok(());
     }
     sqlx::query(
-        "update due set ran_at = run.value ->> 1, outcome = run.value ->> 2,
+        "update due set ran_at = run.value ->> 1, outcome = run.value ->> 2, run_id = (select max(id) from run),
              next_due_at = case
                  when next_due_at is null or run.value ->> 3 then next_due_at
                  when run.value ->> 4 is not null then run.value ->> 4

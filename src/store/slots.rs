@@ -4,16 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::along::runs_of_watch;
 use super::{Gap, Store, Waited, millis, time};
 use crate::model::{Period, SlotOutcome, Stretch};
-
-/// With so few runs they are all looked at.
-const FEW_RUNS: i64 = 50_000;
-
-/// A clock that was set back puts runs so far out of order at most.
-const OUT_OF_ORDER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Store {
     /// What became of the slots of a watch between two moments, oldest first. A run that asked more than
@@ -32,12 +27,14 @@ impl Store {
         let mut slots = Slots { gaps: gaps.into(), from, until, late_after, ..Slots::default() };
         // Of two runs for one slot the later counts.
         let mut runs = sqlx::query_as::<_, (i64, i64, String, Option<String>, i64, Option<String>, i64)>(
-            r#"select due_at, started_at, outcome, error, waited_ms, waited_for, max(id) from run
-               where id >= ? and watch_id = ? and due_at between ? and ?
-                 and "trigger" in ('schedule', 'catch_up')
-               group by due_at order by due_at"#,
+            runs_of_watch!(
+                "due_at, started_at, outcome, error, waited_ms, waited_for, max(run.id)",
+                r#"due_at between ?4 and ?5 and "trigger" in ('schedule', 'catch_up')
+                   group by due_at order by due_at"#
+            ),
         )
         .bind(self.first_run_since(from).await?)
+        .bind(i64::MAX)
         .bind(watch_id)
         .bind(millis(from))
         .bind(millis(until))
@@ -59,36 +56,6 @@ impl Store {
             .fetch_optional(&self.read)
             .await?;
         Ok(due.flatten().map(time))
-    }
-
-    /// A run that began at about a moment: with those after it the moment is over.
-    pub(super) async fn run_around(&self, at: Timestamp) -> Result<i64, sqlx::Error> {
-        let first = self.first_run_since(at.checked_add(OUT_OF_ORDER).unwrap_or(Timestamp::MAX)).await?;
-        Ok(first.saturating_add(FEW_RUNS))
-    }
-
-    /// A run such that those before it began before a moment. Runs are numbered as they come, and have no
-    /// index by their time, which each of them would have to pay for.
-    pub(super) async fn first_run_since(&self, since: Timestamp) -> Result<i64, sqlx::Error> {
-        let ends: (Option<i64>, Option<i64>) =
-            sqlx::query_as("select (select min(id) from run), (select max(id) from run)")
-                .fetch_one(&self.read)
-                .await?;
-        let (Some(mut low), Some(mut high)) = ends else { return Ok(0) };
-        let since = millis(since.checked_sub(OUT_OF_ORDER).unwrap_or(Timestamp::MIN));
-        while high.saturating_sub(low) > FEW_RUNS {
-            let middle = low.midpoint(high);
-            // Runs that a person asked for may claim to be of any time.
-            let started_at: Option<i64> = sqlx::query_scalar(
-                r#"select started_at from run
-                   where id >= ? and "trigger" in ('schedule', 'catch_up') order by id limit 1"#,
-            )
-            .bind(middle)
-            .fetch_optional(&self.read)
-            .await?;
-            if started_at.is_some_and(|started_at| started_at < since) { low = middle } else { high = middle }
-        }
-        Ok(low)
     }
 }
 
@@ -209,6 +176,8 @@ fn without_run(gap: &Gap, from: Timestamp, until: Timestamp) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::model::Coverage;
     use crate::testing::at;

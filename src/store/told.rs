@@ -49,11 +49,13 @@ impl Store {
         } else {
             "from alert a where true"
         };
+        // By its row: a watch that was renamed keeps its past, and there is an index.
+        let of_watch = which.watch.map_or("", |_| "and a.watch_id = (select id from watch where name = ?1)");
         let sql = format!(
             "select a.created_at, a.alert, a.status = 'firing' and exists
                  (select 1 from signal_state now where now.watch_id = a.watch_id and now.strategy = a.strategy
                     and now.subject = a.subject and now.state ->> 'firing')
-             {of} and (?1 is null or a.watch = ?1) and (a.created_at, a.id) < (?2, ?3)
+             {of} {of_watch} and (a.created_at, a.id) < (?2, ?3)
              order by a.created_at desc, a.id desc limit ?4"
         );
         let (at, id) = which.before.map_or((i64::MAX, ""), |(at, id)| (millis(at), id));

@@ -79,6 +79,8 @@ pub fn collect_figures() -> Option<PrometheusHandle> {
             match builder.install_recorder() {
                 Ok(handle) => {
                     describe();
+                    // Before the first there would be nothing that it could grow from.
+                    metrics::counter!("stakeout_wrong_tokens_total").increment(0);
                     Some(handle)
                 }
                 Err(error) => {

@@ -75,6 +75,27 @@ pub struct StoredDelivery {
     pub body: String,
 }
 
+impl StoredDelivery {
+    /// Why it cannot be given up.
+    #[must_use]
+    pub fn why_not_dropped(&self) -> Option<String> {
+        if self.status == "delivered" {
+            return Some("it is delivered".into());
+        }
+        self.carried_by.as_ref().map(|other| format!("it is part of the delivery `{other}`"))
+    }
+
+    /// Why it cannot be tried again now, where its notifier is configured or not.
+    #[must_use]
+    pub fn why_not_retried(&self, is_configured: bool) -> Option<String> {
+        self.why_not_dropped().or_else(|| match is_configured {
+            _ if self.status == "sending" => Some("it is being sent".into()),
+            true => None,
+            false => Some(format!("no notifier named `{}` is configured any more", self.notifier)),
+        })
+    }
+}
+
 /// One try to send a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Attempt {
@@ -167,10 +188,16 @@ impl Which {
         match self {
             Self::One(_) | Self::All => "true",
             Self::Dead => "status = 'dead' and dropped_at is null",
+            // Each part by the index that holds only such.
             Self::Troubled => {
-                "((status = 'dead' and dropped_at is null) or (status = 'pending' and attempts > 0))"
+                "seq in (select seq from delivery where status = 'dead' and dropped_at is null union all
+                         select seq from delivery
+                         where status in ('pending', 'sending') and status = 'pending' and attempts > 0)"
             }
-            Self::Open => "((status = 'dead' and dropped_at is null) or status in ('pending', 'sending'))",
+            Self::Open => {
+                "seq in (select seq from delivery where status = 'dead' and dropped_at is null union all
+                         select seq from delivery where status in ('pending', 'sending'))"
+            }
         }
     }
 }

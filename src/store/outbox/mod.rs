@@ -174,6 +174,11 @@ pub(super) async fn hold_anew(
     .map(drop)
 }
 
+/// The sign keeps SQLite from the index of what is delivered and carried by none, which holds nearly all.
+const COUNTS: &str =
+    "select (select count(*) from delivery where status in ('pending', 'sending') and +carried_by is null),
+            (select count(*) from delivery where status = 'dead' and dropped_at is null and +carried_by is null)";
+
 impl Store {
     /// Gives back what a daemon that is gone was sending. Only for the one daemon of a database.
     ///
@@ -238,12 +243,7 @@ impl Store {
     /// # Errors
     /// Any of SQLite's own.
     pub async fn delivery_counts(&self) -> Result<(i64, i64), sqlx::Error> {
-        sqlx::query_as(
-            "select (select count(*) from delivery where status in ('pending', 'sending') and carried_by is null),
-                    (select count(*) from delivery where status = 'dead' and dropped_at is null and carried_by is null)",
-        )
-        .fetch_one(&self.read)
-        .await
+        sqlx::query_as(COUNTS).fetch_one(&self.read).await
     }
 
     /// How many messages wait for each notifier that is not among these.

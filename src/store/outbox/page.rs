@@ -5,6 +5,23 @@ use sqlx::{QueryBuilder, Row as _};
 use super::super::{Page, Store};
 use super::look::{Row, SHOWN, StoredDelivery};
 
+/// What stands so. Spelled out, because an index of some rows serves only who is seen to ask for these.
+fn condition(status: &str) -> &'static str {
+    match status {
+        "pending" => {
+            " and seq in (select seq from delivery
+                          where status in ('pending', 'sending') and status = 'pending')"
+        }
+        "sending" => {
+            " and seq in (select seq from delivery
+                          where status in ('pending', 'sending') and status = 'sending')"
+        }
+        "delivered" => " and status = 'delivered'",
+        "dead" => " and status = 'dead'",
+        _ => " and false",
+    }
+}
+
 impl Store {
     /// Deliveries, the newest first, of one status and to one notifier where that is said; after the number of
     /// the last one.
@@ -20,10 +37,9 @@ impl Store {
     ) -> Result<Page<StoredDelivery, i64>, sqlx::Error> {
         let mut query = QueryBuilder::new(SHOWN);
         query.push("seq < ").push_bind(after.unwrap_or(i64::MAX));
-        for (column, wanted) in [(" and status = ", status), (" and notifier = ", notifier)] {
-            if let Some(wanted) = wanted {
-                query.push(column).push_bind(wanted.to_owned());
-            }
+        query.push(status.map_or("", condition));
+        if let Some(notifier) = notifier {
+            query.push(" and notifier = ").push_bind(notifier.to_owned());
         }
         query.push(" order by seq desc limit ");
         query.push_bind(i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX));

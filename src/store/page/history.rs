@@ -1,7 +1,5 @@
 //! What was seen.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::QueryBuilder;
@@ -41,6 +39,23 @@ type BarRow = (i64, i64, f64, f64, f64, f64, f64);
 
 /// The place of a bar: its subject, the seconds of its interval, the milliseconds of its moment.
 type BarKey = (String, i64, i64);
+
+/// From name to name and from length to length along the key: a watch has few of them and very many bars.
+const BAR_LENGTHS: &str =
+    "with recursive name (subject) as (
+         select min(subject) from candle
+         where watch_id = ?1 and subject >= coalesce(?2, '') and (?3 is null or subject = ?3)
+         union all
+         select (select min(subject) from candle where watch_id = ?1 and subject > name.subject)
+         from name where name.subject is not null and ?3 is null),
+     length (subject, interval) as (
+         select subject, (select max(interval) from candle where watch_id = ?1 and candle.subject = name.subject)
+         from name
+         union all
+         select subject, (select max(interval) from candle
+                          where watch_id = ?1 and candle.subject = length.subject and interval < length.interval)
+         from length where length.interval is not null)
+     select subject, interval from length where interval is not null order by subject, interval desc";
 
 impl Store {
     /// What a watch saw but for bars, the newest first; after the time and row of the last one.
@@ -83,10 +98,10 @@ impl Store {
         limit: usize,
     ) -> Result<Page<StoredBar, BarKey>, sqlx::Error> {
         let mut found: Vec<(BarKey, StoredBar)> = Vec::new();
-        for subject in self.subjects_with_bars(watch_id, subject, after.as_ref().map(|key| &key.0)).await? {
-            let within = after.as_ref().filter(|key| key.0 == subject).map(|key| (key.1, key.2));
+        for (subject, interval) in self.bar_lengths(watch_id, subject, after.as_ref()).await? {
+            let within = after.as_ref().filter(|key| key.0 == subject && key.1 == interval).map(|key| key.2);
             let left = limit.saturating_sub(found.len());
-            found.extend(self.bars_of(watch_id, &subject, span, within, left).await?);
+            found.extend(self.bars_of((watch_id, &subject, interval), span, within, left).await?);
             if found.len() > limit {
                 break;
             }
@@ -94,49 +109,43 @@ impl Store {
         Ok(Page::of(found, limit))
     }
 
-    /// Whose bars there are, from a name on.
-    async fn subjects_with_bars(
+    /// Whose bars there are and how long, in seconds: by subject, for each of them the longest first; from one
+    /// on.
+    async fn bar_lengths(
         &self,
         watch_id: i64,
         subject: Option<&str>,
-        from: Option<&String>,
-    ) -> Result<BTreeSet<String>, sqlx::Error> {
-        // From name to name along the key: a watch has few subjects and very many bars.
-        let names: Vec<Option<String>> = sqlx::query_scalar(
-            "with recursive name (subject) as (
-                 select min(subject) from candle
-                 where watch_id = ?1 and subject >= coalesce(?2, '') and (?3 is null or subject = ?3)
-                 union all
-                 select (select min(subject) from candle where watch_id = ?1 and subject > name.subject)
-                 from name where name.subject is not null and ?3 is null)
-             select subject from name",
-        )
-        .bind(watch_id)
-        .bind(from)
-        .bind(subject)
-        .fetch_all(&self.read)
-        .await?;
-        Ok(names.into_iter().flatten().collect())
+        from: Option<&BarKey>,
+    ) -> Result<Vec<(String, i64)>, sqlx::Error> {
+        let found: Vec<(String, i64)> = sqlx::query_as(BAR_LENGTHS)
+            .bind(watch_id)
+            .bind(from.map(|key| &key.0))
+            .bind(subject)
+            .fetch_all(&self.read)
+            .await?;
+        let is_done = |(subject, interval): &(String, i64)| {
+            from.is_some_and(|key| *subject == key.0 && *interval > key.1)
+        };
+        Ok(found.into_iter().filter(|bars| !is_done(bars)).collect())
     }
 
     async fn bars_of(
         &self,
-        watch_id: i64,
-        subject: &str,
+        (watch_id, subject, interval): (i64, &str, i64),
         span: TimeSpan,
-        after: Option<(i64, i64)>,
+        before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<(BarKey, StoredBar)>, sqlx::Error> {
         let mut query = QueryBuilder::new(
             "select interval, open_time, open, high, low, close, volume from candle where watch_id = ",
         );
         query.push_bind(watch_id).push(" and subject = ").push_bind(subject.to_owned());
+        query.push(" and interval = ").push_bind(interval);
         span.push(&mut query, "open_time");
-        if let Some((interval, open_time)) = after {
-            query.push(" and (interval, open_time) < (").push_bind(interval).push(", ");
-            query.push_bind(open_time).push(")");
+        if let Some(before) = before {
+            query.push(" and open_time < ").push_bind(before);
         }
-        query.push(" order by interval desc, open_time desc");
+        query.push(" order by open_time desc");
         push_limit(&mut query, limit);
         let rows: Vec<BarRow> = query.build_query_as().fetch_all(&self.read).await?;
         let bar = |row: BarRow| Some(((subject.to_owned(), row.0, row.1), bar(subject, row)?));

@@ -10,6 +10,9 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::millis;
 
+#[cfg(test)]
+pub(super) use runs::ALL_RUNS;
+
 pub use history::{StoredBar, StoredObservation};
 pub use told::SettledRow;
 

@@ -78,15 +78,12 @@ async fn show(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Js
     params(("id" = String, Path, description = "The delivery, a UUID")),
     responses(
         (status = 200, description = "It is tried again as soon as its turn comes", body = Delivery),
-        (status = 409, description = "It is delivered, is being sent, or is part of another"),
+        (status = 409, description = "It is delivered, is being sent, is part of another, or its notifier is no longer configured"),
     ))]
 async fn retry(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Delivery>, Problem> {
-    let delivery = open(&shared, &id).await?;
-    if delivery.status == "sending" {
-        return Err(Problem::conflict("it is being sent"));
-    }
-    if !shared.roster().watchlist.notifiers.contains_key(&delivery.notifier) {
-        let why = format!("no notifier named `{}` is configured any more", delivery.notifier);
+    let delivery = find(&shared, &id).await?;
+    let is_configured = shared.roster().watchlist.notifiers.contains_key(&delivery.notifier);
+    if let Some(why) = delivery.why_not_retried(is_configured) {
         return Err(Problem::conflict(why));
     }
     shared.store.retry_deliveries(vec![delivery.id], Timestamp::now()).await?;
@@ -101,7 +98,10 @@ async fn retry(State(shared): State<Shared>, Path(id): Path<String>) -> Result<J
         (status = 409, description = "It is delivered, or is part of another"),
     ))]
 async fn give_up(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Delivery>, Problem> {
-    let delivery = open(&shared, &id).await?;
+    let delivery = find(&shared, &id).await?;
+    if let Some(why) = delivery.why_not_dropped() {
+        return Err(Problem::conflict(why));
+    }
     shared.store.drop_deliveries(vec![delivery.id], Timestamp::now()).await?;
     Ok(Json(shown(&shared, &id).await?))
 }
@@ -109,18 +109,6 @@ async fn give_up(State(shared): State<Shared>, Path(id): Path<String>) -> Result
 async fn find(shared: &Shared, id: &str) -> Result<StoredDelivery, Problem> {
     let found = shared.store.delivery(id).await?;
     found.ok_or_else(|| Problem::not_found(format!("there is no delivery `{id}`")))
-}
-
-/// A delivery of which it can still be decided what becomes of it.
-async fn open(shared: &Shared, id: &str) -> Result<StoredDelivery, Problem> {
-    let delivery = find(shared, id).await?;
-    if delivery.status == "delivered" {
-        return Err(Problem::conflict("it is delivered"));
-    }
-    match &delivery.carried_by {
-        Some(other) => Err(Problem::conflict(format!("it is part of the delivery `{other}`"))),
-        None => Ok(delivery),
-    }
 }
 
 async fn shown(shared: &Shared, id: &str) -> Result<Delivery, Problem> {

@@ -254,8 +254,7 @@ async fn candles(
     table(Page::of(page, |row| row)?, Format::wanted(seen.format, &headers), &uri)
 }
 
-/// The runs, the newest first. With `unchanged` a page may hold fewer than `limit`, though there are more:
-/// `next_cursor` alone says when it is the last.
+/// The runs, the newest first.
 #[utoipa::path(get, path = "/v1/watches/{name}/runs", tag = "history",
     params(("name" = String, Path, description = "The watch"), Ran),
     responses((status = 200, description = "The newest first",

@@ -247,14 +247,13 @@ pub(super) async fn retry(
     Path(id): Path<String>,
     Form(back): Form<Back>,
 ) -> Result<Response, Trouble> {
-    let Some(one) = the_one(&shared.store, &id).await? else { return Ok(no_such()) };
-    if !shared.roster().watchlist.notifiers.contains_key(&one.notifier) {
-        let sentence = format!("No notifier named “{}” is configured any more.", one.notifier);
-        return Ok(
-            (StatusCode::CONFLICT, message_page("It cannot be tried again", &sentence)).into_response()
-        );
+    let Some(one) = shared.store.delivery(&id).await? else { return Ok(no_such()) };
+    let is_configured = shared.roster().watchlist.notifiers.contains_key(&one.notifier);
+    if let Some(why) = one.why_not_retried(is_configured) {
+        return Ok(refused(&one, back.page(), "It cannot be tried again", &why));
     }
-    change(&shared, &one, back.page(), "retried").await
+    shared.store.retry_deliveries(vec![one.id], Timestamp::now()).await?;
+    Ok(back_to(back.page(), "retried"))
 }
 
 pub(super) async fn give_up(
@@ -262,33 +261,21 @@ pub(super) async fn give_up(
     Path(id): Path<String>,
     Form(back): Form<Back>,
 ) -> Result<Response, Trouble> {
-    let Some(one) = the_one(&shared.store, &id).await? else { return Ok(no_such()) };
-    change(&shared, &one, back.page(), "dropped").await
+    let Some(one) = shared.store.delivery(&id).await? else { return Ok(no_such()) };
+    if let Some(why) = one.why_not_dropped() {
+        return Ok(refused(&one, back.page(), "It cannot be given up", &why));
+    }
+    shared.store.drop_deliveries(vec![one.id], Timestamp::now()).await?;
+    Ok(back_to(back.page(), "dropped"))
 }
 
-async fn change(
-    shared: &Shared,
-    one: &StoredDelivery,
-    page: &str,
-    word: &'static str,
-) -> Result<Response, Trouble> {
+fn refused(one: &StoredDelivery, page: &str, title: &str, why: &str) -> Response {
+    // That is what its reader wanted.
     if one.status == "delivered" {
-        return Ok(back_to(page, "gone"));
+        return back_to(page, "gone");
     }
-    // What another one tells is settled with that.
-    let ids = vec![one.carried_by.clone().unwrap_or_else(|| one.id.clone())];
-    let now = Timestamp::now();
-    if word == "retried" {
-        shared.store.retry_deliveries(ids, now).await?;
-    } else {
-        shared.store.drop_deliveries(ids, now).await?;
-    }
-    Ok(back_to(page, word))
-}
-
-async fn the_one(store: &Store, id: &str) -> Result<Option<StoredDelivery>, sqlx::Error> {
-    let found = store.deliveries(&Which::One(id.to_owned()), 2).await?;
-    Ok(found.into_iter().find(|one| one.id == id))
+    let sentence = format!("Nothing was changed: {why}.");
+    (StatusCode::CONFLICT, message_page(title, &sentence)).into_response()
 }
 
 fn no_such() -> Response {

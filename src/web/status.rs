@@ -186,7 +186,7 @@ mod tests {
                 ("stale", Some(at(STALE))),
                 ("failing", Some(at(FAILING))),
                 ("blocked", Some(at(FAILING))),
-                ("paused", Some(at(FIRING))),
+                ("paused", Some(at(STALE))),
             ]
         );
         let failed = Status::from(Glance { outcome: outcome("failed"), ..well() });

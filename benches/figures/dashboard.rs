@@ -139,13 +139,13 @@ fn watches() -> String {
         let _ = if n < LISTINGS {
             writeln!(
                 text,
-                "[watch.listing-{n}]\nevery = \"1h\"\nstrategy = \"restock\"\n\
+                "[watch.listing-{n}]\nevery = \"1h\"\nstrategy = [{{ kind = \"restock\" }}]\n\
                  source = {{ kind = \"newegg\", url = \"ORIGIN/newegg/{n}?kb=60&items=36\" }}"
             )
         } else if n < LISTINGS + CHARTS {
             writeln!(
                 text,
-                "[watch.chart-{}]\nevery = \"1h\"\nstrategy = \"rsi\"\n\
+                "[watch.chart-{}]\nevery = \"1h\"\nstrategy = [{{ kind = \"rsi\" }}]\n\
                  source = {{ kind = \"yahoo\", symbols = [\"S{n}\"], interval = \"30m\", base_url = \"ORIGIN\" }}",
                 n - LISTINGS
             )
@@ -154,8 +154,8 @@ fn watches() -> String {
             let every = if n == 7 { "5s" } else { "1h" };
             writeln!(
                 text,
-                "[watch.page-{n}]\nevery = \"{every}\"\nstrategy = \"text_changed\"\n\
-                 source = {{ kind = \"page\", url = \"ORIGIN/page/{n}?kb=20\", selector = \"h1\" }}"
+                "[watch.page-{n}]\nevery = \"{every}\"\nstrategy = [{{ kind = \"text_changed\" }}]\n\
+                 source = {{ kind = \"page\", url = \"ORIGIN/page/{n}?kb=20\", select = \"h1\" }}"
             )
         };
     }
@@ -188,6 +188,14 @@ async fn make_up_the_past(bench: &Bench) -> Result<u64> {
         sqlx::query_scalar("select (select count(*) from observation) + (select count(*) from candle)")
             .fetch_one(&mut database)
             .await?;
+    let (runs, alerts): (i64, i64) =
+        sqlx::query_as("select (select count(*) from run), (select count(*) from alert)")
+            .fetch_one(&mut database)
+            .await?;
+    ensure!(alerts > 0, "no watch told anything: there is nothing to make up alerts from");
+    for (what, count) in [("runs stored", runs), ("alerts stored", alerts)] {
+        row(what, Measured::Count(u64::try_from(count).unwrap_or_default()), Aim::Nothing);
+    }
     database.close().await?;
     Ok(u64::try_from(stored).unwrap_or_default())
 }

@@ -447,7 +447,14 @@ fn lock(data_dir: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
     let path = data_dir.join(LOCK);
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    if file.try_lock().is_err() {
+    // A command that asks whether a daemon runs holds it for an instant.
+    let is_ours = (0..5).any(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        file.try_lock().is_ok()
+    });
+    if !is_ours {
         let folder = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
         bail!(
             "another stakeout is running on the data directory {}; stop it first, or give this one another \

@@ -7,7 +7,7 @@ use anyhow::bail;
 use jiff::Timestamp;
 
 use super::once::line_of;
-use super::table::{Format, quoted, table};
+use super::table::{Format, csv, table};
 use super::{ConfigFile, Misuse, moment, slots};
 use crate::model::{Observation, Reading, did_you_mean, or_known};
 use crate::store::{HistoryRow, Store, StoredAlert};
@@ -75,7 +75,7 @@ impl History {
                 let observations: Vec<&Observation> = rows.iter().map(|row| &row.observation).collect();
                 writeln!(out, "{}", serde_json::to_string_pretty(&observations)?)?;
             }
-            Format::Csv => write!(out, "{}", csv(&rows))?,
+            Format::Csv => write!(out, "{}", csv_of(&rows)?)?,
             Format::Table if rows.is_empty() => writeln!(out, "Nothing was seen since {:.0}.", self.since)?,
             Format::Table => {
                 let lines: Vec<Vec<String>> = rows
@@ -109,14 +109,9 @@ impl Alerts {
                 writeln!(out, "{}", serde_json::to_string_pretty(&alerts)?)?;
             }
             Format::Csv => {
-                writeln!(out, "created_at,watch,strategy,subject,status,reason,title")?;
-                for stored in &alerts {
-                    writeln!(
-                        out,
-                        "{}",
-                        row_of(stored).iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",")
-                    )?;
-                }
+                let rows: Vec<Vec<String>> = alerts.iter().map(row_of).collect();
+                let headings = ["created_at", "watch", "strategy", "subject", "status", "reason", "title"];
+                write!(out, "{}", csv(&headings, &rows)?)?;
             }
             Format::Table if alerts.is_empty() => writeln!(out, "Nothing was told since {:.0}.", self.since)?,
             Format::Table => {
@@ -151,13 +146,28 @@ fn row_of(stored: &StoredAlert) -> Vec<String> {
 }
 
 /// One line an observation; the columns of all kinds beside each other, those that do not apply empty.
-fn csv(rows: &[HistoryRow]) -> String {
-    let mut text = String::from(
-        "observed_at,subject,kind,open,high,low,close,volume,price,price_currency,availability,name,value,unit,text\n",
-    );
+fn csv_of(rows: &[HistoryRow]) -> anyhow::Result<String> {
+    const HEADINGS: [&str; 15] = [
+        "observed_at",
+        "subject",
+        "kind",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "price",
+        "price_currency",
+        "availability",
+        "name",
+        "value",
+        "unit",
+        "text",
+    ];
+    let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
         let observation = &row.observation;
-        let mut cells = vec![String::new(); 15];
+        let mut cells = vec![String::new(); HEADINGS.len()];
         let mut set = |column: usize, value: String| {
             if let Some(cell) = cells.get_mut(column) {
                 *cell = value;
@@ -196,8 +206,7 @@ fn csv(rows: &[HistoryRow]) -> String {
                 set(14, text.clone());
             }
         }
-        text.push_str(&cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
-        text.push('\n');
+        lines.push(cells);
     }
-    text
+    csv(&HEADINGS, &lines)
 }

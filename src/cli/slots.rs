@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::table::{Format, quoted, table};
+use super::table::{Format, csv, table};
 use crate::model::{Coverage, SlotOutcome, Stretch};
 use crate::store::Store;
 use crate::watchlist::Watchlist;
@@ -62,11 +62,8 @@ pub(super) async fn print(
             writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?;
         }
         Format::Csv => {
-            writeln!(out, "from,until,slots,outcome,why")?;
-            for stretch in stretches {
-                let cells: Vec<String> = row_of(stretch).iter().map(|cell| quoted(cell)).collect();
-                writeln!(out, "{}", cells.join(","))?;
-            }
+            let rows: Vec<Vec<String>> = stretches.iter().map(row_of).collect();
+            write!(out, "{}", csv(&["from", "until", "slots", "outcome", "why"], &rows)?)?;
         }
         Format::Table if stretches.is_empty() => writeln!(out, "No slot has passed since {since:.0}.")?,
         Format::Table => {

@@ -29,11 +29,15 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A CSV cell (RFC 4180).
-pub(super) fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
+/// The same for programs: CSV (RFC 4180), with its headings.
+///
+/// # Errors
+/// When a row has more or fewer cells than there are headings.
+pub(super) fn csv(headings: &[&str], rows: &[Vec<String>]) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(headings)?;
+    for row in rows {
+        writer.write_record(row)?;
     }
+    Ok(String::from_utf8(writer.into_inner()?)?)
 }

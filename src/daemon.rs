@@ -3,8 +3,8 @@
 mod control;
 mod files;
 mod keeper;
+mod lock;
 
-use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -35,14 +35,13 @@ use crate::web;
 
 use files::watch_files;
 use keeper::Keeper;
+use lock::Lock;
 
 pub use keeper::{synchronise, synchronise_one};
+pub use lock::{Running, running};
 
 /// How long runs and deliveries that are under way get to finish.
 const DEADLINE: Duration = Duration::from_secs(25);
-
-/// The file in the data directory that a daemon holds locked.
-const LOCK: &str = "stakeout.lock";
 
 /// Editors save in several steps; a reload waits until the file has been still for so long.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -59,7 +58,7 @@ pub struct Daemon {
     tasks: JoinSet<()>,
     housekeeping: Option<schedule::Housekeeping>,
     web: Option<SocketAddr>,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Whether watches run by their schedule, or only when asked.
@@ -147,7 +146,7 @@ impl Daemon {
         web::collect_figures();
         let data_dir = watchlist.daemon.data_dir.clone();
         // Before the tables are brought up to date, which another daemon may be using.
-        let lock = lock(&data_dir)?;
+        let mut lock = Lock::take(&data_dir)?;
         let store = Store::open(&data_dir).await?;
         let http = Http::new(watchlist.http.clone()).map_err(anyhow::Error::msg)?;
         store.release_deliveries().await?;
@@ -159,6 +158,7 @@ impl Daemon {
         let runner = Arc::new(Runner::new(store.clone()).await?);
         let watches = watchlist.watches.len();
         let listening = listen(watchlist.web.as_ref()).await?;
+        lock.say_where(listening.as_ref().map(|listening| listening.address))?;
         let web = watchlist.web.clone().unwrap_or_default();
         let roster = Arc::new(Roster::new(watchlist, http, &synced.ids));
         runner.reloaded(&roster, Timestamp::now()).await?;
@@ -432,35 +432,4 @@ async fn forget_runs(mut finished: mpsc::UnboundedReceiver<RunEnd>, under_way: U
     while let Some(end) = finished.recv().await {
         under_way.end(&end.watch);
     }
-}
-
-/// Whether a daemon runs on a data directory.
-#[must_use]
-pub fn is_running(data_dir: &Path) -> bool {
-    let lock = File::open(data_dir.join(LOCK));
-    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-/// Two daemons on one database would send the same deliveries.
-fn lock(data_dir: &Path) -> anyhow::Result<File> {
-    std::fs::create_dir_all(data_dir)
-        .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
-    let path = data_dir.join(LOCK);
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    // A command that asks whether a daemon runs holds it for an instant.
-    let is_ours = (0..5).any(|attempt| {
-        if attempt > 0 {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        file.try_lock().is_ok()
-    });
-    if !is_ours {
-        let folder = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
-        bail!(
-            "another stakeout is running on the data directory {}; stop it first, or give this one another \
-             `data_dir`",
-            folder.display()
-        );
-    }
-    Ok(file)
 }

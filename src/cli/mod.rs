@@ -4,6 +4,9 @@
 mod backup;
 mod check;
 mod explain;
+mod health;
+mod import;
+mod install;
 mod kinds;
 mod look;
 mod once;
@@ -11,19 +14,20 @@ mod outbox;
 mod plan;
 mod replay;
 mod run;
+mod schema;
 mod silence;
 mod slots;
 mod table;
 mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogFormat, Mistakes};
+use crate::config::{self, LogFormat, Mistakes};
 use crate::store::Store;
 use crate::watchlist::Watchlist;
 
@@ -87,6 +91,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watches from another program: urlwatch, webchanges, changedetection.io, or a list of addresses
+    Import(import::Import),
+    /// Whether the daemon is well: exit code 0 when every part of it moves
+    Health(health::Health),
+    /// The JSON Schema of the configuration, for editors
+    Schema,
+    /// Completions of commands for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    Manual {
+        /// The folder, which is made where it is missing
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,14 +124,10 @@ enum NotifyCommand {
 #[derive(Clone, Debug, clap::Args)]
 struct ConfigFile {
     /// The configuration file
-    #[arg(
-        short = 'c',
-        long = "config",
-        value_name = "FILE",
-        env = "STAKEOUT_CONFIG",
-        default_value = "config.toml"
-    )]
-    path: PathBuf,
+    ///
+    /// Left out: `config.toml`, or /etc/stakeout/config.toml where there is none.
+    #[arg(short = 'c', long = "config", value_name = "FILE", env = "STAKEOUT_CONFIG")]
+    path: Option<PathBuf>,
 }
 
 impl ConfigFile {
@@ -150,18 +166,19 @@ impl ConfigFile {
 
     /// What stands in files.
     fn load_files(&self, tried: Option<(&str, &str)>) -> anyhow::Result<Watchlist> {
-        if !self.path.exists() {
+        let path = self.path();
+        if !path.exists() {
             return Err(Misuse(format!(
                 "there is no configuration at {}; name it with -c FILE, or start from config.example.toml",
-                self.path.display()
+                path.display()
             ))
             .into());
         }
-        Ok(Watchlist::load_trying(&self.path, tried)?)
+        Ok(Watchlist::load_trying(&path, tried)?)
     }
 
-    fn path(&self) -> &Path {
-        &self.path
+    fn path(&self) -> PathBuf {
+        self.path.clone().unwrap_or_else(config::usual_path)
     }
 }
 
@@ -214,6 +231,11 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(backup) => backup.run().await,
         Command::Notify(NotifyCommand::Test { name, config }) => once::notify_test(&config, &name).await,
         Command::Kinds { name, json } => kinds::print(name.as_deref(), json),
+        Command::Import(import) => import.run(),
+        Command::Health(health) => health.print().await,
+        Command::Schema => schema::print(),
+        Command::Completions { shell } => install::completions(shell),
+        Command::Manual { folder } => install::manual(&folder),
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn run(config: &ConfigFile) -> anyhow::Result<ExitCode> {
     // Watches that were added join when the daemon has opened the database.
     let watchlist = config.load_files(None)?;
     start_logging(&watchlist.daemon.log_level, watchlist.daemon.log_format)?;
-    daemon::run(watchlist, Some(config.path().to_owned()), |_| {}, told_to_stop()?).await?;
+    daemon::run(watchlist, Some(config.path()), |_| {}, told_to_stop()?).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -199,7 +199,8 @@ impl One {
         let name = &self.name;
         let watchlist = self.config.load().await?;
         if !watchlist.is_left_out(name) && known(&watchlist, name)?.toml.is_none() {
-            let file = self.config.path().display();
+            let file = self.config.path();
+            let file = file.display();
             return Err(Misuse(format!("watch `{name}` stands in a file; remove it there ({file})")).into());
         }
         let without = watchlist.without(name).with_context(|| format!("watch `{name}` is still needed"))?;
@@ -248,7 +249,7 @@ impl One {
                 row.context("the watch was not stored")?
             }
         };
-        Ok((store, row, watch, daemon::is_running(&watchlist.daemon.data_dir)))
+        Ok((store, row, watch, daemon::running(&watchlist.daemon.data_dir).is_some()))
     }
 }
 

@@ -17,7 +17,8 @@ use crate::model::{OnFirst, Period, Secret};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Daemon {
-    /// Where `stakeout.db` lies; relative to the configuration file. `STAKEOUT_DATA_DIR` goes before it.
+    /// Where `stakeout.db` lies, relative to the configuration file; when left out `data`, or
+    /// `/var/lib/stakeout` for a configuration in `/etc/stakeout`. `STAKEOUT_DATA_DIR` goes before it.
     pub data_dir: PathBuf,
     /// For schedules, quiet hours and times in messages where a watch names none.
     pub timezone: String,
@@ -44,7 +45,7 @@ pub struct Daemon {
 impl Default for Daemon {
     fn default() -> Self {
         Self {
-            data_dir: "data".into(),
+            data_dir: PathBuf::new(),
             timezone: "UTC".into(),
             log_level: "info".into(),
             log_format: LogFormat::Text,

@@ -8,6 +8,7 @@ mod added;
 mod concealed;
 mod keys;
 mod mistake;
+mod outside;
 mod secrets;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -117,6 +118,42 @@ pub struct Place {
     pub span: Range<usize>,
 }
 
+/// Where the package, the unit and the image have the configuration, and where they keep its data.
+const INSTALLED: (&str, &str) = ("/etc/stakeout", "/var/lib/stakeout");
+
+/// The configuration that a command reads which is told of none.
+#[must_use]
+pub fn usual_path() -> PathBuf {
+    let (here, installed) = (PathBuf::from("config.toml"), Path::new(INSTALLED.0).join("config.toml"));
+    if !here.exists() && installed.exists() { installed } else { here }
+}
+
+/// Where the data of a configuration lie: as `STAKEOUT_DATA_DIR` says, else as the file does (empty where it
+/// does not).
+#[must_use]
+pub fn data_dir(config: &Path, written: &Path) -> PathBuf {
+    if let Some(given) = std::env::var_os("STAKEOUT_DATA_DIR") {
+        return given.into();
+    }
+    let folder = config.parent().unwrap_or(Path::new("."));
+    match written {
+        written if !written.as_os_str().is_empty() => folder.join(written),
+        _ if folder == Path::new(INSTALLED.0) => INSTALLED.1.into(),
+        _ => folder.join("data"),
+    }
+}
+
+/// The same of a configuration that may have mistakes in it, as for asking after a daemon that runs with an older
+/// state of it.
+#[must_use]
+pub fn data_dir_of(config: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(config).unwrap_or_default();
+    let (table, _) = DeTable::parse_recoverable(&text);
+    let daemon = table.get_ref().get("daemon").and_then(|daemon| daemon.get_ref().as_table());
+    let written = daemon.and_then(|daemon| daemon.get("data_dir")).and_then(|dir| dir.get_ref().as_str());
+    data_dir(config, Path::new(written.unwrap_or_default()))
+}
+
 /// Reads a file and those it includes.
 ///
 /// # Errors
@@ -175,14 +212,15 @@ fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
 /// Understands the files; every mistake goes to `mistakes`.
 pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut Mistakes) -> Config<'i> {
     let mut config = Config::default();
+    let folder = files.first().and_then(|main| main.path.parent()).unwrap_or(Path::new("."));
     for (index, file) in files.iter().enumerate() {
         let (table, errors) = DeTable::parse_recoverable(&file.text);
         for error in &errors {
             mistakes.add(index, error.span(), "", &in_quotes(error, &file.text));
         }
         if errors.is_empty() {
-            let mut reader =
-                Reader { file: index, environment, mistakes, expanded: Vec::new(), of_all: Vec::new() };
+            let (expanded, of_all) = (Vec::new(), Vec::new());
+            let mut reader = Reader { file: index, folder, environment, mistakes, expanded, of_all };
             reader.read(table.into_inner(), &mut config);
             config.secrets.append(&mut reader.of_all);
         }
@@ -203,6 +241,8 @@ const TABLES: [&str; 9] =
 
 struct Reader<'r, 'e> {
     file: usize,
+    /// Where the configuration lies.
+    folder: &'r Path,
     environment: Environment<'e>,
     mistakes: &'r mut Mistakes,
     /// What came from outside the files into the present table.
@@ -327,12 +367,8 @@ impl Reader<'_, '_> {
                 }
                 None
             }
-            DeValue::Table(table) => match secret_file(table) {
-                Some(path) => Some(path.and_then(|path| {
-                    std::fs::read_to_string(&path)
-                        .map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
-                        .map_err(|error| format!("{} cannot be read: {error}", path.display()))
-                })),
+            DeValue::Table(table) => match outside::read(table, self.folder) {
+                Some(read) => Some(read),
                 None => {
                     for (key, item) in table.iter_mut() {
                         self.expand(item, &format!("{place}: {}", key.get_ref()));
@@ -388,25 +424,6 @@ fn note_places(name: &str, table: &DeTable<'_>, file: usize, places: &mut HashMa
             note_places(&name, inner, file, places);
         }
         places.insert(name, Place { file, span: key.span() });
-    }
-}
-
-/// The file that a table of only `file` or only `credential` names.
-fn secret_file(table: &DeTable<'_>) -> Option<Result<PathBuf, String>> {
-    let mut keys = table.iter();
-    let (key, value) = keys.next()?;
-    if keys.next().is_some() {
-        return None;
-    }
-    let value = value.get_ref().as_str()?;
-    match key.get_ref().as_ref() {
-        "file" => Some(Ok(PathBuf::from(value))),
-        "credential" => Some(match std::env::var_os("CREDENTIALS_DIRECTORY") {
-            Some(folder) if !value.contains('/') => Ok(Path::new(&folder).join(value)),
-            Some(_) => Err(format!("`{value}` is not the name of a credential")),
-            None => Err("there are no credentials here: they come from systemd (LoadCredential=)".into()),
-        }),
-        _ => None,
     }
 }
 

@@ -8,11 +8,12 @@ mod discreet;
 mod manner;
 mod offer;
 mod pace;
+mod schema;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,6 +36,7 @@ use added::Origin;
 use build::{Builder, Tried};
 pub use manner::says_only_how;
 pub use offer::{Offer, Outlook, outlook, source_offers, strategy_offers};
+pub use schema::schema;
 
 /// What is told of a watch whose next slots are not known.
 const ONE_DAY: Duration = Duration::from_secs(86_400);
@@ -284,11 +286,7 @@ impl Watchlist {
         let files = config::read(path)?;
         let environment = |name: &str| std::env::var(name).ok();
         let mut this = Self::build_trying(&files, &[], &environment, tried)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        this.daemon.data_dir = match std::env::var_os("STAKEOUT_DATA_DIR") {
-            Some(given) => PathBuf::from(given),
-            None => folder.join(&this.daemon.data_dir),
-        };
+        this.daemon.data_dir = config::data_dir(path, &this.daemon.data_dir);
         Ok(this)
     }
 

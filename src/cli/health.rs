@@ -1,0 +1,61 @@
+//! `stakeout health`
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use url::Url;
+
+use super::ConfigFile;
+use crate::http::{Http, Request, Settings};
+use crate::{config, daemon};
+
+/// A daemon that takes longer to say how it is is not well.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Health {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Health {
+    /// Does not build the configuration: it may have become wrong since the daemon took it up.
+    pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
+        let data_dir = config::data_dir_of(&self.config.path());
+        let Some(running) = daemon::running(&data_dir) else {
+            bail!("no daemon is running on the data directory {}", data_dir.display());
+        };
+        match running.web {
+            Some(address) => println!("{}", ask(address).await?),
+            None => println!("running; how it is cannot be asked without a web server"),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What the daemon says of itself.
+async fn ask(address: SocketAddr) -> anyhow::Result<String> {
+    let reachable = reachable(address);
+    let url = Url::parse(&format!("http://{reachable}/readyz")).context("no address to ask")?;
+    let own =
+        Settings { timeout: PATIENCE, allow_networks: vec![reachable.ip().into()], ..Settings::default() };
+    let http = Http::new(own).map_err(anyhow::Error::msg)?;
+    let reply = http.send(&Request::get(url)).await.context("the daemon does not say how it is")?;
+    let text = String::from_utf8_lossy(&reply.body).trim().to_owned();
+    if reply.status != 200 {
+        bail!("not well: {}", text.replace('\n', "; "));
+    }
+    Ok(text)
+}
+
+/// Who listens everywhere is asked on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

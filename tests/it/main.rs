@@ -22,6 +22,7 @@ mod guard;
 mod harness;
 mod health;
 mod hours;
+mod import;
 mod itself;
 mod live;
 mod messages;

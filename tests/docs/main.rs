@@ -5,9 +5,11 @@
 
 mod blocks;
 mod commands;
+mod excerpts;
 mod generated;
 mod keys;
 mod links;
+mod world;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,17 +9,15 @@ use crate::{blocks, pages, read, root, stakeout};
 
 /// Commands that are not run here: how they begin, why not, and the script that does it with the words it has
 /// for it.
-const OUTSIDE: [(&str, &str, Option<(&str, &str)>); 24] = [
+const OUTSIDE: [(&str, &str, Option<(&str, &str)>); 22] = [
     ("cargo run --release -- demo", "takes a release build; the demo is run below", None),
     ("cargo test", "is what is running now", None),
-    ("cargo build --release", "takes a release build", None),
     ("cargo install --path .", "takes a release build", None),
     ("cargo install cargo-deb", "wants the network", Some(("deploy/test-unit", "cargo install --locked cargo-deb"))),
     ("cargo fmt --check", "is a part of it", Some((".ci/run", "cargo fmt --check"))),
     ("cargo clippy --all-targets", "is a part of it", Some((".ci/run", "cargo clippy --all-targets"))),
     ("cargo doc --no-deps", "is a part of it", Some((".ci/run", "cargo doc --no-deps"))),
     ("cargo deny check", "wants the network and cargo-deny", Some(("justfile", "cargo deny check"))),
-    ("cargo bench --bench figures", "takes minutes", Some(("justfile", "cargo bench --bench figures"))),
     ("deploy/build-deb", "wants cargo-deb", Some(("deploy/test-unit", "deploy/build-deb"))),
     ("sudo apt install ./target/debian/stakeout_", "wants root", Some(("deploy/test-unit", "apt-get install"))),
     ("sudo nano /etc/stakeout/config.toml", "is for a person", Some(("deploy/test-unit", "etc/stakeout/config.toml"))),

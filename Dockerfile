@@ -72,7 +72,9 @@ COPY --from=build /image/ /
 COPY --from=build --chown=65532:65532 /volume /var/lib/stakeout
 
 # The volume is the one place that is written to, also by SQLite when a sort is too large for memory.
-ENV STAKEOUT_DATA_DIR=/var/lib/stakeout TMPDIR=/var/lib/stakeout
+ENV STAKEOUT_CONFIG=/etc/stakeout/config.toml \
+    STAKEOUT_DATA_DIR=/var/lib/stakeout \
+    TMPDIR=/var/lib/stakeout
 WORKDIR /var/lib/stakeout
 VOLUME /var/lib/stakeout
 USER 65532:65532

@@ -9,7 +9,7 @@ use crate::{blocks, pages, read, root, stakeout};
 
 /// Commands that are not run here: how they begin, why not, and the script that does it with the words it has
 /// for it.
-const OUTSIDE: [(&str, &str, Option<(&str, &str)>); 22] = [
+const OUTSIDE: [(&str, &str, Option<(&str, &str)>); 23] = [
     ("cargo run --release -- demo", "takes a release build; the demo is run below", None),
     ("cargo test", "is what is running now", None),
     ("cargo install --path .", "takes a release build", None),
@@ -38,6 +38,7 @@ const OUTSIDE: [(&str, &str, Option<(&str, &str)>); 22] = [
     ("journalctl -u stakeout", "wants the service", Some(("deploy/test-unit", "journalctl --unit stakeout"))),
     ("docker build -t stakeout .", "wants an engine", Some(("deploy/test-image", "buildah bud"))),
     ("docker compose -f deploy/compose.yaml", "wants an engine; that the file is YAML is tested below", None),
+    ("docker run --rm -v stakeout_stakeout:/to", "wants an engine", None),
     ("git pull", "wants the network", None),
     ("openssl rand -hex 32", "is another program's, and nothing depends on it", None),
 ];
@@ -179,7 +180,7 @@ async fn a_backup_is_restored_as_the_page_says() {
     let mut world = World::start().await;
     let silence = world.sh("stakeout silence add --watch crypto --for 2h --comment 'of the first day'");
     assert!(silence.status.success(), "{}", said(&silence));
-    for command in &back_up {
+    for command in back_up.iter().filter(|command| command.starts_with("stakeout ")) {
         let output = world.sh(command);
         assert!(output.status.success(), "`{command}`: {}", said(&output));
     }

@@ -8,6 +8,7 @@ mod commands;
 mod generated;
 mod keys;
 mod links;
+mod schema;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -39,7 +39,7 @@ fn the_example_is_good_as_it_stands_and_without_any_environment() {
 }
 
 /// The example with everything switched on: a `#` right before a key or a table is taken away.
-fn everything_on() -> String {
+pub(super) fn everything_on() -> String {
     let on = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
         _ => line.to_owned(),

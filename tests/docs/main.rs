@@ -9,6 +9,7 @@ mod excerpts;
 mod generated;
 mod keys;
 mod links;
+mod schema;
 mod world;
 
 use std::fs;

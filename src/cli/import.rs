@@ -1,19 +1,229 @@
-//! `stakeout import`
+//! `stakeout import`: watches of other programs as a file of the configuration.
 
-use std::path::PathBuf;
+mod addresses;
+mod apprise;
+mod changedetection;
+mod draft;
+mod filters;
+mod fit;
+mod paths;
+mod restock;
+mod urlwatch;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+
+use self::draft::{Haul, cleaned};
+use self::write::Written;
+use super::Misuse;
+use crate::config;
+use crate::model::Period;
+
+/// More than anyone has written down.
+const LARGEST: u64 = 64 << 20;
+const MOST_WATCHES: usize = 10_000;
+/// How many of what was left out is told on the terminal.
+const MOST_TOLD: usize = 40;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
-    /// What the other program keeps its watches in: urls.yaml of urlwatch or webchanges, JSON of changedetection.io,
-    /// or a text with an address a line; `-` for standard input
+    /// What the other program keeps its watches in: urls.yaml of urlwatch or webchanges, JSON of changedetection.io
+    /// or the folder of its data store, or a text with an address a line; `-` for standard input
     file: PathBuf,
+    /// Where the watches are written to; left out: standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write over a file that is there
+    #[arg(long, requires = "output")]
+    force: bool,
+    /// What the file is; left out: by what stands in it
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// How often a watch runs where the file does not say
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = every)]
+    every: String,
+}
+
+/// What a file may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// Jobs of urlwatch or webchanges, in YAML
+    #[value(alias = "webchanges")]
+    Urlwatch,
+    /// JSON of changedetection.io: its data store, one watch.json, or what its API gives
+    #[value(alias = "changedetection.io")]
+    Changedetection,
+    /// An address a line
+    Addresses,
+}
+
+fn every(text: &str) -> Result<String, String> {
+    text.parse::<Period>()?;
+    Ok(text.trim().to_owned())
 }
 
 impl Import {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        bail!("{} cannot be read yet", self.file.display())
+        if let Some(output) = self.output.as_deref().filter(|output| output.exists() && !self.force) {
+            return Err(Misuse(format!("{} is there already; --force writes over it", output.display())).into());
+        }
+        let written = self.read()?;
+        if written.watches > 0 {
+            match &self.output {
+                Some(output) => save(output, &written)
+                    .with_context(|| format!("{} cannot be written", output.display()))?,
+                None => std::io::stdout().lock().write_all(written.text.as_bytes())?,
+            }
+        }
+        self.tell(&written);
+        Ok(if written.watches > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+
+    fn read(&self) -> anyhow::Result<Written> {
+        let name = self.file.display();
+        let haul = if self.file.is_dir() {
+            changedetection::read_folder(&self.file).with_context(|| format!("{name}"))?
+        } else {
+            let text = self.text().with_context(|| format!("{name} cannot be read"))?;
+            haul(&text, self.format).map_err(|why| anyhow::anyhow!("{name}: {why}"))?
+        };
+        if haul.drafts.len() > MOST_WATCHES {
+            bail!("{name}: holds {} watches, and {MOST_WATCHES} are the most; split it", haul.drafts.len());
+        }
+        let written = write::write(haul, &self.every);
+        // Each was tried by itself; together they must be good, too.
+        if let Some(why) = fit::mistake(&written.text) {
+            bail!("{name}: what came out of it is no good configuration: {}", cleaned(&why, 240));
+        }
+        Ok(written)
+    }
+
+    fn text(&self) -> anyhow::Result<String> {
+        if self.file == Path::new("-") {
+            return text_in(std::io::stdin().lock());
+        }
+        text_in(File::open(&self.file)?)
+    }
+
+    /// The summary, which repeats no secret.
+    fn tell(&self, written: &Written) {
+        let Written { watches, lacking, left_out, .. } = written;
+        for left in left_out.iter().take(MOST_TOLD) {
+            eprintln!("left out: {}: {}", cleaned(&left.name, 80), cleaned(&left.why, 240));
+        }
+        if left_out.len() > MOST_TOLD {
+            let more = left_out.len().saturating_sub(MOST_TOLD);
+            eprintln!("left out: {more} more{}", if *watches > 0 { "; all of them stand in the file" } else { "" });
+        }
+        if *watches == 0 {
+            eprintln!("nothing was written: there is no watch that can be carried over");
+            return;
+        }
+        let place = self.output.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());
+        eprintln!("wrote {} to {place}", count(*watches, "watch", "watches"));
+        if *lacking > 0 {
+            eprintln!("{lacking} of them without something that is not carried over: comments above each say what");
+        }
+        if !left_out.is_empty() {
+            eprintln!("{} left out altogether", left_out.len());
+        }
+        if written.holds_secrets {
+            eprintln!(
+                "secrets lie in {place} in the clear (cookies, headers, passwords, webhooks): keep it to yourself, or \
+                 move them out with {{ credential = \"…\" }}"
+            );
+        }
+        let config = config::usual_path();
+        let name = self.output.as_deref().map_or("watches.toml".into(), |path| path.display().to_string());
+        eprintln!(
+            "next: add `include = [{}]` to {}, or put the watches into it; then `stakeout check`",
+            toml::Value::from(name),
+            config.display()
+        );
+    }
+}
+
+/// Reads a whole file, if it is one that people write.
+fn text_in(mut from: impl Read) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    from.by_ref().take(LARGEST.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        bail!("it is larger than {} MiB", LARGEST >> 20);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+        anyhow::anyhow!("line {line}: no UTF-8 text")
+    })
+}
+
+/// What stands in a text.
+///
+/// # Errors
+/// Where and why it cannot be read at all.
+fn haul(text: &str, format: Option<Format>) -> Result<Haul, String> {
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
+        return Err("is empty".into());
+    }
+    match format.unwrap_or_else(|| guess(text)) {
+        Format::Urlwatch => Ok(urlwatch::read(text)),
+        Format::Addresses => Ok(addresses::read(text)),
+        Format::Changedetection => changedetection::read(text).map_err(|why| match format {
+            Some(_) => why,
+            None => format!("taken for JSON of changedetection.io: {why} (--format says what it is)"),
+        }),
+    }
+}
+
+/// By what stands in it: JSON begins with a bracket, and a list has lines that begin with an address.
+fn guess(text: &str) -> Format {
+    if text.trim_start().starts_with(['{', '[']) {
+        return Format::Changedetection;
+    }
+    let says = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    let lines = || text.lines().map(str::trim).filter(says);
+    let is_key = |line: &str| {
+        let line = line.trim_start_matches("- ").trim_start_matches(['"', '\'']);
+        line.split_once(':').is_some_and(|(key, value)| {
+            key.chars().all(|c| c.is_ascii_alphanumeric() || "_-.\"' ".contains(c))
+                && (value.is_empty() || value.starts_with(char::is_whitespace))
+        })
+    };
+    let has_keys = lines().any(|line| !addresses::is_address(line) && (is_key(line) || line == "---"));
+    if has_keys { Format::Urlwatch } else { Format::Addresses }
+}
+
+/// Writes a file all at once; one with secrets is nobody else's to read.
+fn save(path: &Path, written: &Written) -> anyhow::Result<()> {
+    let mode = if written.holds_secrets { 0o600 } else { 0o644 };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let _ = std::fs::remove_file(&beside);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    let saved = file.write_all(written.text.as_bytes()).and_then(|()| {
+        if written.holds_secrets {
+            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+        }
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    });
+    if saved.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    Ok(saved?)
+}
+
+fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }

@@ -1,0 +1,111 @@
+//! Addresses of notifications as Apprise writes them (<https://appriseit.com/services/discord/>).
+
+use toml::Value;
+
+use super::draft::{Haul, Notifier, cleaned};
+use super::fit;
+
+impl Haul {
+    /// The name of the notifier that an address is, which is made where it is new.
+    ///
+    /// # Errors
+    /// What there is instead.
+    pub(super) fn notifier(&mut self, address: &str) -> Result<String, String> {
+        let address = address.trim();
+        if let Some(known) = self.notifiers.iter().find(|known| known.from == address) {
+            return Ok(known.name.clone());
+        }
+        let keys = discord(address).ok_or_else(|| instead(address))?;
+        let name = match self.notifiers.len() {
+            0 => "discord-imported".to_owned(),
+            before => format!("discord-imported-{}", before.saturating_add(1)),
+        };
+        let notifier = Notifier { name: name.clone(), from: address.to_owned(), keys };
+        if let Some(why) = fit::mistake(&notifier.text()) {
+            return Err(format!("a notification by discord: {}", cleaned(&why, 160)));
+        }
+        self.notifiers.push(notifier);
+        Ok(name)
+    }
+}
+
+/// `discord://NAME@ID/TOKEN/?…`, or the webhook's own address.
+fn discord(address: &str) -> Option<Vec<(&'static str, Value)>> {
+    let (scheme, rest) = address.split_once("://")?;
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = match scheme.to_ascii_lowercase().as_str() {
+        "discord" => path,
+        "https" => {
+            let (host, path) = path.split_once('/')?;
+            ["discord.com", "discordapp.com"].contains(&host).then_some(())?;
+            path.strip_prefix("api/webhooks/")?
+        }
+        _ => return None,
+    };
+    let (name, path) = path.rsplit_once('@').unwrap_or(("", path));
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    let (id, token) = (parts.next()?, parts.next()?);
+    let is_token = token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if !id.bytes().all(|byte| byte.is_ascii_digit()) || !is_token {
+        return None;
+    }
+    let url = format!("https://discord.com/api/webhooks/{id}/{token}");
+    let mut keys: Vec<(&'static str, Value)> = vec![("kind", "discord".into()), ("url", url.into())];
+    if !name.is_empty() {
+        keys.push(("username", name.into()));
+    }
+    let thread = query.split('&').find_map(|pair| pair.strip_prefix("thread=").or(pair.strip_prefix("thread_id=")));
+    keys.extend(thread.filter(|thread| !thread.is_empty()).map(|thread| ("thread_id", thread.into())));
+    Some(keys)
+}
+
+/// The address is a secret: only its scheme is told.
+fn instead(address: &str) -> String {
+    let scheme = address.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let scheme = cleaned(&scheme.unwrap_or_else(|| "?".into()), 20);
+    let instead = match scheme.as_str() {
+        "mailto" | "mailtos" => "write a [notify.NAME] of kind `email`, with its server",
+        "json" | "jsons" | "xml" | "xmls" | "form" | "forms" | "post" | "posts" | "put" | "puts" | "get" | "gets" => {
+            "write a [notify.NAME] of kind `webhook`, which sends JSON of its own shape"
+        }
+        "discord" => "it is no discord://ID/TOKEN",
+        _ => "there are `discord`, `email`, `webhook` and `console`; a `webhook` reaches most others",
+    };
+    format!("a notification by {scheme}: {instead}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_discord_address_is_a_webhook() {
+        let mut haul = Haul::default();
+        for (address, name) in [
+            ("discord://123/T0ken-_x/", "discord-imported"),
+            ("discord://123/T0ken-_x/", "discord-imported"),
+            ("discord://Owl@124/T0ken?thread=7", "discord-imported-2"),
+            ("https://discordapp.com/api/webhooks/125/T0ken", "discord-imported-3"),
+        ] {
+            assert_eq!(haul.notifier(address).as_deref(), Ok(name), "{address}");
+        }
+        let urls: Vec<String> = haul.notifiers.iter().map(Notifier::text).collect();
+        assert!(urls.concat().contains("url = \"https://discord.com/api/webhooks/123/T0ken-_x\""), "{urls:?}");
+        assert!(urls.concat().contains("username = \"Owl\"\nthread_id = \"7\""), "{urls:?}");
+    }
+
+    #[test]
+    fn other_addresses_are_told_by_their_kind_alone() {
+        let mut haul = Haul::default();
+        for (address, said) in [
+            ("mailto://me:pa55word@example.com", "by mailto: write a [notify.NAME] of kind `email`"),
+            ("tgram://bott0ken/chat", "by tgram: there are `discord`"),
+            ("json://host/pa55word", "of kind `webhook`"),
+            ("discord://x/pa55word/", "no discord://ID/TOKEN"),
+            ("pa55word", "by ?: "),
+        ] {
+            let why = haul.notifier(address).expect_err(address);
+            assert!(why.contains(said) && !why.contains("pa55word") && !why.contains("t0ken"), "{why}");
+        }
+    }
+}

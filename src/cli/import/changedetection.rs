@@ -1,0 +1,559 @@
+//! Watches of changedetection.io, as its data store and its API have them.
+//! <https://changedetection.io/docs/api_v1/index.html>
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::bail;
+use serde_json::{Map, Value as Json, json};
+use toml::Value;
+
+use super::draft::{Draft, Haul, Keys, LeftOut, cleaned, number, period, plain};
+use super::paths::{css_of_xpath, pointer_of_path};
+use super::{filters, restock};
+
+/// What there is no place for, each with what it did or what there is instead.
+const LISTED: [(&str, &str); 34] = [
+    ("body", "is sent with no GET"),
+    ("browser_steps", "belong to a browser; pages are read here as they come, without one"),
+    ("check_unique_lines", "told only lines that were never there before; here every change is told"),
+    ("conditions", "told only where they were met; for a number, take source `json` or `shop` with `threshold`"),
+    ("extract_lines_containing", "kept only lines with some words; `select` takes a part of the page"),
+    ("extract_text", "took what fits a regular expression; `select` takes a part of the page"),
+    ("filter_text_added", "did not tell what came; here what came and what went is told"),
+    ("filter_text_removed", "did not tell what went; here what came and what went is told"),
+    ("filter_text_replaced", "did not tell what was replaced; here what came and what went is told"),
+    ("filter_failure_notification_send", "did not tell that nothing is found; here that is a failed run"),
+    ("headers", "are no table of names and values"),
+    ("history_snapshot_max_length", "said how much is kept; see `retention` of [daemon]"),
+    ("ignore_status_codes", "took error pages for pages; here they are failed runs"),
+    ("ignore_text", "passed over lines with some words; `select` takes a part of the page"),
+    ("include_filters", "are no list of texts"),
+    ("llm_change_summary", "is for a language model; there is none here"),
+    ("llm_intent", "is for a language model; there is none here"),
+    ("method", "is no name of a method"),
+    ("notification_body", "said how a message is written; here each strategy has its own words"),
+    ("notification_format", "said how a message is written; here each strategy has its own words"),
+    ("notification_screenshot", "sent a picture along; `attach_chart` of a notifier sends a chart"),
+    ("notification_title", "said how a message is written; here each strategy has its own words"),
+    ("paused", "is neither true nor false"),
+    ("proxy", "is no text"),
+    ("remove_duplicate_lines", "took repeated lines out"),
+    ("sort_text_alphabetically", "sorted lines; a part of the page that changes its order is told as changed"),
+    ("strip_ignored_lines", "took out what is passed over"),
+    ("subtractive_selectors", "took elements out; `select` only says what counts"),
+    ("text_should_not_be_present", "told when some words go; for a shop take source `shop` and `restock`"),
+    ("time_schedule_limit", "kept to hours of the week that are not the same on each day; see `hours`"),
+    ("track_ldjson_price_data", "watched the price that a page tells to machines; take source `shop` and `price_drop`"),
+    ("trigger_text", "told only where some words are there; for a shop take source `shop` and `restock`"),
+    ("webdriver_delay", "belongs to a browser; pages are read here as they come, without one"),
+    ("webdriver_js_execute_code", "belongs to a browser; pages are read here as they come, without one"),
+];
+
+/// Lists of words that people looked for, which help to do without them.
+const WORDS: [&str; 8] = [
+    "extract_lines_containing",
+    "extract_text",
+    "ignore_text",
+    "include_filters",
+    "subtractive_selectors",
+    "text_should_not_be_present",
+    "trigger_text",
+    "conditions",
+];
+
+/// What was seen and done, and how the page looks in its list; and what is so here without being said.
+const NEEDLESS: [&str; 40] = [
+    "browser_steps_last_error_step",
+    "check_count",
+    "conditions_match_logic",
+    "consecutive_filter_failures",
+    "content-type",
+    "date_created",
+    "error_text",
+    "favicon_filename",
+    "fetch_time",
+    "has_ldjson_price_data",
+    "has_unviewed",
+    "history",
+    "history_n",
+    "last_changed",
+    "last_check_status",
+    "last_checked",
+    "last_error",
+    "last_notification_error",
+    "last_viewed",
+    "link",
+    "llm_change_summary_mode",
+    "llm_evaluation_cache",
+    "llm_last_tokens_used",
+    "llm_prefilter",
+    "newest_history_key",
+    "notification_alert_count",
+    "page_title",
+    "previous_md5",
+    "previous_md5_before_filters",
+    "processor_config_restock_diff_source",
+    "quit",
+    "remote_server_reply",
+    "restock",
+    "trim_text_whitespace",
+    "use_page_title_in_list",
+    "uuid",
+    "viewed",
+    "notification_alert",
+    "status_code",
+    "last_filter_config_hash",
+];
+
+/// What all watches share.
+#[derive(Default)]
+struct Shared {
+    every: Option<u64>,
+    headers: Map<String, Json>,
+    /// Addresses by their keys.
+    proxies: HashMap<String, String>,
+    proxy: Option<String>,
+    paused: bool,
+    by_browser: bool,
+    tags: HashMap<String, String>,
+    timezone: Option<String>,
+    notifiers: Vec<String>,
+}
+
+/// Reads a text of JSON.
+///
+/// # Errors
+/// Where it is no JSON, or that no watches stand in it.
+pub(super) fn read(text: &str) -> Result<Haul, String> {
+    let root: Json = serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
+    haul(root)
+}
+
+/// Reads a data store: `changedetection.json`, and a folder a watch.
+///
+/// # Errors
+/// When there is none, or one of its files cannot be read.
+pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Haul> {
+    let mut broken = Vec::new();
+    let mut json = |path: &Path| -> Option<Json> {
+        let text = super::text_in(File::open(path).ok()?);
+        let read = text.and_then(|text| Ok(serde_json::from_str(&text)?));
+        read.map_err(|error| broken.push(LeftOut::new(cleaned(&path.display().to_string(), 200), format!("{error}")))).ok()
+    };
+    let root = ["changedetection.json", "url-watches.json"].iter().find_map(|name| json(&folder.join(name)));
+    let mut root = root.unwrap_or_else(|| json!({}));
+    let mut folders: Vec<_> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    for path in folders {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
+        if let Some(tag) = json(&path.join("tag.json")) {
+            let known = at(&mut root, &["settings", "application", "tags"]);
+            known.entry(name.clone()).or_insert(tag);
+        }
+        let Some(mut watch) = json(&path.join("watch.json")) else { continue };
+        let restock = json(&path.join("restock_diff.json"));
+        if let (Some(watch), Some(restock)) = (watch.as_object_mut(), restock) {
+            let settings = restock.get("restock_diff").cloned().unwrap_or(restock);
+            watch.entry("processor_config_restock_diff").or_insert(settings);
+        }
+        at(&mut root, &["watching"]).entry(name).or_insert(watch);
+    }
+    if broken.is_empty() && root.get("watching").is_none() {
+        bail!("no data store of changedetection.io: neither changedetection.json nor a watch.json a folder");
+    }
+    let mut haul = haul(root).unwrap_or_default();
+    haul.left_out.append(&mut broken);
+    Ok(haul)
+}
+
+/// The table at a place, which is made where there is none.
+fn at<'j>(value: &'j mut Json, path: &[&str]) -> &'j mut Map<String, Json> {
+    let table = match value {
+        Json::Object(table) => table,
+        other => {
+            *other = json!({});
+            return at(other, path);
+        }
+    };
+    match path.split_first() {
+        None => table,
+        Some((first, rest)) => at(table.entry(*first).or_insert_with(|| json!({})), rest),
+    }
+}
+
+fn haul(root: Json) -> Result<Haul, String> {
+    let mut haul = Haul::default();
+    let (watches, settings) = watches(root)?;
+    let shared = shared(settings, &mut haul);
+    for (place, watch) in watches {
+        let Json::Object(map) = watch else {
+            haul.left_out.push(LeftOut::new(cleaned(&place, 60), "is no watch: a watch is a table with a `url`"));
+            continue;
+        };
+        let mut keys = Keys(map);
+        let mut draft = Draft::new(cleaned(&place, 60));
+        let page_title = keys.text("page_title");
+        draft.title = keys.text("title").or(page_title);
+        match carry(&mut keys, &mut draft, &shared, &mut haul) {
+            Ok(()) => {
+                list(keys, &mut draft);
+                haul.drafts.push(draft);
+            }
+            Err(why) => haul.left_out.push(LeftOut::new(draft.called(), why)),
+        }
+    }
+    // A watch of its own notifiers would hear of all others, too.
+    let is_own = |draft: &Draft| draft.keys.iter().any(|(key, _)| *key == "notify");
+    if !shared.notifiers.is_empty() && haul.drafts.iter().any(is_own) {
+        let names: Vec<Value> = shared.notifiers.iter().map(|name| name.as_str().into()).collect();
+        for draft in haul.drafts.iter_mut().filter(|draft| !is_own(draft)) {
+            draft.set("notify", names.clone());
+        }
+    }
+    Ok(haul)
+}
+
+/// Each watch with where it stands, and the settings beside them.
+type Found = (Vec<(String, Json)>, Map<String, Json>);
+
+fn watches(root: Json) -> Result<Found, String> {
+    let none = || "there are no watches in it: neither `watching` nor tables with a `url`".to_owned();
+    let numbered = |items: Vec<Json>| {
+        (1_usize..).zip(items).map(|(number, item)| (format!("watch {number}"), item)).collect::<Vec<_>>()
+    };
+    match root {
+        Json::Array(items) if items.iter().any(|item| item.get("url").is_some()) => Ok((numbered(items), Map::new())),
+        Json::Object(mut root) => {
+            let settings = match root.remove("settings") {
+                Some(Json::Object(settings)) => settings,
+                _ => Map::new(),
+            };
+            let listed = root.remove("watching").or_else(|| root.remove("watches"));
+            match listed {
+                Some(Json::Object(watching)) if !watching.is_empty() => Ok((watching.into_iter().collect(), settings)),
+                Some(Json::Array(items)) if !items.is_empty() => Ok((numbered(items), settings)),
+                None if root.contains_key("url") => Ok((vec![("the watch".into(), root.into())], settings)),
+                None if root.values().any(|value| value.get("url").is_some()) => {
+                    Ok((root.into_iter().collect(), settings))
+                }
+                _ if !settings.is_empty() => Err("only settings stand in it; the watches lie beside it, a folder \
+                                                  each (watch.json): name the folder of them all"
+                    .into()),
+                _ => Err(none()),
+            }
+        }
+        _ => Err(none()),
+    }
+}
+
+fn shared(mut settings: Map<String, Json>, haul: &mut Haul) -> Shared {
+    let mut table = |key: &str| match settings.remove(key) {
+        Some(Json::Object(table)) => table,
+        _ => Map::new(),
+    };
+    let (headers, mut requests, application) = (table("headers"), Keys(table("requests")), table("application"));
+    let mut application = Keys(application);
+    let mut shared = Shared {
+        every: requests.map("time_between_check").and_then(|times| seconds(&times)),
+        headers,
+        proxy: requests.text("proxy"),
+        paused: application.flag("all_paused") == Some(true),
+        by_browser: application.text("fetch_backend").is_some_and(|backend| is_browser(&backend)),
+        timezone: application.text("scheduler_timezone_default"),
+        ..Shared::default()
+    };
+    for proxy in requests.take("extra_proxies").iter().filter_map(Json::as_array).flatten() {
+        let text = |key: &str| proxy.get(key).and_then(plain);
+        if let (Some(name), Some(url)) = (text("proxy_name"), text("proxy_url")) {
+            shared.proxies.insert(format!("ui-0{name}"), url);
+        }
+    }
+    shared.proxies.insert("no-proxy".into(), String::new());
+    for (id, tag) in application.map("tags").into_iter().flatten() {
+        let title = tag.get("title").and_then(plain).unwrap_or_else(|| id.clone());
+        if tag.get("overrides_watch").and_then(Json::as_bool) == Some(true) {
+            let title = cleaned(&title, 40);
+            haul.shared.push(format!("tag `{title}`: its settings went before those of its watches; here there are none"));
+        }
+        shared.tags.insert(id, title);
+    }
+    for address in application.list("notification_urls") {
+        match haul.notifier(&address) {
+            Ok(name) => shared.notifiers.push(name),
+            Err(why) => haul.shared.push(why),
+        }
+    }
+    if shared.paused {
+        haul.shared.push("all watches were paused: each has `enabled = false`".into());
+    }
+    if application.flag("all_muted") == Some(true) {
+        haul.shared.push("all watches were muted; here they are not: `stakeout silence` keeps them quiet".into());
+    }
+    for (key, words) in [
+        ("global_ignore_text", "lines with some words were passed over in every watch"),
+        ("global_subtractive_selectors", "elements were taken out of every page"),
+        ("ignore_status_codes", "error pages were taken for pages"),
+        ("empty_pages_are_a_change", "an empty page was a change; here it is a failed run"),
+        ("password", "the dashboard has a token of its own, in [web]"),
+    ] {
+        if application.take(key).is_some() {
+            haul.shared.push(format!("{key}: {words}"));
+        }
+    }
+    let ua = requests.map("default_ua").and_then(|agents| agents.get("html_requests").and_then(plain));
+    if ua.is_some_and(|agent| !agent.is_empty()) {
+        haul.shared.push("default_ua: see `user_agent` of [fetch]".into());
+    }
+    shared
+}
+
+fn carry(keys: &mut Keys, draft: &mut Draft, shared: &Shared, haul: &mut Haul) -> Result<(), String> {
+    let Some(url) = keys.text("url") else { return Err("names no `url`".into()) };
+    draft.url = match url.trim().strip_prefix("source:") {
+        Some(url) => {
+            draft.lose("source: compared the markup of the page; here the text that is shown");
+            url.to_owned()
+        }
+        None => url.trim().to_owned(),
+    };
+    if draft.url.contains("{{") || draft.url.contains("{%") {
+        return Err("its address is a template, which is not filled in here".into());
+    }
+    match keys.text("processor").as_deref() {
+        None | Some("text_json_diff") => pick(keys, draft),
+        Some("restock_diff") => {
+            let every = checked_every(keys, shared);
+            restock::carry(keys, draft, every);
+        }
+        Some(other) => return Err(format!("`{}` compares something else than texts and prices", cleaned(other, 40))),
+    }
+    if let Some(every) = checked_every(keys, shared) {
+        draft.keys.insert(0, ("every", period(every).into()));
+    }
+    keys.forget(&["time_between_check", "time_between_check_use_default"]);
+    ask(keys, draft, shared);
+    schedule(keys, draft, shared);
+    if keys.flag("paused") == Some(true) || shared.paused {
+        draft.set("enabled", false);
+    }
+    tags(keys, draft, shared);
+    notify(keys, draft, haul);
+    if keys.0.get("browser_steps").and_then(Json::as_array).is_some_and(|steps| steps.iter().any(is_step)) {
+        draft.blocked = Some("takes steps in a browser before it looks, and pages are read here without one".into());
+    }
+    Ok(())
+}
+
+fn is_step(step: &Json) -> bool {
+    let operation = step.get("operation").and_then(Json::as_str).unwrap_or_default();
+    !["", "Choose one", "Goto site"].contains(&operation)
+}
+
+/// How often, in seconds; none where it is said nowhere.
+fn checked_every(keys: &Keys, shared: &Shared) -> Option<u64> {
+    let own = keys.0.get("time_between_check").and_then(Json::as_object).and_then(seconds);
+    let usual = keys.0.get("time_between_check_use_default").and_then(super::draft::truth);
+    match usual {
+        Some(true) => shared.every,
+        _ => own.or(shared.every),
+    }
+}
+
+fn seconds(times: &Map<String, Json>) -> Option<u64> {
+    let units = [("weeks", 604_800.0), ("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0)];
+    let sum: f64 = units.iter().filter_map(|(unit, each)| Some(number(times.get(*unit)?)?.max(0.0) * each)).sum();
+    (sum >= 1.0).then_some(sum.min(1e12) as u64)
+}
+
+/// What of the page counts.
+fn pick(keys: &mut Keys, draft: &mut Draft) {
+    let wanted = keys.list("include_filters");
+    let wanted: Vec<&str> = wanted.iter().map(|filter| filter.trim()).filter(|filter| !filter.is_empty()).collect();
+    if let [only] = wanted.as_slice()
+        && let Some(pointer) = in_json(only).and_then(pointer_of_path)
+    {
+        return filters::point(draft, &pointer);
+    }
+    let mut selectors = Vec::new();
+    for filter in &wanted {
+        let shown = cleaned(filter, 120);
+        let is_xpath = filter.starts_with('/') || filter.starts_with("xpath");
+        if in_json(filter).is_some() {
+            draft.lose(format!(
+                "filter `{shown}`: only one plain path is understood, by source `json` and its `pointer`; all of the \
+                 answer is compared"
+            ));
+        } else if is_xpath {
+            let path = filter.strip_prefix("xpath1:").unwrap_or(filter);
+            match css_of_xpath(path) {
+                Some(css) => selectors.push(css),
+                None => draft.lose(format!("filter `{shown}`: XPath; write a CSS selector into `select`")),
+            }
+        } else {
+            selectors.push((*filter).to_owned());
+        }
+    }
+    if !selectors.is_empty() {
+        draft.ask_with("select", selectors.join(", "));
+    }
+}
+
+/// The path of a filter that picks out of JSON.
+fn in_json(filter: &str) -> Option<&str> {
+    ["json:", "jq:", "jqraw:"].iter().find_map(|prefix| filter.strip_prefix(prefix))
+}
+
+/// How the page is asked.
+fn ask(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
+    if let Some(headers) = keys.map("headers") {
+        draft.send("headers", &headers);
+    }
+    for (name, value) in &shared.headers {
+        if let Some(value) = plain(value).filter(|_| !["file", "credential"].contains(&name.as_str())) {
+            draft.usual_header(name, &value);
+        }
+    }
+    let method = keys.text("method").map(|method| method.to_ascii_uppercase()).filter(|method| method != "GET");
+    if let Some(method) = method {
+        draft.ask_with("method", method);
+        if let Some(body) = keys.text("body") {
+            draft.ask_with("body", body);
+        }
+    }
+    let key = keys.text("proxy").or_else(|| shared.proxy.clone());
+    match key.as_ref().map(|key| shared.proxies.get(key)) {
+        Some(Some(address)) => draft.ask_with("proxy", address.as_str()),
+        Some(None) => draft.lose("proxy: its address stands elsewhere (proxies.json); write it into `proxy`"),
+        None => {}
+    }
+    let backend = keys.text("fetch_backend").unwrap_or_default();
+    if is_browser(&backend) || (shared.by_browser && ["", "system"].contains(&backend.as_str())) {
+        draft.lose("a browser: pages are read as they come; where scripts put the page together, watch what they ask");
+    }
+}
+
+fn is_browser(backend: &str) -> bool {
+    !["", "system", "html_requests"].contains(&backend)
+}
+
+const DAYS: [(&str, &str); 7] = [
+    ("monday", "MON"),
+    ("tuesday", "TUE"),
+    ("wednesday", "WED"),
+    ("thursday", "THU"),
+    ("friday", "FRI"),
+    ("saturday", "SAT"),
+    ("sunday", "SUN"),
+];
+
+/// Hours of the week, where they are the same on each day that has some.
+fn schedule(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
+    let Some(limit) = keys.0.get("time_schedule_limit").and_then(Json::as_object) else { return };
+    if limit.get("enabled").and_then(super::draft::truth) != Some(true) {
+        keys.forget(&["time_schedule_limit"]);
+        return;
+    }
+    let mut hours: Option<String> = None;
+    let mut open = Vec::new();
+    for (name, day) in DAYS {
+        let Some(on) = limit.get(name).filter(|on| on.get("enabled").and_then(super::draft::truth) != Some(false)) else {
+            continue;
+        };
+        let Some(written) = opening(on) else { return };
+        if hours.get_or_insert_with(|| written.clone()) != &written {
+            return;
+        }
+        open.push(day);
+    }
+    let Some(hours) = hours else { return };
+    let zone = limit.get("timezone").and_then(plain).filter(|zone| !zone.is_empty()).or_else(|| shared.timezone.clone());
+    draft.set("hours", format!("{hours} {}", open.join(",")));
+    if let Some(zone) = zone {
+        draft.set("timezone", zone);
+    }
+    keys.forget(&["time_schedule_limit"]);
+}
+
+fn opening(day: &Json) -> Option<String> {
+    let (hour, minute) = day.get("start_time")?.as_str()?.split_once(':')?;
+    let from = hour.trim().parse::<u32>().ok()?.checked_mul(60)?.checked_add(minute.trim().parse().ok()?)?;
+    let of = |unit: &str| day.get("duration")?.get(unit).and_then(number);
+    let length = of("hours")?.mul_add(60.0, of("minutes").unwrap_or(0.0));
+    if !(1.0..=1440.0).contains(&length) || from >= 1440 {
+        return None;
+    }
+    let until = from.checked_add(length as u32)?;
+    let until = if until > 1440 { until - 1440 } else { until };
+    Some(format!("{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, until / 60, until % 60))
+}
+
+fn tags(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
+    let mut names = Vec::new();
+    for tag in keys.list("tags").into_iter().chain(keys.list("tag")) {
+        match shared.tags.get(&tag) {
+            Some(name) => names.push(name.clone()),
+            // Tags are listed by an id that says nothing without the settings.
+            None if tag.len() == 36 && tag.matches('-').count() == 4 => {
+                draft.lose("tags: their names stand elsewhere (changedetection.json or tag.json)");
+            }
+            None => names.push(tag),
+        }
+    }
+    names.dedup();
+    draft.tag(&names);
+}
+
+fn notify(keys: &mut Keys, draft: &mut Draft, haul: &mut Haul) {
+    let mut names: Vec<Value> = Vec::new();
+    for address in keys.list("notification_urls") {
+        match haul.notifier(&address) {
+            Ok(name) => names.push(name.into()),
+            Err(why) => draft.lose(why),
+        }
+    }
+    if keys.flag("notification_muted") == Some(true) {
+        draft.set("notify", Vec::<Value>::new());
+    } else if !names.is_empty() {
+        names.dedup();
+        draft.set("notify", names);
+    }
+}
+
+/// Lists what is left, with the words that people looked for.
+fn list(mut keys: Keys, draft: &mut Draft) {
+    keys.forget(&NEEDLESS);
+    keys.forget(&["browser_steps"]);
+    // What they are where nobody said otherwise says nothing.
+    for (key, usual) in [
+        ("filter_text_added", true),
+        ("filter_text_removed", true),
+        ("filter_text_replaced", true),
+        ("filter_failure_notification_send", true),
+    ] {
+        if keys.flag(key) == Some(!usual) {
+            let words = LISTED.iter().find_map(|(name, words)| (*name == key).then_some(*words));
+            draft.lose(format!("{key}: {}", words.unwrap_or_default()));
+        }
+    }
+    if keys.0.get("notification_format").and_then(Json::as_str) == Some("System default") {
+        keys.forget(&["notification_format"]);
+    }
+    // Of a price's watch, in others they are there all the same.
+    keys.forget(&restock::KEYS);
+    for key in WORDS {
+        let words = LISTED.iter().find_map(|(name, words)| (*name == key).then_some(*words)).unwrap_or_default();
+        let shown = match keys.0.get(key) {
+            Some(Json::Array(items)) if items.iter().any(|item| plain(item).is_some_and(|text| !text.is_empty())) => {
+                let shown: Vec<String> = items.iter().take(3).filter_map(plain).map(|text| cleaned(&text, 60)).collect();
+                let more = if items.len() > 3 { " …" } else { "" };
+                format!("`{}`{more}", shown.join("`, `"))
+            }
+            _ => continue,
+        };
+        keys.forget(&[key]);
+        draft.lose(format!("{key} {shown}: {words}"));
+    }
+    keys.list_left(&LISTED, &mut |what| draft.lose(what));
+}

@@ -19,7 +19,8 @@ fn every_configuration_in_the_documents_is_good() {
             std::fs::create_dir(folder.path().join("credentials")).unwrap();
             for named in text.split("credential = \"").skip(1) {
                 let name = named.split('"').next().unwrap();
-                std::fs::write(folder.path().join("credentials").join(name), "https://h.example/key").unwrap();
+                std::fs::write(folder.path().join("credentials").join(name), "https://h.example/key")
+                    .unwrap();
             }
             std::fs::write(folder.path().join("hook"), "https://h.example/key").unwrap();
             let text = text.replace("/run/secrets/", "");

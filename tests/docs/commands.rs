@@ -13,14 +13,26 @@ const OUTSIDE: [(&str, &str, Option<(&str, &str)>); 23] = [
     ("cargo run --release -- demo", "takes a release build; the demo is run below", None),
     ("cargo test", "is what is running now", None),
     ("cargo install --path .", "takes a release build", None),
-    ("cargo install cargo-deb", "wants the network", Some(("deploy/test-unit", "cargo install --locked cargo-deb"))),
+    (
+        "cargo install cargo-deb",
+        "wants the network",
+        Some(("deploy/test-unit", "cargo install --locked cargo-deb")),
+    ),
     ("cargo fmt --check", "is a part of it", Some((".ci/run", "cargo fmt --check"))),
     ("cargo clippy --all-targets", "is a part of it", Some((".ci/run", "cargo clippy --all-targets"))),
     ("cargo doc --no-deps", "is a part of it", Some((".ci/run", "cargo doc --no-deps"))),
     ("cargo deny check", "wants the network and cargo-deny", Some(("justfile", "cargo deny check"))),
     ("deploy/build-deb", "wants cargo-deb", Some(("deploy/test-unit", "deploy/build-deb"))),
-    ("sudo apt install ./target/debian/stakeout_", "wants root", Some(("deploy/test-unit", "apt-get install"))),
-    ("sudo nano /etc/stakeout/config.toml", "is for a person", Some(("deploy/test-unit", "etc/stakeout/config.toml"))),
+    (
+        "sudo apt install ./target/debian/stakeout_",
+        "wants root",
+        Some(("deploy/test-unit", "apt-get install")),
+    ),
+    (
+        "sudo nano /etc/stakeout/config.toml",
+        "is for a person",
+        Some(("deploy/test-unit", "etc/stakeout/config.toml")),
+    ),
     (
         "sudo nano /etc/stakeout/credentials/discord",
         "is for a person",
@@ -31,13 +43,25 @@ const OUTSIDE: [(&str, &str, Option<(&str, &str)>); 23] = [
         "wants root",
         Some(("deploy/test-unit", "etc/stakeout/credentials/discord")),
     ),
-    ("sudo systemctl enable --now stakeout", "wants root", Some(("deploy/test-unit", "systemctl enable --now"))),
+    (
+        "sudo systemctl enable --now stakeout",
+        "wants root",
+        Some(("deploy/test-unit", "systemctl enable --now")),
+    ),
     ("sudo systemctl stop stakeout", "wants root", Some(("deploy/test-unit", "systemctl stop stakeout"))),
     ("sudo systemctl start stakeout", "wants root", Some(("deploy/test-unit", "systemctl start stakeout"))),
-    ("sudo systemctl restart stakeout", "wants root", Some(("deploy/test-unit", "systemctl restart stakeout"))),
+    (
+        "sudo systemctl restart stakeout",
+        "wants root",
+        Some(("deploy/test-unit", "systemctl restart stakeout")),
+    ),
     ("journalctl -u stakeout", "wants the service", Some(("deploy/test-unit", "journalctl --unit stakeout"))),
     ("docker build -t stakeout .", "wants an engine", Some(("deploy/test-image", "buildah bud"))),
-    ("docker compose -f deploy/compose.yaml", "wants an engine; that the file is YAML is tested below", None),
+    (
+        "docker compose -f deploy/compose.yaml",
+        "wants an engine",
+        Some(("tests/deploy.rs", "deploy/compose.yaml")),
+    ),
     ("docker run --rm -v stakeout_stakeout:/to", "wants an engine", None),
     ("git pull", "wants the network", None),
     ("openssl rand -hex 32", "is another program's, and nothing depends on it", None),
@@ -82,11 +106,14 @@ fn every_command_in_the_documents_is_one() {
             let known = |start: &&str| command == **start || command.starts_with(&format!("{start} "));
             let words = words(&command);
             // Variables for one command stand before it.
-            let bare = words.iter().skip_while(|word| word.contains('=')).cloned().collect::<Vec<_>>().join(" ");
-            let is_outside = OUTSIDE.iter().any(|(start, ..)| command.starts_with(start) || bare.starts_with(start));
+            let bare =
+                words.iter().skip_while(|word| word.contains('=')).cloned().collect::<Vec<_>>().join(" ");
+            let is_outside =
+                OUTSIDE.iter().any(|(start, ..)| command.starts_with(start) || bare.starts_with(start));
             if let Some(arguments) = arguments(&command) {
                 wrong.extend(misunderstood(&arguments).map(|why| format!("{page}: `{command}`: {why}")));
-            } else if !is_outside && !RESTORING.iter().any(known) && words[0] != "curl" && words[0] != "just" {
+            } else if !is_outside && !RESTORING.iter().any(known) && words[0] != "curl" && words[0] != "just"
+            {
                 wrong.push(format!("{page}: `{command}`: who tries it?"));
             }
             for word in words.iter().filter(|word| word.starts_with("deploy/")) {
@@ -105,7 +132,10 @@ fn what_is_not_run_here_is_shown_and_run_by_the_script_that_is_named() {
     for (start, why, script) in OUTSIDE {
         assert!(shown.iter().any(|command| command.contains(start)), "no page shows `{start}`, which {why}");
         if let Some((script, does)) = script {
-            assert!(read(script).contains(does), "{script} does not say `{does}`, and nobody tries `{start}`");
+            assert!(
+                read(script).contains(does),
+                "{script} does not say `{does}`, and nobody tries `{start}`"
+            );
         }
     }
     let recipes = read("justfile");

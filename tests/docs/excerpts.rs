@@ -13,7 +13,9 @@ fn every_excerpt_stands_in_the_file_that_it_names() {
     let mut looked_at = 0;
     for page in pages() {
         for (line, block) in blocks(&read(&page), "rust") {
-            let Some(file) = block.lines().next().and_then(|first| first.strip_prefix("// src/")) else { continue };
+            let Some(file) = block.lines().next().and_then(|first| first.strip_prefix("// src/")) else {
+                continue;
+            };
             let file = format!("src/{}", file.trim());
             looked_at += 1;
             let whole = read(&file);
@@ -21,7 +23,10 @@ fn every_excerpt_stands_in_the_file_that_it_names() {
             // `// …` stands for what is left out.
             for piece in shown[1..].split(|line| *line == "// …").filter(|piece| !piece.is_empty()) {
                 if !whole.windows(piece.len()).any(|window| window == piece) {
-                    wrong.push(format!("{page}, block at line {line}: {file} has no such\n{}", piece.join("\n")));
+                    wrong.push(format!(
+                        "{page}, block at line {line}: {file} has no such\n{}",
+                        piece.join("\n")
+                    ));
                 }
             }
         }

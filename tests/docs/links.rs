@@ -106,7 +106,8 @@ fn every_link_leads_to_a_file_and_a_heading_of_the_repository() {
 
 #[test]
 fn headings_are_called_what_git_hub_calls_them() {
-    let text = "# A dead man's switch\n## `when`: 50,000 (or so)\n```sh\n# no heading\n```\n## A_b-c\n## A_b-c\n#no";
+    let text =
+        "# A dead man's switch\n## `when`: 50,000 (or so)\n```sh\n# no heading\n```\n## A_b-c\n## A_b-c\n#no";
     let expected = ["a-dead-mans-switch", "when-50000-or-so", "a_b-c", "a_b-c-1"];
     assert_eq!(anchors(text), expected.map(str::to_owned).into());
     assert_eq!(links("`[no](x)` [a](b.md#c) ![d](e.png \"f\")\n```\n[no](y)\n```"), ["b.md#c", "e.png"]);

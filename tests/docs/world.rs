@@ -31,12 +31,14 @@ impl World {
         let port = free.local_addr().unwrap().port();
         drop(free);
         let config = demo::config(&origin.url(), &folder.path().join("data"));
-        let config = format!(
-            "{config}\n[notify.phone]\nkind = \"console\"\n[web]\nlisten = \"127.0.0.1:{port}\"\n",
-        );
+        let config =
+            format!("{config}\n[notify.phone]\nkind = \"console\"\n[web]\nlisten = \"127.0.0.1:{port}\"\n",);
         std::fs::write(folder.path().join("config.toml"), config).unwrap();
         let mut world = Self { folder, origin, port, daemon: None };
-        let lamp = format!("every = \"1m\"\nsource = {{ kind = \"newegg\", url = \"{}/p/pl?d=lamp\" }}\n", world.origin());
+        let lamp = format!(
+            "every = \"1m\"\nsource = {{ kind = \"newegg\", url = \"{}/p/pl?d=lamp\" }}\n",
+            world.origin()
+        );
         std::fs::write(world.folder().join("lamp.toml"), lamp).unwrap();
         std::fs::write(world.folder().join("urls.yaml"), URLS).unwrap();
         world.go_on();
@@ -67,9 +69,15 @@ impl World {
     /// Starts the daemon, and waits until each watch has been looked at and something was told.
     pub(super) fn go_on(&mut self) {
         let log = std::fs::File::create(self.folder().join("log")).unwrap();
-        let daemon = self.command(env!("CARGO_BIN_EXE_stakeout")).arg("run").stdout(Stdio::null()).stderr(log).spawn();
+        let daemon =
+            self.command(env!("CARGO_BIN_EXE_stakeout")).arg("run").stdout(Stdio::null()).stderr(log).spawn();
         self.daemon = Some(daemon.unwrap());
-        for ready in ["stakeout health", "stakeout explain tech-rsi", "stakeout explain gtx3070", "stakeout explain crypto"] {
+        for ready in [
+            "stakeout health",
+            "stakeout explain tech-rsi",
+            "stakeout explain gtx3070",
+            "stakeout explain crypto",
+        ] {
             self.until(ready, |output| output.status.success());
         }
         self.until("stakeout alerts", |output| String::from_utf8_lossy(&output.stdout).lines().count() > 1);
@@ -105,7 +113,10 @@ impl World {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(program);
         command.current_dir(self.folder()).env("PATH", format!("{}:{path}", built.display()));
-        command.env_remove("STAKEOUT_CONFIG").env_remove("STAKEOUT_DATA_DIR").env_remove("CREDENTIALS_DIRECTORY");
+        command
+            .env_remove("STAKEOUT_CONFIG")
+            .env_remove("STAKEOUT_DATA_DIR")
+            .env_remove("CREDENTIALS_DIRECTORY");
         command.stdin(Stdio::null());
         command
     }

@@ -21,6 +21,7 @@ use crate::model::{CrontabLine, HoursOfDay, OnFirst, OpenHours, Period, Secret, 
 pub struct Daemon {
     /// Where the database lies, seen from the configuration file; left out: `data`, or `/var/lib/stakeout` for a
     /// configuration in `/etc/stakeout`. The variable `STAKEOUT_DATA_DIR` goes before it.
+    #[schemars(extend("default" = "data"))]
     pub data_dir: PathBuf,
     /// For schedules, quiet hours and times in messages, where a watch names none of its own.
     #[schemars(with = "ZoneName")]
@@ -195,6 +196,7 @@ pub struct Fetch {
     /// How gently a host is asked that has no pace of its own in `host`.
     pub per_host: Pace,
     /// The pace of single hosts, by name, or name and port; those of Newegg, Yahoo and Finnhub are known.
+    /// Each has the keys of `per_host`.
     pub host: HashMap<String, Pace>,
     /// An HTTP or SOCKS proxy; empty for none.
     #[schemars(extend("default" = ""))]

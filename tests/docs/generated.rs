@@ -1,62 +1,80 @@
-//! The pages that are written from the program's own tables.
+//! The pages that are written from the program's own tables: behind their heads, which people write.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use stakeout::model::{OnFirst, ReadingKind};
 use stakeout::plugin::{Kind, build};
+use stakeout::watchlist::schema::{KeyRow, of_kind, rows, tables};
 use stakeout::{notifiers, sources, strategies};
 use toml::de::DeTable;
 
-use crate::keys::own_keys;
-use crate::root;
+use crate::{read, root};
+
+/// What stands above it is kept as it is written.
+const MARK: &str = "<!-- generated from here: UPDATE_DOCS=1 cargo test --test docs -->\n";
 
 #[test]
-fn the_page_of_kinds_says_what_the_tables_say() {
-    let path = root().join("docs/KINDS.md");
-    let written = kinds_page();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&path, &written).unwrap();
+fn the_pages_of_keys_and_kinds_say_what_the_tables_say() {
+    for (page, written) in [
+        ("docs/configuration.md", configuration()),
+        ("docs/sources.md", sources_page()),
+        ("docs/strategies.md", strategies_page()),
+        ("docs/notifiers.md", notifiers_page()),
+    ] {
+        let stands = read(page);
+        let (head, _) = stands.split_once(MARK).unwrap_or_else(|| panic!("{page} has no line {MARK}"));
+        let written = format!("{head}{MARK}{written}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(root().join(page), &written).unwrap();
+        } else {
+            assert!(stands == written, "{page} is not up to date: UPDATE_DOCS=1 cargo test --test docs");
+        }
     }
-    let stands = fs::read_to_string(&path).unwrap_or_default();
-    assert!(stands == written, "docs/KINDS.md is not up to date: UPDATE_DOCS=1 cargo test --test docs");
 }
 
-fn kinds_page() -> String {
-    let mut page = String::from(
-        "# Sources, strategies, notifiers\n\n\
-         Written from the program's own tables; `stakeout kinds` prints the same. To bring this page up to \
-         date:\n`UPDATE_DOCS=1 cargo test --test docs`.\n\n\
-         ## Sources\n\nWhere a watch looks. A key that all watches of a source share may stand in \
-         `[source.KIND]`.\n\n\
-         Every kind understands, beside its own keys, how it is asked:\n\n\
-         | key | |\n|---|---|\n\
-         | `headers` | a table; sent beside the source's own, or in their place |\n\
-         | `cookies` | a table |\n\
-         | `user_agent` | what it calls itself |\n\
-         | `proxy` | `http://`, `https://`, `socks5://` or `socks5h://`; empty for none |\n\
-         | `timeout` | for a whole answer, all redirects together |\n\
-         | `allow_downgrade` | `true`: a redirect may lead from `https` to `http` |\n\
-         | `method`, `body` | only of `page`, `json` and `shop`; with a `body` alone the method is `POST` |\n\n\
-         The watch's own goes before that of `[source.KIND]`, and that before `[fetch]`; `headers` and \
-         `cookies` are put\ntogether name by name. They go to the host that is asked and to no other.\n",
-    );
+fn configuration() -> String {
+    let mut page = String::new();
+    for table in tables() {
+        let _ = write!(page, "\n## `[{}]`\n\n{}\n\n", table.name, table.about);
+        page.push_str(match table.name {
+            "notify.NAME" => {
+                "Each has a `kind`, the keys of that kind, which are in [notifiers.md](notifiers.md), and these:\n\n"
+            }
+            "source.KIND" => {
+                "Each kind has its own keys, which are in [sources.md](sources.md). Every kind understands these too, \
+                 here and in the `source` of a watch. A watch's own goes before that of `[source.KIND]`, and that \
+                 before `[fetch]`; `headers` and `cookies` are put together name by name.\n\n"
+            }
+            "watch.NAME" => {
+                "It has a `source`, a table with its `kind` and the keys of that kind ([sources.md](sources.md)); and \
+                 it may have a `strategy`, a list of tables, each with its `kind` and the keys of that kind \
+                 ([strategies.md](strategies.md)), else it has the usual one of its source. When it runs, say \
+                 `every` or `cron`: one of them, never both.\n\n"
+            }
+            _ => "",
+        });
+        page.push_str(&key_table(&rows(&table.schema)));
+    }
+    page
+}
+
+fn sources_page() -> String {
+    let mut page = String::new();
     for kind in sources::KINDS {
         let source = build(sources::KINDS, example(kind)).map_err(|error| error.message).unwrap().1;
-        heading(&mut page, sources::KINDS, kind);
-        let _ = write!(
-            page,
-            "Gives {}; the usual strategy is `{}`.\n\n```toml\n[watch.example]\nevery = \"30m\"\n\n\
-             [watch.example.source]\n{}\n```\n",
-            source.yields(),
-            source.usual_strategies(),
-            keys(kind)
-        );
+        let gives =
+            format!("Gives {}; the usual strategy is `{}`.", source.yields(), source.usual_strategies());
+        let example = format!("[watch.example]\nevery = \"30m\"\n\n[watch.example.source]\n{}", keys(kind));
+        page.push_str(&section(kind, &gives, &example));
     }
-    page.push_str("\n## Strategies\n\nHow a watch judges what it sees. A watch may have several.\n");
+    page
+}
+
+fn strategies_page() -> String {
+    let mut page = String::new();
     for kind in strategies::KINDS {
         let strategy = build(strategies::KINDS, example(kind)).map_err(|error| error.message).unwrap().1;
-        heading(&mut page, strategies::KINDS, kind);
         let reads: Vec<String> = strategy.reads().iter().map(ToString::to_string).collect();
         let first = match kind.policy.on_first {
             OnFirst::Notify => "tells what fires",
@@ -64,34 +82,62 @@ fn kinds_page() -> String {
             OnFirst::Baseline => "says nothing",
         };
         let end = if kind.policy.resolved { "tells" } else { "does not tell" };
-        let _ = write!(
-            page,
-            "Reads {}. At first sight it {first}; it {end} when it is over (`on_first` and `resolved` of the \
-             watch change that).\n\n```toml\n[watch.example]\nevery = \"30m\"\nsource = {}\n\n\
-             [[watch.example.strategy]]\n{}\n```\n",
-            reads.join(", "),
-            source_for(strategy.reads()),
+        let reads = format!(
+            "Reads {}. At first sight it {first}; it {end} when it is over (`on_first` and `resolved` of the watch \
+             change that).",
+            reads.join(", ")
+        );
+        let source = source_for(strategy.reads());
+        let example = format!(
+            "[watch.example]\nevery = \"30m\"\nsource = {source}\n\n[[watch.example.strategy]]\n{}",
             keys(kind)
         );
-    }
-    page.push_str("\n## Notifiers\n\nWho is told.\n");
-    for kind in notifiers::KINDS {
-        heading(&mut page, notifiers::KINDS, kind);
-        let _ = write!(page, "```toml\n[notify.example]\n{}\n```\n", keys(kind));
+        page.push_str(&section(kind, &reads, &example));
     }
     page
 }
 
-fn heading<T: ?Sized>(page: &mut String, kinds: &[Kind<T>], kind: &Kind<T>) {
-    let keys = own_keys(kinds, kind);
-    let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    let keys = if keys.is_empty() { "none".to_owned() } else { keys.join(", ") };
-    let _ = write!(page, "\n### `{}`\n\n{}. Keys: {keys}.\n\n", kind.name, sentence(kind.about));
+fn notifiers_page() -> String {
+    let kinds = notifiers::KINDS.iter();
+    kinds.map(|kind| section(kind, "", &format!("[notify.example]\n{}", keys(kind)))).collect()
+}
+
+/// One kind: what it does, its keys, an example.
+fn section<T: ?Sized>(kind: &Kind<T>, more: &str, example: &str) -> String {
+    let schema = of_kind(kind);
+    let about = schema["description"].as_str().unwrap_or_default();
+    let paragraphs = [sentence(kind.about), about.to_owned(), more.to_owned()];
+    let paragraphs: Vec<String> = paragraphs.into_iter().filter(|text| !text.is_empty()).collect();
+    let keys = rows(&schema);
+    let keys = if keys.is_empty() { "It has no keys of its own.\n".to_owned() } else { key_table(&keys) };
+    format!("\n## `{}`\n\n{}\n\n{keys}\n```toml\n{example}\n```\n", kind.name, paragraphs.join("\n\n"))
+}
+
+fn key_table(rows: &[KeyRow]) -> String {
+    let mut table = String::from("| key | takes | default | meaning |\n|---|---|---|---|\n");
+    for row in rows {
+        let default = match &row.default {
+            _ if row.required => "**required**".to_owned(),
+            Some(default) => format!("`{default}`"),
+            None => String::new(),
+        };
+        let cells = [format!("`{}`", row.key), quoted(&row.takes), default, row.meaning.clone()];
+        let _ = writeln!(table, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+    }
+    table
+}
+
+/// Words that are written as they stand, as code.
+fn quoted(takes: &str) -> String {
+    let parts = takes.split('"').enumerate();
+    parts.map(|(at, part)| if at % 2 == 1 { format!("`\"{part}\"`") } else { part.to_owned() }).collect()
 }
 
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).chain(['.']).collect())
 }
 
 /// The example as it stands in a file.

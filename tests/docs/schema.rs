@@ -102,7 +102,7 @@ fn it_turns_away_what_the_reader_turns_away() {
         "[notify.a]\nkind = \"console\"\nbudget = \"20\"".into(),
         "[notify.a]\nkind = \"discord\"".into(),
         "[source.yaho]\nbase_url = \"https://a.example\"".into(),
-        "[source.yahoo]\nsymbol = \"A\"".into(),
+        format!("[source.yahoo]\nsymbol = \"A\"\n[watch.a]\nevery = \"1m\"\n{yahoo}"),
         watch("every = \"1m\""),
         watch(yahoo),
         watch(&format!("every = \"1m\"\ncron = \"0 9 * * *\"\n{yahoo}")),

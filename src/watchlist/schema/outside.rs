@@ -28,7 +28,10 @@ pub(super) fn allow(schema: &mut Value) {
         })
         .collect();
     let any_text = written.len() == 1 && written.contains_key("type");
-    let mut choices = vec![Value::Object(written)];
+    let mut choices = match written.get("oneOf") {
+        Some(Value::Array(words)) => words.clone(),
+        _ => vec![Value::Object(written)],
+    };
     if !any_text {
         choices.push(json!({ "$ref": "#/$defs/with_variable" }));
     }

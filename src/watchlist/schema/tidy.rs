@@ -15,6 +15,9 @@ pub(super) fn tidy(schema: &mut Value) {
     if keys.get("format").is_some_and(|format| format != "uri") {
         keys.remove("format");
     }
+    if keys.get("pattern").is_some_and(|pattern| pattern == "") {
+        keys.remove("pattern");
+    }
     // A secret is no default that anyone could write.
     if keys.get("default").is_some_and(|default| default.is_null() || default == "[secret]") {
         keys.remove("default");

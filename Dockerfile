@@ -33,7 +33,7 @@ RUN install -d /image/etc/ssl/certs /image/etc/stakeout /image/usr/share \
     && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
     && echo 'stakeout:x:65532:65532::/var/lib/stakeout:/nonexistent' > /image/etc/passwd \
     && echo 'stakeout:x:65532:' > /image/etc/group \
-    && install -d -m 0700 /volume
+    && install -d -m 0700 /owned/stakeout
 
 WORKDIR /src
 COPY . .
@@ -69,7 +69,7 @@ LABEL org.opencontainers.image.title="stakeout" \
     org.opencontainers.image.revision="$REVISION"
 
 COPY --from=build /image/ /
-COPY --from=build --chown=65532:65532 /volume /var/lib/stakeout
+COPY --from=build --chown=65532:65532 /owned/ /var/lib/
 
 # The volume is the one place that is written to, also by SQLite when a sort is too large for memory.
 ENV STAKEOUT_CONFIG=/etc/stakeout/config.toml \

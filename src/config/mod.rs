@@ -13,7 +13,6 @@ mod secrets;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -186,20 +185,8 @@ fn read_file(path: &Path) -> Result<File, Mistakes> {
             file: path.to_owned(),
             line: None,
             place: String::new(),
-            message: format!("cannot be read: {error}{}", advice(error.kind())),
+            message: format!("cannot be read: {error}"),
         })),
-    }
-}
-
-/// What to do where there is none, as in a container that was given none.
-fn advice(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::NotFound => {
-            "; config.example.toml shows how one is written, and a container is given one with \
-             -v ./config.toml:/etc/stakeout/config.toml:ro"
-        }
-        ErrorKind::IsADirectory => "; a container engine makes a folder where the file to be mounted is missing",
-        _ => "",
     }
 }
 

@@ -74,7 +74,9 @@ fn every(text: &str) -> Result<String, String> {
 impl Import {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
         if let Some(output) = self.output.as_deref().filter(|output| output.exists() && !self.force) {
-            return Err(Misuse(format!("{} is there already; --force writes over it", output.display())).into());
+            return Err(
+                Misuse(format!("{} is there already; --force writes over it", output.display())).into()
+            );
         }
         let written = self.read()?;
         if written.watches > 0 {
@@ -122,34 +124,52 @@ impl Import {
         }
         if left_out.len() > MOST_TOLD {
             let more = left_out.len().saturating_sub(MOST_TOLD);
-            eprintln!("left out: {more} more{}", if *watches > 0 { "; all of them stand in the file" } else { "" });
+            eprintln!(
+                "left out: {more} more{}",
+                if *watches > 0 { "; all of them stand in the file" } else { "" }
+            );
+        }
+        for what in written.shared.iter().take(MOST_TOLD) {
+            eprintln!("not carried over: {}", cleaned(what, 240));
         }
         if *watches == 0 {
             eprintln!("nothing was written: there is no watch that can be carried over");
             return;
         }
-        let place = self.output.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());
+        let place =
+            self.output.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());
         eprintln!("wrote {} to {place}", count(*watches, "watch", "watches"));
         if *lacking > 0 {
-            eprintln!("{lacking} of them without something that is not carried over: comments above each say what");
+            eprintln!(
+                "{lacking} of them without something that is not carried over: comments above each say what"
+            );
         }
         if !left_out.is_empty() {
             eprintln!("{} left out altogether", left_out.len());
         }
         if written.holds_secrets {
             eprintln!(
-                "secrets lie in {place} in the clear (cookies, headers, passwords, webhooks): keep it to yourself, or \
-                 move them out with {{ credential = \"…\" }}"
+                "secrets lie in it in the clear (cookies, headers, passwords, webhooks): keep it to yourself, or move \
+                 them out with {{ credential = \"…\" }}"
             );
         }
         let config = config::usual_path();
-        let name = self.output.as_deref().map_or("watches.toml".into(), |path| path.display().to_string());
+        let name =
+            self.output.as_deref().map_or("watches.toml".into(), |output| from_beside(&config, output));
         eprintln!(
             "next: add `include = [{}]` to {}, or put the watches into it; then `stakeout check`",
             toml::Value::from(name),
             config.display()
         );
     }
+}
+
+/// How a configuration names a file: by its name where it lies beside it.
+fn from_beside(config: &Path, file: &Path) -> String {
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (config, file) = (whole(config), whole(file));
+    let beside = config.parent().and_then(|folder| file.strip_prefix(folder).ok());
+    beside.unwrap_or(&file).display().to_string()
 }
 
 /// Reads a whole file, if it is one that people write.

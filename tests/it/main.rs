@@ -21,6 +21,7 @@ mod first_sight;
 mod guard;
 mod harness;
 mod hours;
+mod import;
 mod itself;
 mod live;
 mod messages;

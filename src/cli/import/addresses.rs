@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn what_follows_an_address_are_its_labels() {
         let haul = read("# mine\n\nhttps://a.example/x news, town\r\nhttps://b.example # shop\nb.example\n");
-        let labels = |draft: &Draft| draft.keys.iter().map(|(_, value)| value.to_string()).collect::<String>();
+        let labels =
+            |draft: &Draft| draft.keys.iter().map(|(_, value)| value.to_string()).collect::<String>();
         let seen: Vec<(String, String)> =
             haul.drafts.iter().map(|draft| (draft.url.clone(), labels(draft))).collect();
         assert_eq!(

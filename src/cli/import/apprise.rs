@@ -54,7 +54,8 @@ fn discord(address: &str) -> Option<Vec<(&'static str, Value)>> {
     if !name.is_empty() {
         keys.push(("username", name.into()));
     }
-    let thread = query.split('&').find_map(|pair| pair.strip_prefix("thread=").or(pair.strip_prefix("thread_id=")));
+    let thread =
+        query.split('&').find_map(|pair| pair.strip_prefix("thread=").or(pair.strip_prefix("thread_id=")));
     keys.extend(thread.filter(|thread| !thread.is_empty()).map(|thread| ("thread_id", thread.into())));
     Some(keys)
 }
@@ -65,9 +66,8 @@ fn instead(address: &str) -> String {
     let scheme = cleaned(&scheme.unwrap_or_else(|| "?".into()), 20);
     let instead = match scheme.as_str() {
         "mailto" | "mailtos" => "write a [notify.NAME] of kind `email`, with its server",
-        "json" | "jsons" | "xml" | "xmls" | "form" | "forms" | "post" | "posts" | "put" | "puts" | "get" | "gets" => {
-            "write a [notify.NAME] of kind `webhook`, which sends JSON of its own shape"
-        }
+        "json" | "jsons" | "xml" | "xmls" | "form" | "forms" | "post" | "posts" | "put" | "puts" | "get"
+        | "gets" => "write a [notify.NAME] of kind `webhook`, which sends JSON of its own shape",
         "discord" => "it is no discord://ID/TOKEN",
         _ => "there are `discord`, `email`, `webhook` and `console`; a `webhook` reaches most others",
     };
@@ -90,7 +90,10 @@ mod tests {
             assert_eq!(haul.notifier(address).as_deref(), Ok(name), "{address}");
         }
         let urls: Vec<String> = haul.notifiers.iter().map(Notifier::text).collect();
-        assert!(urls.concat().contains("url = \"https://discord.com/api/webhooks/123/T0ken-_x\""), "{urls:?}");
+        assert!(
+            urls.concat().contains("url = \"https://discord.com/api/webhooks/123/T0ken-_x\""),
+            "{urls:?}"
+        );
         assert!(urls.concat().contains("username = \"Owl\"\nthread_id = \"7\""), "{urls:?}");
     }
 

@@ -18,7 +18,10 @@ const LISTED: [(&str, &str); 34] = [
     ("body", "is sent with no GET"),
     ("browser_steps", "belong to a browser; pages are read here as they come, without one"),
     ("check_unique_lines", "told only lines that were never there before; here every change is told"),
-    ("conditions", "told only where they were met; for a number, take source `json` or `shop` with `threshold`"),
+    (
+        "conditions",
+        "told only where they were met; for a number, take source `json` or `shop` with `threshold`",
+    ),
     ("extract_lines_containing", "kept only lines with some words; `select` takes a part of the page"),
     ("extract_text", "took what fits a regular expression; `select` takes a part of the page"),
     ("filter_text_added", "did not tell what came; here what came and what went is told"),
@@ -40,12 +43,18 @@ const LISTED: [(&str, &str); 34] = [
     ("paused", "is neither true nor false"),
     ("proxy", "is no text"),
     ("remove_duplicate_lines", "took repeated lines out"),
-    ("sort_text_alphabetically", "sorted lines; a part of the page that changes its order is told as changed"),
+    (
+        "sort_text_alphabetically",
+        "sorted lines; a part of the page that changes its order is told as changed",
+    ),
     ("strip_ignored_lines", "took out what is passed over"),
     ("subtractive_selectors", "took elements out; `select` only says what counts"),
     ("text_should_not_be_present", "told when some words go; for a shop take source `shop` and `restock`"),
     ("time_schedule_limit", "kept to hours of the week that are not the same on each day; see `hours`"),
-    ("track_ldjson_price_data", "watched the price that a page tells to machines; take source `shop` and `price_drop`"),
+    (
+        "track_ldjson_price_data",
+        "watched the price that a page tells to machines; take source `shop` and `price_drop`",
+    ),
     ("trigger_text", "told only where some words are there; for a shop take source `shop` and `restock`"),
     ("webdriver_delay", "belongs to a browser; pages are read here as they come, without one"),
     ("webdriver_js_execute_code", "belongs to a browser; pages are read here as they come, without one"),
@@ -140,7 +149,10 @@ pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Haul> {
     let mut json = |path: &Path| -> Option<Json> {
         let text = super::text_in(File::open(path).ok()?);
         let read = text.and_then(|text| Ok(serde_json::from_str(&text)?));
-        read.map_err(|error| broken.push(LeftOut::new(cleaned(&path.display().to_string(), 200), format!("{error}")))).ok()
+        read.map_err(|error| {
+            broken.push(LeftOut::new(cleaned(&path.display().to_string(), 200), format!("{error}")))
+        })
+        .ok()
     };
     let root = ["changedetection.json", "url-watches.json"].iter().find_map(|name| json(&folder.join(name)));
     let mut root = root.unwrap_or_else(|| json!({}));
@@ -189,7 +201,8 @@ fn haul(root: Json) -> Result<Haul, String> {
     let shared = shared(settings, &mut haul);
     for (place, watch) in watches {
         let Json::Object(map) = watch else {
-            haul.left_out.push(LeftOut::new(cleaned(&place, 60), "is no watch: a watch is a table with a `url`"));
+            haul.left_out
+                .push(LeftOut::new(cleaned(&place, 60), "is no watch: a watch is a table with a `url`"));
             continue;
         };
         let mut keys = Keys(map);
@@ -224,7 +237,9 @@ fn watches(root: Json) -> Result<Found, String> {
         (1_usize..).zip(items).map(|(number, item)| (format!("watch {number}"), item)).collect::<Vec<_>>()
     };
     match root {
-        Json::Array(items) if items.iter().any(|item| item.get("url").is_some()) => Ok((numbered(items), Map::new())),
+        Json::Array(items) if items.iter().any(|item| item.get("url").is_some()) => {
+            Ok((numbered(items), Map::new()))
+        }
         Json::Object(mut root) => {
             let settings = match root.remove("settings") {
                 Some(Json::Object(settings)) => settings,
@@ -232,15 +247,19 @@ fn watches(root: Json) -> Result<Found, String> {
             };
             let listed = root.remove("watching").or_else(|| root.remove("watches"));
             match listed {
-                Some(Json::Object(watching)) if !watching.is_empty() => Ok((watching.into_iter().collect(), settings)),
+                Some(Json::Object(watching)) if !watching.is_empty() => {
+                    Ok((watching.into_iter().collect(), settings))
+                }
                 Some(Json::Array(items)) if !items.is_empty() => Ok((numbered(items), settings)),
                 None if root.contains_key("url") => Ok((vec![("the watch".into(), root.into())], settings)),
                 None if root.values().any(|value| value.get("url").is_some()) => {
                     Ok((root.into_iter().collect(), settings))
                 }
-                _ if !settings.is_empty() => Err("only settings stand in it; the watches lie beside it, a folder \
+                _ if !settings.is_empty() => {
+                    Err("only settings stand in it; the watches lie beside it, a folder \
                                                   each (watch.json): name the folder of them all"
-                    .into()),
+                        .into())
+                }
                 _ => Err(none()),
             }
         }
@@ -253,7 +272,8 @@ fn shared(mut settings: Map<String, Json>, haul: &mut Haul) -> Shared {
         Some(Json::Object(table)) => table,
         _ => Map::new(),
     };
-    let (headers, mut requests, application) = (table("headers"), Keys(table("requests")), table("application"));
+    let (headers, mut requests, application) =
+        (table("headers"), Keys(table("requests")), table("application"));
     let mut application = Keys(application);
     let mut shared = Shared {
         every: requests.map("time_between_check").and_then(|times| seconds(&times)),
@@ -275,7 +295,9 @@ fn shared(mut settings: Map<String, Json>, haul: &mut Haul) -> Shared {
         let title = tag.get("title").and_then(plain).unwrap_or_else(|| id.clone());
         if tag.get("overrides_watch").and_then(Json::as_bool) == Some(true) {
             let title = cleaned(&title, 40);
-            haul.shared.push(format!("tag `{title}`: its settings went before those of its watches; here there are none"));
+            haul.shared.push(format!(
+                "tag `{title}`: its settings went before those of its watches; here there are none"
+            ));
         }
         shared.tags.insert(id, title);
     }
@@ -289,7 +311,8 @@ fn shared(mut settings: Map<String, Json>, haul: &mut Haul) -> Shared {
         haul.shared.push("all watches were paused: each has `enabled = false`".into());
     }
     if application.flag("all_muted") == Some(true) {
-        haul.shared.push("all watches were muted; here they are not: `stakeout silence` keeps them quiet".into());
+        haul.shared
+            .push("all watches were muted; here they are not: `stakeout silence` keeps them quiet".into());
     }
     for (key, words) in [
         ("global_ignore_text", "lines with some words were passed over in every watch"),
@@ -327,7 +350,9 @@ fn carry(keys: &mut Keys, draft: &mut Draft, shared: &Shared, haul: &mut Haul) -
             let every = checked_every(keys, shared);
             restock::carry(keys, draft, every);
         }
-        Some(other) => return Err(format!("`{}` compares something else than texts and prices", cleaned(other, 40))),
+        Some(other) => {
+            return Err(format!("`{}` compares something else than texts and prices", cleaned(other, 40)));
+        }
     }
     if let Some(every) = checked_every(keys, shared) {
         draft.keys.insert(0, ("every", period(every).into()));
@@ -341,7 +366,8 @@ fn carry(keys: &mut Keys, draft: &mut Draft, shared: &Shared, haul: &mut Haul) -
     tags(keys, draft, shared);
     notify(keys, draft, haul);
     if keys.0.get("browser_steps").and_then(Json::as_array).is_some_and(|steps| steps.iter().any(is_step)) {
-        draft.blocked = Some("takes steps in a browser before it looks, and pages are read here without one".into());
+        draft.blocked =
+            Some("takes steps in a browser before it looks, and pages are read here without one".into());
     }
     Ok(())
 }
@@ -362,15 +388,18 @@ fn checked_every(keys: &Keys, shared: &Shared) -> Option<u64> {
 }
 
 fn seconds(times: &Map<String, Json>) -> Option<u64> {
-    let units = [("weeks", 604_800.0), ("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0)];
-    let sum: f64 = units.iter().filter_map(|(unit, each)| Some(number(times.get(*unit)?)?.max(0.0) * each)).sum();
+    let units =
+        [("weeks", 604_800.0), ("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0)];
+    let sum: f64 =
+        units.iter().filter_map(|(unit, each)| Some(number(times.get(*unit)?)?.max(0.0) * each)).sum();
     (sum >= 1.0).then_some(sum.min(1e12) as u64)
 }
 
 /// What of the page counts.
 fn pick(keys: &mut Keys, draft: &mut Draft) {
     let wanted = keys.list("include_filters");
-    let wanted: Vec<&str> = wanted.iter().map(|filter| filter.trim()).filter(|filter| !filter.is_empty()).collect();
+    let wanted: Vec<&str> =
+        wanted.iter().map(|filter| filter.trim()).filter(|filter| !filter.is_empty()).collect();
     if let [only] = wanted.as_slice()
         && let Some(pointer) = in_json(only).and_then(pointer_of_path)
     {
@@ -415,7 +444,8 @@ fn ask(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
             draft.usual_header(name, &value);
         }
     }
-    let method = keys.text("method").map(|method| method.to_ascii_uppercase()).filter(|method| method != "GET");
+    let method =
+        keys.text("method").map(|method| method.to_ascii_uppercase()).filter(|method| method != "GET");
     if let Some(method) = method {
         draft.ask_with("method", method);
         if let Some(body) = keys.text("body") {
@@ -458,7 +488,9 @@ fn schedule(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
     let mut hours: Option<String> = None;
     let mut open = Vec::new();
     for (name, day) in DAYS {
-        let Some(on) = limit.get(name).filter(|on| on.get("enabled").and_then(super::draft::truth) != Some(false)) else {
+        let Some(on) =
+            limit.get(name).filter(|on| on.get("enabled").and_then(super::draft::truth) != Some(false))
+        else {
             continue;
         };
         let Some(written) = opening(on) else { return };
@@ -468,7 +500,11 @@ fn schedule(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
         open.push(day);
     }
     let Some(hours) = hours else { return };
-    let zone = limit.get("timezone").and_then(plain).filter(|zone| !zone.is_empty()).or_else(|| shared.timezone.clone());
+    let zone = limit
+        .get("timezone")
+        .and_then(plain)
+        .filter(|zone| !zone.is_empty())
+        .or_else(|| shared.timezone.clone());
     draft.set("hours", format!("{hours} {}", open.join(",")));
     if let Some(zone) = zone {
         draft.set("timezone", zone);
@@ -543,10 +579,14 @@ fn list(mut keys: Keys, draft: &mut Draft) {
     // Of a price's watch, in others they are there all the same.
     keys.forget(&restock::KEYS);
     for key in WORDS {
-        let words = LISTED.iter().find_map(|(name, words)| (*name == key).then_some(*words)).unwrap_or_default();
+        let words =
+            LISTED.iter().find_map(|(name, words)| (*name == key).then_some(*words)).unwrap_or_default();
         let shown = match keys.0.get(key) {
-            Some(Json::Array(items)) if items.iter().any(|item| plain(item).is_some_and(|text| !text.is_empty())) => {
-                let shown: Vec<String> = items.iter().take(3).filter_map(plain).map(|text| cleaned(&text, 60)).collect();
+            Some(Json::Array(items))
+                if items.iter().any(|item| plain(item).is_some_and(|text| !text.is_empty())) =>
+            {
+                let shown: Vec<String> =
+                    items.iter().take(3).filter_map(plain).map(|text| cleaned(&text, 60)).collect();
                 let more = if items.len() > 3 { " …" } else { "" };
                 format!("`{}`{more}", shown.join("`, `"))
             }

@@ -315,7 +315,8 @@ mod tests {
 
     #[test]
     fn lengths_of_time_are_written_as_people_write_them() {
-        for (seconds, written) in [(1_800, "30m"), (5_400, "1h 30m"), (10_800, "3h"), (604_801, "7d 1s"), (0, "0s")]
+        for (seconds, written) in
+            [(1_800, "30m"), (5_400, "1h 30m"), (10_800, "3h"), (604_801, "7d 1s"), (0, "0s")]
         {
             assert_eq!(period(seconds), written);
         }
@@ -323,7 +324,8 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_not_listed() {
-        let Json::Object(map) = json!({"a": null, "b": false, "c": "", "d": [], "e": {"f": null}, "g": 1, "h": true})
+        let Json::Object(map) =
+            json!({"a": null, "b": false, "c": "", "d": [], "e": {"f": null}, "g": 1, "h": true})
         else {
             panic!("no object")
         };

@@ -133,7 +133,9 @@ pub(super) fn carry(draft: &mut Draft, filters: &Json) -> Result<(), String> {
 pub(super) fn point(draft: &mut Draft, pointer: &str) {
     draft.kind = Kind::Json;
     draft.ask_with("pointer", pointer);
-    draft.notes.push("what `pointer` finds must be numbers; for texts, take `page`, which compares all of it".into());
+    draft.notes.push(
+        "what `pointer` finds must be numbers; for texts, take `page`, which compares all of it".into(),
+    );
 }
 
 /// Each filter with its argument. urlwatch once wrote them all into one text.
@@ -165,7 +167,8 @@ fn selector(kind: &str, argument: &Json) -> Option<Result<String, String>> {
     let name = |key: &str| text_of(argument, key).filter(|name| !name.trim().is_empty());
     let with = |css: Option<String>, wrong: &str| Some(css.ok_or_else(|| wrong.to_owned()));
     let by_attribute = |key: &str, sign: &str| {
-        let value = name(key).filter(|value| !value.contains(['"', '\\']) && !value.chars().any(char::is_control));
+        let value =
+            name(key).filter(|value| !value.contains(['"', '\\']) && !value.chars().any(char::is_control));
         with(value.map(|value| format!("[{key}{sign}\"{}\"]", value.trim())), "is empty, or no name")
     };
     match kind {
@@ -195,7 +198,8 @@ fn list_options(draft: &mut Draft, kind: &str, argument: &Json) {
         ("sort", "sorted the elements"),
         ("namespaces", "named the spaces of XML"),
     ] {
-        let is_set = argument.get(option).is_some_and(|value| !matches!(value, Json::Null | Json::Bool(false)));
+        let is_set =
+            argument.get(option).is_some_and(|value| !matches!(value, Json::Null | Json::Bool(false)));
         if is_set && argument.get(option).and_then(Json::as_i64) != Some(0) {
             draft.lose(format!("filter `{kind}`: `{option}` {words}"));
         }

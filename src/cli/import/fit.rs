@@ -68,7 +68,9 @@ impl Draft {
                         let one = toml::Table::from_iter([(name.clone(), value.clone())]);
                         match with(self, one.into()) {
                             None => drop(kept.insert(name, value)),
-                            Some(why) => self.lose(format!("{key}: `{}`: {}", cleaned(&name, 60), cleaned(&why, 160))),
+                            Some(why) => {
+                                self.lose(format!("{key}: `{}`: {}", cleaned(&name, 60), cleaned(&why, 160)))
+                            }
                         }
                     }
                     if !kept.is_empty() {
@@ -123,7 +125,10 @@ impl Draft {
                 table.retain(|name, value| {
                     let is_one = refers(value);
                     if is_one {
-                        lost.push(format!("{key}: `{}`: holds a `${{`, which here begins a variable", cleaned(name, 60)));
+                        lost.push(format!(
+                            "{key}: `{}`: holds a `${{`, which here begins a variable",
+                            cleaned(name, 60)
+                        ));
                     }
                     !is_one
                 });
@@ -146,6 +151,8 @@ impl Draft {
         }
         if self.kind == Kind::Json && self.asks_with("pointer").is_none() {
             self.kind = Kind::Page;
+            self.strategies.clear();
+            self.notes.clear();
         }
         for what in lost {
             self.lose(what);

@@ -103,7 +103,8 @@ fn step_close(text: &str) -> Option<usize> {
 fn quoted(text: &str) -> Option<&str> {
     let text = text.trim();
     let inner = ['"', '\''].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))?;
-    let is_plain = !inner.is_empty() && !inner.chars().any(|c| c.is_control() || ['"', '\'', '\\'].contains(&c));
+    let is_plain =
+        !inner.is_empty() && !inner.chars().any(|c| c.is_control() || ['"', '\'', '\\'].contains(&c));
     is_plain.then_some(inner)
 }
 
@@ -113,7 +114,8 @@ pub(super) fn pointer_of_path(path: &str) -> Option<String> {
     let mut rest = path.strip_prefix('$').unwrap_or(path);
     let mut pointer = String::new();
     while !rest.is_empty() {
-        let (segment, after) = if let Some(after) = rest.strip_prefix(".[").or_else(|| rest.strip_prefix('[')) {
+        let (segment, after) = if let Some(after) = rest.strip_prefix(".[").or_else(|| rest.strip_prefix('['))
+        {
             let (inner, after) = after.split_at(step_close(after)?);
             let segment = match inner.trim() {
                 "" | "*" => "*".to_owned(),

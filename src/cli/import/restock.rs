@@ -49,11 +49,18 @@ fn follow_stock(draft: &mut Draft, all: bool) {
     draft.strategies.push(vec![("kind", "restock".into())]);
     if !all {
         draft.set("resolved", false);
-        draft.notes.push("`resolved = false`: only that it is in stock is told, not that it is sold out".into());
+        draft
+            .notes
+            .push("`resolved = false`: only that it is in stock is told, not that it is sold out".into());
     }
 }
 
-fn follow_price(draft: &mut Draft, limits: &[(&'static str, Option<f64>)], percent: Option<f64>, every: Option<u64>) {
+fn follow_price(
+    draft: &mut Draft,
+    limits: &[(&'static str, Option<f64>)],
+    percent: Option<f64>,
+    every: Option<u64>,
+) {
     let limits: Vec<(&'static str, Value)> =
         limits.iter().filter_map(|(key, limit)| Some((*key, Value::Float((*limit)?)))).collect();
     let is_limited = !limits.is_empty();

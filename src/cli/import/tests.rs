@@ -23,6 +23,20 @@ fn what_a_file_is_is_seen_by_what_stands_in_it() {
     }
 }
 
+#[test]
+fn an_address_with_a_key_in_it_is_a_secret_and_a_plain_one_is_not() {
+    for (text, holds) in [
+        ("https://a.example/?page=2", false),
+        ("https://a.example/?token=abcdefgh", true),
+        ("https://me:pa55word@a.example/", true),
+        ("url: https://a.example/\nheaders: {accept: text/html}", false),
+        ("url: https://a.example/\nheaders: {x-key: abcdefgh}", true),
+        ("url: https://a.example/\ncookies: {a: abcdefgh}", true),
+    ] {
+        assert_eq!(written(text).map(|written| written.holds_secrets), Ok(holds), "{text}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

@@ -108,7 +108,9 @@ pub(super) fn read(text: &str) -> Haul {
 fn documents(text: &str) -> Vec<(usize, String)> {
     let mut documents: Vec<(usize, String)> = Vec::new();
     for (number, line) in (1_usize..).zip(text.split_inclusive('\n')) {
-        let begins = line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
+        let begins = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace));
         match documents.last_mut() {
             Some((_, document)) if !begins => document.push_str(line),
             _ => documents.push((number, line.to_owned())),
@@ -135,15 +137,20 @@ fn parsed(document: &str, first_line: usize) -> Result<Json, String> {
         duplicate_keys: DuplicateKeyPolicy::LastWins,
         // Lines of the file may hold secrets.
         with_snippet: false,
+        // Far more than any job needs.
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 50_000 },
     };
     serde_saphyr::from_str_with_options(document, options).map_err(|error| {
         let error = error.without_snippet();
         let place = error.location().map(|location| {
-            let line = usize::try_from(location.line()).unwrap_or(1).saturating_sub(1).saturating_add(first_line);
+            let line =
+                usize::try_from(location.line()).unwrap_or(1).saturating_sub(1).saturating_add(first_line);
             format!("line {line}, column {}: ", location.column())
         });
-        let message = cleaned(&error.to_string(), 160);
-        format!("no YAML: {}{message}", place.unwrap_or_default())
+        // Its own place is counted from the beginning of the document.
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        format!("no YAML: {}{}", place.unwrap_or_default(), cleaned(message, 160))
     })
 }
 
@@ -202,7 +209,8 @@ fn carry(keys: &mut Keys, draft: &mut Draft) -> Result<(), String> {
 
 fn not_watchable(keys: &mut Keys) -> String {
     if keys.take("command").is_some() {
-        return "runs a command; none is run here (let cron write its output where a web server shows it)".into();
+        return "runs a command; none is run here (let cron write its output where a web server shows it)"
+            .into();
     }
     if let Some(kind) = keys.text("kind") {
         return format!("is of kind `{}`, a program of its own", cleaned(&kind, 40));
@@ -302,7 +310,8 @@ mod tests {
 
     #[test]
     fn a_document_that_is_broken_stops_no_other() {
-        let haul = read("url: https://a.example/\n---\nurl: [\n---\n# nothing\n---\n\nurl: https://b.example/\n");
+        let haul =
+            read("url: https://a.example/\n---\nurl: [\n---\n# nothing\n---\n\nurl: https://b.example/\n");
         let urls: Vec<&str> = haul.drafts.iter().map(|draft| draft.url.as_str()).collect();
         assert_eq!(urls, ["https://a.example/", "https://b.example/"]);
         let places: Vec<&str> = haul.drafts.iter().map(|draft| draft.place.as_str()).collect();

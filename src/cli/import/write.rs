@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use url::Url;
 
 use super::draft::{Draft, Haul, Kind, LeftOut, Notifier, cleaned};
+use crate::config;
 
 /// What a line may be long.
 const WIDTH: usize = 110;
@@ -20,6 +21,8 @@ pub(super) struct Written {
     /// How many of them lack something.
     pub(super) lacking: usize,
     pub(super) left_out: Vec<LeftOut>,
+    /// What was not carried over of settings that all watches share.
+    pub(super) shared: Vec<String>,
     /// Whether values stand in it that are nobody's business.
     pub(super) holds_secrets: bool,
 }
@@ -43,7 +46,10 @@ pub(super) fn write(mut haul: Haul, every: &str) -> Written {
                 tables.push_str(&draft.comments());
                 tables.push_str(&draft.table(&name));
             }
-            Err(left) => {
+            Err(mut left) => {
+                if let Some(text) = &mut left.text {
+                    text.insert_str(0, &draft.comments());
+                }
                 holds_secrets |= left.text.is_some() && draft.holds_secrets();
                 haul.left_out.push(left);
             }
@@ -62,10 +68,11 @@ pub(super) fn write(mut haul: Haul, every: &str) -> Written {
         text.push('\n');
         comment(&mut text, &format!("left out: {}: {}", left.name, left.why));
         for line in left.text.iter().flat_map(|text| text.lines()) {
-            let _ = writeln!(text, "#{line}");
+            let sign = if line.starts_with("# ") { "" } else { "#" };
+            let _ = writeln!(text, "{sign}{line}");
         }
     }
-    Written { text, watches, lacking, left_out: haul.left_out, holds_secrets }
+    Written { text, watches, lacking, left_out: haul.left_out, shared: haul.shared, holds_secrets }
 }
 
 fn head(watches: usize, holds_secrets: bool) -> String {
@@ -74,8 +81,14 @@ fn head(watches: usize, holds_secrets: bool) -> String {
     comment(&mut text, "Of a page the text that is shown is compared; white space does not count.");
     comment(&mut text, "What was seen before stays with the other program: each watch begins anew.");
     if holds_secrets {
-        comment(&mut text, "Secrets of the other program lie in this file in the clear: keep it to yourself, or move");
-        comment(&mut text, "each into a file of its own, credentials/NAME beside the configuration, and write");
+        comment(
+            &mut text,
+            "Secrets of the other program lie in this file in the clear: keep it to yourself, or move",
+        );
+        comment(
+            &mut text,
+            "each into a file of its own, credentials/NAME beside the configuration, and write",
+        );
         comment(&mut text, "{ credential = \"NAME\" } in its place (or \"${NAME}\" for a variable).");
     }
     text
@@ -104,8 +117,19 @@ impl Draft {
         if !self.keys.iter().any(|(key, _)| *key == "every") {
             self.keys.insert(0, ("every", every.into()));
         }
+        if self.kind == Kind::Json && self.strategies.is_empty() {
+            let every = self.keys.iter().find_map(|(key, value)| (*key == "every").then(|| value.clone()));
+            // Any change that can be told from noise, since the last time.
+            self.strategies.push(vec![
+                ("kind", "percent_change".into()),
+                ("by", Value::Float(0.01)),
+                ("window", every.unwrap_or_else(|| "1h".into())),
+            ]);
+            self.set("resolved", false);
+        }
         let title = self.title.as_deref().map(|title| cleaned(title, 120)).unwrap_or_default();
-        let names_all = self.asks_with("pointer").and_then(Value::as_str).is_some_and(|p| p.split('/').any(|s| s == "*"));
+        let names_all =
+            self.asks_with("pointer").and_then(Value::as_str).is_some_and(|p| p.split('/').any(|s| s == "*"));
         let is_fit = !title.is_empty() && title != name && !title.starts_with('/') && !title.contains("${");
         if is_fit && self.kind != Kind::Shop && !names_all {
             self.source.insert(0, ("subject", title.into()));
@@ -114,7 +138,8 @@ impl Draft {
 
     /// Its table.
     pub(super) fn table(&self, name: &str) -> String {
-        let mut source: Vec<(&str, Value)> = vec![("kind", self.kind.name().into()), ("url", self.url.as_str().into())];
+        let mut source: Vec<(&str, Value)> =
+            vec![("kind", self.kind.name().into()), ("url", self.url.as_str().into())];
         source.extend(self.source.iter().cloned());
         let mut text = format!("[watch.{}]\n", key(name));
         let inline = format!("source = {}", inline(&source));
@@ -154,29 +179,14 @@ impl Draft {
         text
     }
 
+    /// Whether the configuration would hide something of it.
     fn holds_secrets(&self) -> bool {
-        const PUBLIC: [&str; 8] = [
-            "accept",
-            "accept-language",
-            "cache-control",
-            "content-type",
-            "dnt",
-            "pragma",
-            "referer",
-            "user-agent",
-        ];
-        let in_address = |text: &str| {
-            Url::parse(text).is_ok_and(|url| url.password().is_some() || !url.username().is_empty())
-        };
-        in_address(&self.url)
-            || self.source.iter().any(|(key, value)| match (*key, value) {
-                ("cookies" | "body", _) => true,
-                ("headers", Value::Table(headers)) => {
-                    headers.keys().any(|name| !PUBLIC.contains(&name.to_ascii_lowercase().as_str()))
-                }
-                ("proxy", Value::String(proxy)) => in_address(proxy),
-                _ => false,
-            })
+        let source = self.source.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let source = source.chain([("url".to_owned(), self.url.as_str().into())]);
+        let Ok(shown) = serde_json::to_value(Table::from_iter(source)) else { return true };
+        let mut masked = shown.clone();
+        config::mask_secrets(&mut masked);
+        masked != shown
     }
 }
 
@@ -197,7 +207,8 @@ fn key(name: &str) -> String {
     if is_bare {
         return name.to_owned();
     }
-    let written = toml::to_string(&Table::from_iter([(name.to_owned(), Value::Boolean(true))])).unwrap_or_default();
+    let written =
+        toml::to_string(&Table::from_iter([(name.to_owned(), Value::Boolean(true))])).unwrap_or_default();
     written.trim_end().strip_suffix(" = true").unwrap_or("\"\"").to_owned()
 }
 
@@ -218,7 +229,9 @@ impl Names {
             let host = url.host_str()?.trim_start_matches("www.").to_owned();
             Some(slug(&format!("{host} {}", url.path()))).filter(|name| !name.is_empty())
         };
-        let wanted = own.or_else(of_address).unwrap_or_else(|| "watch".into());
+        let wanted = own
+            .or_else(of_address)
+            .unwrap_or_else(|| format!("watch {}", slug(&draft.place)).trim().replace(' ', "-"));
         let mut name = wanted.clone();
         while !self.given.insert(name.clone()) {
             let number = self.last.entry(wanted.clone()).or_insert(1);
@@ -277,7 +290,8 @@ mod tests {
 
     #[test]
     fn names_are_quoted_where_they_must_be() {
-        for (name, written) in [("a-b", "a-b"), ("новости", "\"новости\""), ("a \"b\"", "'a \"b\"'")] {
+        for (name, written) in [("a-b", "a-b"), ("новости", "\"новости\""), ("a \"b\"", "'a \"b\"'")]
+        {
             assert_eq!(key(name), written);
         }
     }

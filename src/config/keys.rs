@@ -186,6 +186,7 @@ pub struct Fetch {
     /// `true`: may also ask private addresses, such as `127.0.0.1` or `192.168.1.1`.
     pub allow_private_networks: bool,
     /// Private networks that may be asked all the same.
+    #[schemars(extend("default" = []))]
     pub allow_networks: Vec<Network>,
     /// A file of certificates, in PEM, that are trusted beside the system's own, seen from the configuration file; empty
     /// for none.

@@ -37,7 +37,12 @@ written_as!(ZoneName, "time zone", r"^[A-Za-z0-9_+\-/]+$", ["UTC", "Europe/Warsa
 
 /// Hours in which something waits, every day.
 pub enum HoursOfDay {}
-written_as!(HoursOfDay, "hours", r"^\s*(\d{1,2}:\d{2}\s*-\s*\d{1,2}:\d{2}\s*)?$", ["22:00-07:00"]);
+written_as!(
+    HoursOfDay,
+    "hours",
+    r"^\s*(\d{1,2}:\d{2}(:\d{2})?\s*-\s*\d{1,2}:\d{2}(:\d{2})?\s*)?$",
+    ["22:00-07:00"]
+);
 
 /// When something is open: an exchange, or hours of its own.
 pub enum OpenHours {}

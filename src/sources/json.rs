@@ -15,7 +15,7 @@ use crate::http::{Reply, Request, excerpt};
 use crate::model::{Observation, Reading, ReadingKind, nearest, written_as};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// Where, and what in it.
+/// The number may also be written as a text. Each that `*` finds is a subject of its own.
 #[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "Keys")]
 pub(super) struct Json {
@@ -33,7 +33,6 @@ enum Subject {
     At(Pointer),
 }
 
-/// The number may be written as a text. What `*` finds is a subject each.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {

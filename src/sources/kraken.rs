@@ -14,16 +14,16 @@ use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
-/// What to look at, and where; no symbols are every market there is, in one request.
+/// A free and public interface that wants no key.
 #[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "Keys")]
 pub(super) struct Kraken {
+    /// Without them, every market there is, in one request.
     symbols: Option<Names>,
     interval: Option<Interval>,
     base_url: Url,
 }
 
-/// A free and public interface that wants no key.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {

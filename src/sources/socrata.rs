@@ -12,7 +12,7 @@ use crate::http::{Reply, Request};
 use crate::model::{ReadingKind, Secret};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// Which dataset, and which of its columns.
+/// The dataset is given by its `url`, or by the portal's `base_url` and the `dataset`'s id; one of these it must be.
 #[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "Keys")]
 pub(super) struct Socrata {
@@ -24,7 +24,6 @@ pub(super) struct Socrata {
     app_token: Secret,
 }
 
-/// The dataset is given by its `url`, or by the portal's `base_url` and the `dataset`'s id; one of these it must be.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {

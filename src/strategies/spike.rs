@@ -15,8 +15,8 @@ use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View
 /// How many bars it looks at.
 const BARS: usize = 200;
 
-/// Fires while the number is more than `times` times its mean over the `window` before, once the mean has `at_least` so
-/// many readings. Ends when it is no more than `times` less the `hysteresis` times the mean.
+/// Fires while the number is more than `times` times its mean over the `window` before, once that mean is made of
+/// at least `at_least` readings. Ends when it is no more than `times` less the `hysteresis` times the mean.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Spike {

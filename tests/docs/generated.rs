@@ -47,16 +47,38 @@ fn configuration() -> String {
                  before `[fetch]`; `headers` and `cookies` are put together name by name.\n\n"
             }
             "watch.NAME" => {
-                "It has a `source`, a table with its `kind` and the keys of that kind ([sources.md](sources.md)); and \
-                 it may have a `strategy`, a list of tables, each with its `kind` and the keys of that kind \
-                 ([strategies.md](strategies.md)), else it has the usual one of its source. When it runs, say \
-                 `every` or `cron`: one of them, never both.\n\n"
+                "Its `source` has a `kind` and the keys of that kind, and so has each table of its `strategy`. When it \
+                 runs, say `every` or `cron`: one of them, never both.\n\n"
             }
             _ => "",
         });
-        page.push_str(&key_table(&rows(&table.schema)));
+        let mut keys = rows(&table.schema);
+        if table.name == "watch.NAME" {
+            keys.splice(0..0, of_kinds());
+        }
+        page.push_str(&key_table(&keys));
     }
     page
+}
+
+/// The keys of a watch that have kinds.
+fn of_kinds() -> [KeyRow; 2] {
+    let row = |key: &str, takes: &str, required, meaning: &str| KeyRow {
+        key: key.into(),
+        takes: takes.into(),
+        default: None,
+        required,
+        meaning: meaning.into(),
+    };
+    [
+        row("source", "table", true, "Where it looks, as in [sources.md](sources.md)."),
+        row(
+            "strategy",
+            "list of tables",
+            false,
+            "How it judges what it sees, as in [strategies.md](strategies.md); left out: the usual one of its source.",
+        ),
+    ]
 }
 
 fn sources_page() -> String {

@@ -80,6 +80,37 @@ fn it_takes_values_from_outside_where_the_reader_does() {
     }
 }
 
+/// What is written in an unusual way is no mistake in an editor either.
+#[test]
+fn it_takes_every_spelling_that_the_reader_takes() {
+    let validator = validator();
+    for (key, spellings) in [
+        (
+            "[alerting]\ncooldown",
+            "30s|1h 30m|90min|400d|2w|0s|1h30m|1.5h|2 hours|1 hour, 30 minutes|PT1H|500ms|1d 2h",
+        ),
+        ("[daemon]\nmax_database", "512KiB|8 MiB|1GB|1048576|20 kB"),
+        ("[daemon]\nproof_of_life", "@daily|0 9 * * MON|*/5 0-6,9 1 JAN *||0 0 L * *"),
+        ("[daemon]\ntimezone", "UTC|Etc/GMT+1|America/Port-au-Prince|America/Argentina/Buenos_Aires"),
+        ("[alerting]\nquiet_hours", "22:00-07:00|22:00 - 07:00|0:00-6:30|"),
+        ("[notify.a]\nkind = \"console\"\nbudget", "20/h|5 / min|100/d|10000/d"),
+        ("[fetch]\nproxy", "|http://proxy.example:3128|socks5h://me:secret@127.0.0.1"),
+    ] {
+        for text in spellings.split('|').map(|spelling| format!("{key} = \"{spelling}\"")) {
+            if mistakes("a.toml", text.clone()).is_none() {
+                takes(&validator, "a spelling", &text);
+            }
+        }
+    }
+    let hours = ["NYSE", "crypto", "09:30-16:00 MON-FRI", "9:30-16:00 MON,WED Europe/Warsaw"];
+    for hours in hours {
+        let watch = format!(
+            "[watch.a]\nevery = \"1m\"\nhours = \"{hours}\"\nsource = {{ kind = \"yahoo\", symbols = \"A\" }}"
+        );
+        takes(&validator, "hours", &watch);
+    }
+}
+
 #[test]
 fn it_turns_away_what_the_reader_turns_away() {
     let validator = validator();
@@ -98,6 +129,7 @@ fn it_turns_away_what_the_reader_turns_away() {
         "[alerting]\non_first = \"tell\"".into(),
         "[alerting]\nquiet_hours = \"at night\"".into(),
         "[hours.NYSE]\nextra_closed = [\"Monday\"]".into(),
+        "[hours.NYSE]\nearly_close = { \"2026-12-24\" = \"noon\" }".into(),
         "[notify.a]\nkind = \"pigeon\"".into(),
         "[notify.a]\nkind = \"console\"\nbudget = \"20\"".into(),
         "[notify.a]\nkind = \"discord\"".into(),

@@ -55,11 +55,18 @@ fn takes(schema: &Value) -> String {
         Some("integer") => "whole number".into(),
         Some("number") => "number".into(),
         Some("array") => format!("list of {}", schema.get("items").map_or("anything".into(), several)),
-        _ => match schema.get("additionalProperties").filter(|values| values.is_object()) {
+        _ => match values(schema) {
             Some(values) => format!("table of {}", several(values)),
             None => "table".into(),
         },
     }
+}
+
+/// What a table takes for any key.
+fn values(schema: &Value) -> Option<&Value> {
+    let by_name =
+        schema.get("patternProperties").and_then(Value::as_object).and_then(|names| names.values().next());
+    by_name.or_else(|| schema.get("additionalProperties").filter(|values| values.is_object()))
 }
 
 fn several(schema: &Value) -> String {

@@ -51,7 +51,9 @@ pub(super) fn parts(schema: &mut Value) -> Vec<&mut Value> {
     let mut parts = Vec::new();
     for (key, value) in keys {
         match (key.as_str(), value) {
-            ("properties", Value::Object(properties)) => parts.extend(properties.values_mut()),
+            ("properties" | "patternProperties", Value::Object(properties)) => {
+                parts.extend(properties.values_mut());
+            }
             ("anyOf" | "oneOf" | "allOf", Value::Array(choices)) => parts.extend(choices),
             ("items" | "additionalProperties", value) => parts.push(value),
             _ => {}

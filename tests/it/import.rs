@@ -133,7 +133,7 @@ fn jobs_of_urlwatch_become_watches_and_what_does_not_is_said() {
     assert!(comments(&toml, "app-example").contains("wait_for: belongs to a browser"), "{toml}");
     for left in [
         "left out: disk: runs a command",
-        "left out: line 18: no YAML: line 18",
+        "left out: line 19: no YAML: line 19",
         "left out: router: 192.168.1.1 is a private address",
         "`file:` addresses are not fetched",
     ] {

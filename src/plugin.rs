@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{Timestamp, tz::TimeZone};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -442,8 +443,8 @@ impl NotifyError {
     }
 }
 
-/// A plug-in is its own configuration table.
-pub trait Plugin: DeserializeOwned {
+/// A plug-in is its own configuration table: what its keys say about themselves is what a person reads.
+pub trait Plugin: DeserializeOwned + JsonSchema {
     /// Its name in `kind = "…"`.
     const KIND: &'static str;
     /// One line: what it does, for `stakeout kinds`.
@@ -464,6 +465,8 @@ pub struct Kind<T: ?Sized> {
     pub example: &'static str,
     /// What a strategy wants where the watch does not say.
     pub policy: PolicyDefaults,
+    /// What its keys are, for a schema that holds every part of itself.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
     parse: for<'i> fn(ValueDeserializer<'i>) -> Result<Box<T>, toml::de::Error>,
 }
 
@@ -478,6 +481,7 @@ macro_rules! kind_of {
                     about: P::ABOUT,
                     example: P::EXAMPLE,
                     policy: P::POLICY,
+                    schema: P::json_schema,
                     parse: |table| Ok(Box::new(P::deserialize(table)?)),
                 }
             }

@@ -3,11 +3,13 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Misuse;
+use super::table::{paragraph, wrapped};
 use crate::model::or_known;
 use crate::plugin::Kind;
+use crate::watchlist::schema::{self, KeyRow};
 use crate::{notifiers, sources, strategies};
 
 struct Row {
@@ -15,6 +17,7 @@ struct Row {
     name: &'static str,
     about: &'static str,
     example: &'static str,
+    schema: Value,
 }
 
 pub(super) fn print(name: Option<&str>, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -33,22 +36,62 @@ pub(super) fn print(name: Option<&str>, as_json: bool) -> anyhow::Result<ExitCod
     if as_json {
         let rows: Vec<_> = rows
             .iter()
-            .map(|row| json!({"family": row.family, "kind": row.name, "about": row.about, "example": row.example}))
+            .map(|row| {
+                json!({
+                    "family": row.family, "kind": row.name, "about": row.about, "example": row.example,
+                    "schema": row.schema,
+                })
+            })
             .collect();
         writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    for row in rows {
+    for row in &rows {
         writeln!(out, "{} {}: {}\n", row.family, row.name, row.about)?;
         writeln!(out, "    kind = \"{}\"", row.name)?;
         for line in row.example.lines() {
             writeln!(out, "    {line}")?;
         }
         writeln!(out)?;
+        if name.is_some() {
+            write!(out, "{}", explained(row))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// What it does in more words, and each of its keys.
+fn explained(row: &Row) -> String {
+    let mut text = String::new();
+    if let Some(more) = row.schema.get("description").and_then(Value::as_str) {
+        text.push_str(&paragraph(more));
+        text.push('\n');
+    }
+    let own = schema::rows(&row.schema);
+    if !own.is_empty() {
+        text.push_str(&keys(&own));
+    }
+    let (name, of_every) = match row.family {
+        "source" => ("source.KIND", "How it is asked, as every source:"),
+        "notifier" => ("notify.NAME", "As every notifier:"),
+        _ => return text,
+    };
+    if let Some(table) = schema::tables().iter().find(|table| table.name == name) {
+        text.push_str(&format!("\n{of_every}\n\n{}", keys(&schema::rows(&table.schema))));
+    }
+    text
+}
+
+fn keys(rows: &[KeyRow]) -> String {
+    let cells = |row: &KeyRow| {
+        let default =
+            if row.required { "required".into() } else { row.default.clone().unwrap_or_else(|| "-".into()) };
+        vec![row.key.clone(), row.takes.clone(), default, row.meaning.clone()]
+    };
+    wrapped(&["key", "takes", "default", "meaning"], &rows.iter().map(cells).collect::<Vec<_>>())
+}
+
 fn row<T: ?Sized>(family: &'static str, kind: &'static Kind<T>) -> Row {
-    Row { family, name: kind.name, about: kind.about, example: kind.example }
+    let schema = schema::of_kind(kind);
+    Row { family, name: kind.name, about: kind.about, example: kind.example, schema }
 }

@@ -1,5 +1,6 @@
 //! The keys of the daemon's own tables, with their defaults.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -8,37 +9,42 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, de};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
 
-use crate::model::{OnFirst, Period, Secret};
+use crate::model::{CrontabLine, HoursOfDay, OnFirst, OpenHours, Period, Secret, ZoneName, written_as};
 
 /// `[daemon]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Daemon {
-    /// Where `stakeout.db` lies, relative to the configuration file; when left out `data`, or
-    /// `/var/lib/stakeout` for a configuration in `/etc/stakeout`. `STAKEOUT_DATA_DIR` goes before it.
+    /// Where the database lies, seen from the configuration file; left out: `data`, or `/var/lib/stakeout` for a
+    /// configuration in `/etc/stakeout`. The variable `STAKEOUT_DATA_DIR` goes before it.
+    #[schemars(extend("default" = "data"))]
     pub data_dir: PathBuf,
-    /// For schedules, quiet hours and times in messages where a watch names none.
+    /// For schedules, quiet hours and times in messages, where a watch names none of its own.
+    #[schemars(with = "ZoneName")]
     pub timezone: String,
-    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,stakeout::http=debug`.
+    /// How much is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,stakeout::http=debug`. The
+    /// variable `RUST_LOG` goes before it.
     pub log_level: String,
-    /// For people, or for machines.
+    /// For whom the log is written.
     pub log_format: LogFormat,
-    /// How many requests may be under way at once.
+    /// How many requests may be under way at once, all hosts together.
     pub max_concurrent_runs: usize,
-    /// How long rows are kept.
+    /// How long what was seen, done and told is kept.
     pub retention: Retention,
-    /// Pinged every minute while all is well.
+    /// Asked every minute while all is well, for a service that tells you when it no longer is.
     pub heartbeat_url: Option<Secret>,
-    /// When it says that it is alive, as a crontab line; empty for never.
+    /// When every notifier is told that the daemon is alive and what it did; empty for never.
+    #[schemars(with = "CrontabLine")]
     pub proof_of_life: String,
     /// When the database is copied, and how many copies are kept.
     pub backup: BackupKeys,
-    /// The database grows no larger.
+    /// The database grows no larger: then you are told, and what comes waits until there is room.
     pub max_database: Option<Size>,
-    /// How deliveries are tried again.
+    /// How a message that was not taken is tried again.
     pub retry: Retry,
 }
 
@@ -61,7 +67,7 @@ impl Default for Daemon {
 }
 
 /// For whom the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// A line for people.
@@ -71,16 +77,16 @@ pub enum LogFormat {
 }
 
 /// How long rows are kept.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
     /// Quotes, listings, values and texts.
     pub observations: Period,
-    /// Bars.
+    /// Bars of markets.
     pub candles: Period,
-    /// Runs.
+    /// Runs, and what became of each time that a watch was due.
     pub runs: Period,
-    /// Alerts and settled deliveries.
+    /// Alerts, and messages that were delivered or given up.
     pub alerts: Period,
 }
 
@@ -103,12 +109,13 @@ impl Default for Retention {
 }
 
 /// Copies of the database, in `backups` beside it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackupKeys {
-    /// How many are kept; none are made for 0.
+    /// How many copies are kept; 0: none are made.
     pub keep: usize,
-    /// When, as a crontab line.
+    /// When a copy is made.
+    #[schemars(with = "CrontabLine")]
     pub cron: String,
 }
 
@@ -119,14 +126,14 @@ impl Default for BackupKeys {
 }
 
 /// How deliveries are tried again: the wait doubles from `first` to `longest`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
-    /// The first wait.
+    /// The first wait; each one after it is twice as long.
     pub first: Period,
     /// The longest wait.
     pub longest: Period,
-    /// A delivery that is older than this when it fails is dead.
+    /// A message that is older than this when it fails is given up.
     pub give_up_after: Period,
 }
 
@@ -137,17 +144,17 @@ impl Default for Retry {
 }
 
 /// `[web]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Web {
     /// Whether there is a web server.
     pub enabled: bool,
-    /// Where the web server listens; off loopback a token is required.
+    /// Where the web server listens, as `address:port`; anything but loopback wants a `token`.
     pub listen: SocketAddr,
-    /// What a caller must show.
+    /// What a caller must show, and what one logs in with.
     pub token: Option<Secret>,
-    /// How people reach it, such as `https://stakeout.example.org`, where that is not `listen`: only this and
-    /// loopback are answered by name, and messages may link there.
+    /// How you reach it, such as `https://stakeout.example.org`, where that is not `listen`: only this and loopback are
+    /// answered by name, and messages may link there.
     pub public_url: Option<Url>,
     /// Whether another port will do where this one is taken; nobody says so in a file.
     #[serde(skip)]
@@ -167,29 +174,33 @@ impl Default for Web {
 }
 
 /// `[fetch]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fetch {
-    /// For a whole answer.
+    /// For a whole answer, all redirects together.
     pub timeout: Period,
-    /// Sent where a source brings none of its own; the daemon's own name when left out.
+    /// What the daemon calls itself, where a source brings nothing of its own; left out: its name and version.
     pub user_agent: Option<String>,
-    /// The largest body taken, after decompression.
+    /// The largest answer taken, unpacked.
     pub max_body: Size,
-    /// Whether private addresses may be fetched.
+    /// `true`: may also ask private addresses, such as `127.0.0.1` or `192.168.1.1`.
     pub allow_private_networks: bool,
-    /// Private networks that may be fetched all the same, such as `192.168.1.0/24`.
+    /// Private networks that may be asked all the same.
+    #[schemars(extend("default" = []))]
     pub allow_networks: Vec<Network>,
-    /// A file of certificates, in PEM, that are trusted beside those of the system; relative to the
-    /// configuration file, empty for none.
+    /// A file of certificates, in PEM, that are trusted beside the system's own, seen from the configuration file; empty
+    /// for none.
     pub ca_file: Option<PathBuf>,
-    /// How long a host is left alone that refused or did not answer.
+    /// How long a host is left alone that refused or did not answer: from `first`, twice as long each time, up to
+    /// `longest`; half as long after each good answer. `Retry-After` is kept in any case.
     pub backoff: BackoffKeys,
-    /// The pace of a host that has none of its own.
+    /// How gently a host is asked that has no pace of its own in `host`.
     pub per_host: Pace,
-    /// The pace of single hosts.
+    /// The pace of single hosts, by name, or name and port; those of Newegg, Yahoo and Finnhub are known.
+    /// Each has the keys of `per_host`.
     pub host: HashMap<String, Pace>,
     /// An HTTP or SOCKS proxy; empty for none.
+    #[schemars(extend("default" = ""))]
     pub proxy: Proxy,
 }
 
@@ -214,6 +225,8 @@ impl Default for Fetch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(pub IpNet);
 
+written_as!(Network, "network", r"^[0-9A-Fa-f.:]+(/\d+)?$", ["192.168.1.0/24", "127.0.0.1"]);
+
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -227,25 +240,25 @@ impl<'de> Deserialize<'de> for Network {
 }
 
 /// The pace of a host.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pace {
-    /// How many requests may be under way at once.
+    /// How many requests may be under way at once; 2 where nobody says.
     pub max_concurrent: Option<usize>,
-    /// The least time between the starts of two requests.
+    /// The least time between the starts of two requests; a second where nobody says.
     pub min_interval: Option<Period>,
-    /// Up to so much is added to `min_interval`, by chance.
+    /// Up to so much is added to `min_interval`, by chance; nothing where nobody says.
     pub jitter: Option<Period>,
-    /// How many requests may start at once after a pause.
+    /// How many requests may start at once after a pause; 1 where nobody says.
     pub burst: Option<u32>,
 }
 
 /// How long a host is left alone that refused or did not answer: twice as long each time, from `first` to
 /// `longest`, and half as long after each good answer.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BackoffKeys {
-    /// The first wait; zero for none but those that the host asks for.
+    /// The first wait; `"0s"`: none but those that the host asks for.
     pub first: Period,
     /// The longest wait.
     pub longest: Period,
@@ -258,24 +271,25 @@ impl Default for BackoffKeys {
 }
 
 /// Of a source's table, what a source of any kind understands: how it is asked.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestKeys {
-    /// Headers beside those of the source, or in their place.
+    /// Headers beside those of the source, or in their place. They go to the host that is asked and to no other.
     pub headers: BTreeMap<String, Secret>,
-    /// Cookies.
+    /// Cookies. They go to the host that is asked and to no other.
     pub cookies: BTreeMap<String, Secret>,
-    /// Instead of `GET`, where the address is the owner's own.
+    /// How it is asked; left out: `GET`, and `POST` with a `body`. Only of `page`, `json` and `shop`, whose address is your
+    /// own.
     pub method: Option<String>,
-    /// What is sent with it.
+    /// What is sent along. Only of `page`, `json` and `shop`, whose address is your own.
     pub body: Option<Secret>,
-    /// What it calls itself.
+    /// What it calls itself; goes before that of `[fetch]`.
     pub user_agent: Option<String>,
-    /// An HTTP or SOCKS proxy; empty for none.
+    /// An HTTP or SOCKS proxy; empty for none. Goes before that of `[fetch]`.
     pub proxy: Option<Proxy>,
-    /// For a whole answer.
+    /// For a whole answer, all redirects together. Goes before that of `[fetch]`.
     pub timeout: Option<Period>,
-    /// Whether a redirect may lead from `https` to `http`.
+    /// `true`: a redirect may lead from `https` to `http`.
     pub allow_downgrade: Option<bool>,
 }
 
@@ -289,6 +303,13 @@ impl fmt::Debug for Proxy {
         f.debug_tuple("Proxy").field(&self.0.as_ref().and_then(Url::host_str)).finish()
     }
 }
+
+written_as!(
+    Proxy,
+    "proxy",
+    "^((https?|socks5h?)://.+)?$",
+    ["http://proxy.example:3128", "socks5://127.0.0.1:1080"]
+);
 
 impl<'de> Deserialize<'de> for Proxy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -327,6 +348,31 @@ impl FromStr for Size {
     }
 }
 
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "size",
+            "examples": ["8MiB", "512KiB", "1GiB"],
+            "anyOf": [
+                { "type": "string", "pattern": r"^\s*\d+\s*(B|[KkMG]i?B)?\s*$" },
+                { "type": "integer", "minimum": 0 }
+            ]
+        })
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
+        let whole = |(size, _): &&(usize, &str)| self.0.is_multiple_of(*size);
+        let (size, unit) = units.iter().find(whole).copied().unwrap_or((1, "B"));
+        serializer.serialize_str(&format!("{}{unit}", self.0 / size))
+    }
+}
+
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -343,12 +389,12 @@ impl<'de> Deserialize<'de> for Size {
 }
 
 /// Of `[notify.NAME]`, what a notifier of any kind understands; the other keys are its kind's own.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifyKeys {
     /// From the first message on so long, what comes is gathered into one.
     pub bundle: Period,
-    /// At most so many messages in so long; what is beyond is gathered into digests.
+    /// At most so many messages a minute, an hour or a day; what is beyond is gathered into digests.
     pub budget: Option<Budget>,
 }
 
@@ -392,6 +438,8 @@ impl fmt::Display for Budget {
     }
 }
 
+written_as!(Budget, "budget", r"^\s*[1-9]\d{0,4}\s*/\s*(min|h|d)\s*$", ["20/h", "5/min", "100/d"]);
+
 impl<'de> Deserialize<'de> for Budget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -400,26 +448,28 @@ impl<'de> Deserialize<'de> for Budget {
 }
 
 /// `[alerting]`: defaults for every watch.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerting {
-    /// What happens at first sight; what each strategy wants when left out.
+    /// What happens at first sight; left out: what each strategy wants.
     pub on_first: Option<OnFirst>,
-    /// Whether ends are told; what each strategy wants when left out.
+    /// `true`: it is told when something is over; left out: what each strategy wants.
     pub resolved: Option<bool>,
-    /// Firing readings in a row before it is news.
+    /// How many firing readings in a row make it news.
     pub after: u32,
-    /// Quiet readings in a row before it is over.
+    /// How many quiet readings in a row before it is over.
     pub resolve_after: u32,
-    /// Failed runs in a row before "failing" is news.
+    /// How many failed runs in a row before you hear that a watch is failing.
     pub fail_after: u32,
-    /// No newer data for so long is news.
+    /// You hear of it when there is nothing newer for so long. `"auto"`: three times the usual, for data with dates of their
+    /// own and for markets whose hours are known; closed hours do not count.
     pub stale_after: Stale,
-    /// Tell again that it is still so.
+    /// How often it is told again that it is still so.
     pub remind_every: Reminder,
-    /// After a message about a subject, no other but its end for so long.
+    /// After a message about a subject, for so long no other about it but its end.
     pub cooldown: Period,
-    /// Hours in which messages wait.
+    /// Hours in which messages wait, every day; empty for none.
+    #[schemars(with = "HoursOfDay")]
     pub quiet_hours: String,
 }
 
@@ -443,6 +493,29 @@ impl Default for Alerting {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reminder(pub Option<Period>);
 
+impl JsonSchema for Reminder {
+    fn schema_name() -> Cow<'static, str> {
+        "Reminder".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        words_or_period(&["never"], generator)
+    }
+}
+
+/// Some words, or a length of time.
+fn words_or_period(words: &[&str], generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "type": "string", "enum": words }, Period::json_schema(generator)] })
+}
+
+impl Serialize for Reminder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            None => serializer.serialize_str("never"),
+            Some(period) => period.serialize(serializer),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Reminder {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -465,6 +538,25 @@ pub enum Stale {
     After(Period),
 }
 
+impl JsonSchema for Stale {
+    fn schema_name() -> Cow<'static, str> {
+        "Stale".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        words_or_period(&["auto", "never"], generator)
+    }
+}
+
+impl Serialize for Stale {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Never => serializer.serialize_str("never"),
+            Self::After(period) => period.serialize(serializer),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Stale {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -477,46 +569,52 @@ impl<'de> Deserialize<'de> for Stale {
 }
 
 /// `[watch.NAME]`, but for `source` and `strategy`, which belong to the plug-ins.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WatchKeys {
-    /// An interval; or `cron`, never both.
+    /// How often; or `cron`, never both.
     pub every: Option<Period>,
-    /// Crontab's five fields.
+    /// When, as crontab's five fields: minute, hour, day, month, weekday; or `every`, never both.
+    #[schemars(with = "Option<CrontabLine>")]
     pub cron: Option<String>,
-    /// For the schedule, quiet hours and times in messages.
+    /// For its schedule, quiet hours and times in messages; left out: that of `[daemon]`.
+    #[schemars(with = "Option<ZoneName>")]
     pub timezone: Option<String>,
-    /// When it may be due: the name of an exchange, or hours, days and perhaps a zone.
+    /// When it may be due: an exchange (`NYSE`, `NASDAQ`, `LSE`, `XETRA`), `crypto` for always, or hours, days and perhaps a
+    /// zone.
+    #[schemars(with = "Option<OpenHours>")]
     pub hours: Option<String>,
-    /// Whom to tell; every notifier when left out.
+    /// Whom to tell: names of `[notify.NAME]`; left out: every one.
     pub notify: Option<Vec<String>>,
     /// Free words that travel with the alerts.
     pub labels: BTreeMap<String, String>,
-    /// `false` pauses it.
+    /// `false`: it stands there, and never runs.
+    #[schemars(extend("default" = true))]
     pub enabled: Option<bool>,
-    /// The name it had before.
+    /// The name it had before: its history comes along.
     pub was: Option<String>,
-    /// What happens at first sight.
+    /// What happens at first sight; left out: as in `[alerting]`, else what each strategy wants.
     pub on_first: Option<OnFirst>,
-    /// Whether the end is told.
+    /// `true`: it is told when it is over; left out: as in `[alerting]`, else what each strategy wants.
     pub resolved: Option<bool>,
-    /// Whether its messages wait for nothing: no quiet hours, no bundle, no budget.
+    /// `true`: its messages wait for nothing: no quiet hours, no bundle, no budget.
     pub urgent: bool,
-    /// While one of these is failing, openings of this one are not told.
+    /// Names of other watches: while one of these is failing, only the ends of this one are told.
     pub depends_on: Vec<String>,
-    /// As in `[alerting]`.
+    /// How many firing readings in a row make it news; left out: as in `[alerting]`.
     pub after: Option<u32>,
-    /// As in `[alerting]`.
+    /// How many quiet readings in a row before it is over; left out: as in `[alerting]`.
     pub resolve_after: Option<u32>,
-    /// As in `[alerting]`.
+    /// How many failed runs in a row before you hear that it is failing; left out: as in `[alerting]`.
     pub fail_after: Option<u32>,
-    /// As in `[alerting]`.
+    /// You hear of it when there is nothing newer for so long; left out: as in `[alerting]`.
     pub stale_after: Option<Stale>,
-    /// As in `[alerting]`.
+    /// How often it is told again that it is still so; left out: as in `[alerting]`.
     pub remind_every: Option<Reminder>,
-    /// As in `[alerting]`.
+    /// After a message about a subject, for so long no other about it but its end; left out: as in `[alerting]`.
     pub cooldown: Option<Period>,
-    /// As in `[alerting]`.
+    /// Hours in which messages wait, every day; empty for none; left out: as in `[alerting]`.
+    #[schemars(with = "Option<HoursOfDay>")]
     pub quiet_hours: Option<String>,
 }
 

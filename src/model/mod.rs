@@ -12,6 +12,7 @@ mod secret;
 mod signal;
 mod silence;
 mod slot;
+mod written;
 
 pub use alert::{Alert, AlertStatus, Reason};
 pub use evidence::{Evidence, Witness};
@@ -27,3 +28,5 @@ pub use secret::Secret;
 pub use signal::{OnFirst, PolicyDefaults, Severity, Signal, SignalState};
 pub use silence::{About, Matchers, SILENCE_OF, Silence};
 pub use slot::{Coverage, SlotOutcome, Stretch};
+pub(crate) use written::written_as;
+pub use written::{CrontabLine, HoursOfDay, OpenHours, ZoneName};

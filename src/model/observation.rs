@@ -233,6 +233,8 @@ impl<'de> Deserialize<'de> for Interval {
     }
 }
 
+super::written_as!(Interval, "length of a bar", r"^\d+(m|h|d|w|wk)$", ["1m", "30m", "1h", "1d", "1w"]);
+
 /// The last traded price.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Quote {

@@ -22,6 +22,17 @@ impl Period {
         Self(Duration::from_secs(seconds))
     }
 
+    /// As it stands in a configuration: `12m`, `1h 30m`, `400d`, of whole seconds.
+    #[must_use]
+    pub fn written(self) -> String {
+        let seconds = self.0.as_secs();
+        let units = [(86_400, "d", u64::MAX), (3_600, "h", 24), (60, "m", 60), (1, "s", 60)];
+        let parts = units.map(|(length, unit, of_next)| (seconds / length % of_next, unit));
+        let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts.map(|(count, unit)| format!("{count}{unit}")).collect();
+        if parts.is_empty() { "0s".into() } else { parts.join(" ") }
+    }
+
     /// Whole milliseconds, saturating.
     #[must_use]
     pub fn as_millis(self) -> i64 {
@@ -82,9 +93,16 @@ impl<'de> Deserialize<'de> for Period {
 
 impl Serialize for Period {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.written())
     }
 }
+
+super::written_as!(
+    Period,
+    "length of time",
+    r"^\s*((\d+([.,]\d+)?\s*(w|wks?|weeks?|d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|ms|msecs?|millis|milliseconds?)\s*,?\s*)+|P.+)$",
+    ["30s", "5m", "1h 30m", "7d"]
+);
 
 #[cfg(test)]
 mod tests {
@@ -110,6 +128,17 @@ mod tests {
         for text in ["", "soon", "30", "1y", "2mo", "-5m"] {
             let error = text.parse::<Period>().expect_err(text);
             assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn as_it_is_written_it_is_read_again() {
+        for (seconds, written) in
+            [(0, "0s"), (90, "1m 30s"), (5_400, "1h 30m"), (34_560_000, "400d"), (90_061, "1d 1h 1m 1s")]
+        {
+            let period = Period::from_secs(seconds);
+            assert_eq!(period.written(), written);
+            assert_eq!(written.parse(), Ok(period));
         }
     }
 

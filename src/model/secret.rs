@@ -49,6 +49,8 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+super::written_as!(Secret, "secret", "", ["${NAME}"]);
+
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str("[secret]")

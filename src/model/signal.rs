@@ -1,6 +1,7 @@
 //! How a strategy reads one subject now, and what is remembered about it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -136,7 +137,7 @@ pub struct SignalState {
 }
 
 /// What happens when a subject is seen for the first time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFirst {
     /// Tell at once if it is firing.

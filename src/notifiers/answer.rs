@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::{Position, Url};
 
 use crate::http::{Http, Reply, Request};
+use crate::model::written_as;
 use crate::plugin::NotifyError;
 
 /// Where to post. Whoever knows the address can post too, so it is never shown.
@@ -29,6 +30,8 @@ impl fmt::Debug for Address {
         f.write_str("[secret]")
     }
 }
+
+written_as!(Address, "address", "^\\s*https?://", ["${DISCORD_WEBHOOK_URL}"]);
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

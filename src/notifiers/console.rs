@@ -4,27 +4,31 @@ use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::http::Http;
 use crate::model::{AlertStatus, Severity};
 use crate::plugin::{Message, Notifier, NotifyError, Plugin, Receipt};
 
-/// Prints on standard output.
-#[derive(Debug, Deserialize)]
+/// For trying things out, and for logs that someone else collects. Without any `[notify.NAME]`, messages go here.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Console {
+    /// Whether messages have colours.
     #[serde(default)]
     color: Color,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Color {
     /// On a terminal, unless `NO_COLOR` is set. <https://no-color.org>
     #[default]
     Auto,
+    /// In any case.
     Always,
+    /// In no case.
     Never,
 }
 

@@ -10,34 +10,43 @@ use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, transport::smtp};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::links::{Piece, pieces};
 use crate::http::{Http, excerpt};
 use crate::model::Secret;
 use crate::plugin::{Message, Notifier, NotifyError, Plugin, Receipt};
 
-/// Sends mail.
-#[derive(Debug, Deserialize)]
+/// Through a mail server of yours or of your provider.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Email {
+    /// The mail server's name.
     server: String,
-    /// 587 for `starttls`, 465 for `tls`, 25 for `none`, where it is not given.
+    /// The mail server's port; without it 587 for `starttls`, 465 for `tls`, 25 for `none`.
     port: Option<u16>,
+    /// How the connection is encrypted.
     #[serde(default)]
     security: Security,
+    /// What to log in as; without it nobody logs in.
     username: Option<String>,
+    /// What to log in with.
     password: Option<Secret>,
+    /// Who writes: `Stakeout <me@example.com>`.
     #[serde(deserialize_with = "mailbox")]
+    #[schemars(with = "String")]
     from: Mailbox,
+    /// Whom to write to, at least one.
     #[serde(deserialize_with = "mailboxes")]
+    #[schemars(with = "Vec<String>", length(min = 1))]
     to: Vec<Mailbox>,
-    /// Whether a chart of what is told goes along.
+    /// `true`: a chart of what is told goes along, as a picture.
     #[serde(default)]
     attach_chart: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Security {
     /// Begins in the open and goes on encrypted, or not at all.

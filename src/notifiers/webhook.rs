@@ -11,29 +11,31 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::answer::{self, Address};
 use crate::http::{Http, Request};
-use crate::model::{AlertStatus, Secret};
+use crate::model::{AlertStatus, Secret, written_as};
 use crate::plugin::{Message, Notifier, NotifyError, Plugin, Receipt};
 
-/// Posts to any address in the form of Standard Webhooks.
-#[derive(Debug, Deserialize)]
+/// In the form of Standard Webhooks, <https://www.standardwebhooks.com>, for a program of yours.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Webhook {
+    /// Where to post.
     url: Address,
-    /// What to sign with; without one, nothing is signed.
+    /// The key to sign with: `whsec_` and base64, or any text; without one nothing is signed.
     secret: Option<Key>,
-    /// More to sign with, while the receiver changes from one key to the next.
+    /// More keys to sign with, while the receiver changes from one to the next.
     #[serde(default)]
     secrets: Vec<Key>,
-    /// Sent along, for receivers that ask for a token of their own.
+    /// Headers that are sent along, for receivers that ask for a token of their own.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
-    /// Whether a chart of what is told goes along, in base64.
+    /// `true`: a chart of what is told goes along, as a picture in base64.
     #[serde(default)]
     attach_chart: bool,
 }
@@ -137,6 +139,8 @@ impl fmt::Debug for Key {
         f.write_str("[secret]")
     }
 }
+
+written_as!(Key, "secret", "", ["${WEBHOOK_SECRET}"]);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -13,7 +13,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::model::written_as;
 
 /// What `hours` may be by name.
 pub const NAMED: &[&str] = &["NYSE", "NASDAQ", "LSE", "XETRA", "crypto"];
@@ -46,16 +49,24 @@ struct Week {
 }
 
 /// Days that an exchange announced late, from `[hours.NAME]`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdHoc {
-    /// Days on which it does not open.
+    /// Days on which it does not open, in its own zone.
     #[serde(deserialize_with = "parse::days")]
+    #[schemars(with = "Vec<Day>")]
     pub extra_closed: BTreeSet<Date>,
-    /// Days on which it closes at this time of its own zone.
+    /// Days on which it closes earlier, each with the time in its own zone.
     #[serde(deserialize_with = "parse::closes")]
+    #[schemars(with = "BTreeMap<Day, TimeOfDay>")]
     pub early_close: BTreeMap<Date, Time>,
 }
+
+enum Day {}
+written_as!(Day, "day", r"^\d{4}-\d{2}-\d{2}$", ["2026-12-24"]);
+
+enum TimeOfDay {}
+written_as!(TimeOfDay, "time", r"^\d{1,2}:\d{2}$", ["13:00"]);
 
 /// From an opening to the close after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -16,13 +17,16 @@ use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
-/// What to look at, and where.
-#[derive(Deserialize)]
+/// A free and public interface that wants no key.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Binance {
+    /// One market or a list of them, as Binance writes them: `BTCUSDT`.
     symbols: Names,
+    /// The length of the bars, `1m` to `1w`, as far as Binance has them; without it the last price is read.
     #[serde(default, deserialize_with = "interval")]
     interval: Option<Interval>,
+    /// Where Binance answers; another address is for a stand-in or a mirror.
     #[serde(default = "base_url")]
     base_url: Url,
 }

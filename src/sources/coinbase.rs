@@ -2,6 +2,7 @@
 //! <https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-candles>
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
@@ -14,13 +15,17 @@ use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
-/// What to look at, and where.
-#[derive(Deserialize)]
+/// A free and public interface that wants no key.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Coinbase {
+    /// One market or a list of them, as Coinbase writes them: `BTC-USD`.
     symbols: Names,
+    /// The length of the bars, `1m`, `5m`, `15m`, `1h`, `6h`, `1d` or a small multiple of these, such as `30m`; without it the last price is read.
     #[serde(default, deserialize_with = "bars_of")]
+    #[schemars(with = "Option<Interval>")]
     interval: Option<Bars>,
+    /// Where Coinbase answers; another address is for a stand-in or a mirror.
     #[serde(default = "base_url")]
     base_url: Url,
 }

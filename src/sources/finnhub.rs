@@ -1,6 +1,7 @@
 //! Quotes and candles of stocks from Finnhub. <https://finnhub.io/docs/api/quote>,
 //! <https://finnhub.io/docs/api/stock-candles>
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -13,18 +14,22 @@ use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind, Secret};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
-/// What to look at, where, and with which key.
-#[derive(Deserialize)]
+/// Wants a key of your own, which is free for quotes of stocks in the United States.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Finnhub {
+    /// One symbol or a list of them: `AAPL`.
     symbols: Names,
+    /// Your key, from <https://finnhub.io>.
     #[serde(default)]
     token: Secret,
-    /// Candles instead of quotes; a free key gets quotes only.
+    /// `true`: candles instead of quotes; a free key gets quotes only.
     #[serde(default)]
     candles: bool,
+    /// The length of the candles: `1m`, `5m`, `15m`, `30m`, `1h`, `1d` or `1w`.
     #[serde(default = "half_hour", deserialize_with = "interval")]
     interval: Interval,
+    /// Where Finnhub answers; another address is for a stand-in or a mirror.
     #[serde(default = "base_url")]
     base_url: Url,
 }

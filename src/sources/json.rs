@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -11,16 +12,17 @@ use url::Url;
 use super::moment::{Moment, Order};
 use super::number::{self, Number, kind_of};
 use crate::http::{Reply, Request, excerpt};
-use crate::model::{Observation, Reading, ReadingKind, nearest};
+use crate::model::{Observation, Reading, ReadingKind, nearest, written_as};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// Where, and what in it.
-#[derive(Deserialize)]
+/// The number may also be written as a text. Each that `*` finds is a subject of its own.
+#[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "Keys")]
 pub(super) struct Json {
     url: Url,
     pointer: Pointer,
     date: Option<Pointer>,
+    #[schemars(skip)]
     subject: Option<Subject>,
     unit: String,
 }
@@ -31,15 +33,19 @@ enum Subject {
     At(Pointer),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {
+    /// The address that answers with JSON.
     url: Url,
-    /// `*` as a segment walks every element or key, and names the subject. In `date` and `subject` it
-    /// stands for the same one.
+    /// Where the number stands, as a JSON pointer: `/result/0/price`. A segment `*` walks every element or key, and
+    /// names what was found; in `date` and `subject` it stands for the same one.
     pointer: Pointer,
+    /// Where the date of the number stands, as a JSON pointer, for numbers that have one.
     date: Option<Pointer>,
+    /// What to call it: a name, or as a JSON pointer (with `/` first) where that stands.
     subject: Option<String>,
+    /// The unit of the number, for messages and charts: `USD`, `°C`.
     #[serde(default)]
     unit: String,
 }
@@ -227,6 +233,8 @@ fn moment(value: &Value) -> Result<Timestamp, String> {
 #[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
 struct Pointer(Vec<String>);
+
+written_as!(Pointer, "JSON pointer", "^(/.*)?$", ["/result/0/price", "/rooms/*/celsius"]);
 
 impl TryFrom<String> for Pointer {
     type Error = String;

@@ -1,6 +1,7 @@
 //! Prices and candles from Kraken. <https://docs.kraken.com/api/docs/rest-api/get-ohlc-data>,
 //! <https://docs.kraken.com/api/docs/rest-api/get-ticker-information>
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::Url;
@@ -13,21 +14,25 @@ use crate::http::{Reply, Request, excerpt};
 use crate::model::{Candle, Interval, Observation, Quote, Reading, ReadingKind};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
-/// What to look at, and where. `"*"` is every market there is, in one request.
-#[derive(Deserialize)]
+/// A free and public interface that wants no key.
+#[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "Keys")]
 pub(super) struct Kraken {
+    /// Without them, every market there is, in one request.
     symbols: Option<Names>,
     interval: Option<Interval>,
     base_url: Url,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {
+    /// One market or a list of them, as Kraken writes them: `XBTUSD`; `"*"` is every market there is, in one request.
     symbols: Names,
+    /// The length of the bars: `1m`, `5m`, `15m`, `30m`, `1h`, `4h`, `1d`, `1w` or `15d`; without it the last price is read.
     #[serde(default, deserialize_with = "interval")]
     interval: Option<Interval>,
+    /// Where Kraken answers; another address is for a stand-in or a mirror.
     #[serde(default = "base_url")]
     base_url: Url,
 }

@@ -1,7 +1,9 @@
 //! The names a source is asked about: symbols, pairs, regions.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::http::ReadError;
@@ -39,6 +41,20 @@ impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NamesVisitor)
     }
+}
+
+impl JsonSchema for Names {
+    fn schema_name() -> Cow<'static, str> {
+        "Names".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        one_or_many(String::json_schema(generator))
+    }
+}
+
+/// What a key takes that may be one or a list.
+pub(super) fn one_or_many(one: Schema) -> Schema {
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
 }
 
 struct NamesVisitor;

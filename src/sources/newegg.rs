@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use scraper::{ElementRef, Html, Selector};
 use serde::Deserialize;
 use url::Url;
@@ -18,10 +19,12 @@ use crate::http::{Reply, Request, browser_user_agent};
 use crate::model::{Availability, Evidence, Listing, Observation, Reading, ReadingKind, Witness};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// A search page, a product page or a combo.
-#[derive(Debug, Deserialize)]
+/// Reads a search page, a product page or a combo; every item is a subject. On a search page, an item that is no
+/// longer shown is out of stock.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Newegg {
+    /// The page's address, as the browser shows it.
     url: Url,
     /// Keep only items whose name holds one of these words; empty keeps all.
     #[serde(default)]

@@ -1,25 +1,30 @@
 //! Weekly gasoline prices in the State of New York, from its open data portal.
 //! <https://data.ny.gov/d/nqur-w4p7>
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::names::Names;
+use super::names::{self, Names};
 use super::soda::{self, Row};
 use crate::http::{Reply, Request};
 use crate::model::{ReadingKind, Secret, nearest};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// Which regions, and where.
-#[derive(Deserialize)]
+/// New prices come once a week, on Mondays or a day later; to ask once a day is plenty.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NyGas {
+    /// One region or a list of them: `new_york_state`, `albany`, `new_york_city` and others, as the dataset calls them.
+    #[schemars(schema_with = "regions")]
     region: Regions,
+    /// Where the portal answers; another address is for a stand-in or a mirror.
     #[serde(default = "base_url")]
     base_url: Url,
     /// A download of the dataset, JSON or CSV, instead of its newest rows on the portal.
     url: Option<Url>,
+    /// Your key of the portal; it answers without one, but less willingly.
     #[serde(default)]
     app_token: Secret,
 }
@@ -50,6 +55,10 @@ const PAGE: &str = "https://data.ny.gov/d/nqur-w4p7";
 
 /// Two months, so that a daemon that slept for some weeks still sees each of them.
 const WEEKS: usize = 8;
+
+fn regions(_: &mut SchemaGenerator) -> Schema {
+    names::one_or_many(json_schema!({ "type": "string", "enum": REGIONS }))
+}
 
 fn base_url() -> Url {
     Url::parse("https://data.ny.gov").expect("the address is written well")

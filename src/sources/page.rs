@@ -3,23 +3,25 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use scraper::{ElementRef, Html};
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 use super::html;
 use crate::http::{Reply, Request};
-use crate::model::{Observation, Reading, ReadingKind};
+use crate::model::{Observation, Reading, ReadingKind, written_as};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// A page and what of it counts.
-#[derive(Debug, Deserialize)]
+/// Reads the words that a person sees: no tags, no scripts, no styles.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Page {
+    /// The page's address.
     url: Url,
-    /// Only the text of these elements; all of the page otherwise.
+    /// A CSS selector: only the text of these elements counts; all of the page without it.
     select: Option<Select>,
-    /// What to call it; its host and path otherwise.
+    /// What to call it; its host and path without it.
     subject: Option<String>,
 }
 
@@ -109,6 +111,8 @@ impl Select {
         Ok(texts.collect::<Vec<_>>().join("\n"))
     }
 }
+
+written_as!(Select, "CSS selector", "", ["main article", "#content"]);
 
 impl<'de> Deserialize<'de> for Select {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -3,21 +3,25 @@
 
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use url::Url;
 
 use super::schema_org::{self, Product};
-use super::{buttons, evidence, html, microdata};
+use super::{buttons, evidence, html, microdata, names};
 use crate::http::{Reply, Request};
 use crate::model::{Availability, Evidence, Listing, Observation, Reading, ReadingKind, Witness};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// One or several product pages.
-#[derive(Debug, Deserialize)]
+/// Hears what the page says in every way it says it (JSON-LD, microdata, Open Graph, the buy button, the line about
+/// its stock), and says so where it contradicts itself.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shop {
+    /// The address of a product page, or a list of them.
     #[serde(deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "addresses")]
     url: Vec<Url>,
 }
 
@@ -185,6 +189,10 @@ fn names(title: &str, name: &str) -> bool {
 
 fn last_segment(url: &Url) -> Option<String> {
     url.path_segments()?.rfind(|segment| !segment.is_empty()).map(str::to_owned)
+}
+
+fn addresses(generator: &mut SchemaGenerator) -> Schema {
+    names::one_or_many(Url::json_schema(generator))
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Url>, D::Error> {

@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
@@ -11,8 +12,8 @@ use crate::http::{Reply, Request};
 use crate::model::{ReadingKind, Secret};
 use crate::plugin::{FetchError, Needs, Plugin, Seen, Source};
 
-/// Which dataset, and which of its columns.
-#[derive(Deserialize)]
+/// The dataset is given by its `url`, or by the portal's `base_url` and the `dataset`'s id; one of these it must be.
+#[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "Keys")]
 pub(super) struct Socrata {
     dataset: Url,
@@ -23,20 +24,27 @@ pub(super) struct Socrata {
     app_token: Secret,
 }
 
-/// The dataset is given by its `url`, or by the portal's `base_url` and the `dataset`'s id.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {
+    /// The dataset's address, `https://PORTAL/resource/ID.json`.
     url: Option<Url>,
+    /// The portal, where the dataset is given by its id.
     base_url: Option<Url>,
+    /// The dataset's id, such as `nqur-w4p7`, together with `base_url`.
     dataset: Option<String>,
+    /// The column that holds the date.
     #[serde(default = "date")]
     date: String,
+    /// The column that holds the number.
     value: String,
+    /// How many of the newest rows are read.
     #[serde(default = "ten")]
     limit: NonZeroUsize,
+    /// The unit of the number, for messages and charts: `USD per gallon`.
     #[serde(default)]
     unit: String,
+    /// Your key of the portal; it answers without one, but less willingly.
     #[serde(default)]
     app_token: Secret,
 }

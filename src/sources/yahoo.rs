@@ -8,6 +8,7 @@
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use url::Url;
@@ -20,13 +21,16 @@ use crate::http::{Reply, Request, browser_user_agent, excerpt};
 use crate::model::{Candle, Interval, ReadingKind};
 use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 
-/// What to look at, and where.
-#[derive(Deserialize)]
+/// Only bars that have ended count. The hours of its markets are known: outside of them nothing is missed.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Yahoo {
+    /// One symbol or a list of them, as Yahoo Finance writes them: `AAPL`, `EURUSD=X`, `BTC-USD`.
     symbols: Names,
+    /// The length of the bars: `1m`, `2m`, `5m`, `15m`, `30m`, `1h`, `90m`, `1d` or `1w`.
     #[serde(default = "half_hour", deserialize_with = "interval")]
     interval: Interval,
+    /// Where Yahoo answers; another address is for a stand-in or a mirror.
     #[serde(default = "base_url")]
     base_url: Url,
 }

@@ -1,6 +1,7 @@
 //! The adaptive RSI rule of the watch service `lincoln`: the RSI crossing its own mean, far from the middle.
 //! <https://github.com/phvv-me/lincoln>
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use ta::Next;
 
@@ -10,18 +11,18 @@ use crate::model::{
 };
 use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Words};
 
-/// Time to buy while the last bar and the RSI rise and the RSI's mean is far from the middle; time to
-/// sell while both fall.
-#[derive(Debug, Deserialize)]
+/// Fires `buy` while the mean of the RSI is outside `low` to `high`, the last bar rose and the RSI is above its mean;
+/// `sell` while the last bar fell and the RSI is below its mean. Ends with the first bar of which neither is so.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct AdaptivePq {
-    /// Bars that the RSI looks back on, 2 to 1,000.
+    /// How many bars the RSI looks back on, 2 to 1,000.
     period: usize,
-    /// Bars that its mean looks back on, 2 to 1,000.
+    /// How many bars the RSI's exponential mean looks back on, 2 to 1,000.
     ema: usize,
-    /// The mean is far from the middle below this, 0 to 100.
+    /// Fires only while the mean is below this (or above `high`), 0 to 100.
     low: f64,
-    /// The mean is far from the middle above this, 0 to 100.
+    /// Fires only while the mean is above this (or below `low`), 0 to 100.
     high: f64,
 }
 

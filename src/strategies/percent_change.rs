@@ -1,7 +1,8 @@
 //! Fires while a price is so many percent higher or lower than at the start of a window of time.
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::reading::{Field, History, NUMBERS};
 use super::{checked, words};
@@ -13,24 +14,25 @@ use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View
 /// How many bars it looks at.
 const BARS: usize = 200;
 
-/// A move of so many percent within a window.
-#[derive(Debug, Deserialize)]
+/// Fires while the number is at least `by` percent above or below what it was one `window` before. Ends when the move
+/// is smaller than `by` less the `hysteresis`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct PercentChange {
-    /// Percent, up or down.
+    /// How far it must move, in percent; more than 0.
     by: f64,
-    /// Which way.
+    /// Which way it must move.
     direction: Direction,
     /// How far back to compare.
     window: Period,
-    /// Which number.
+    /// Which number is judged.
     field: Field,
-    /// Percent that the move must come back before it is over.
+    /// How far the move must come back before it is over, in percent; less than `by`.
     hysteresis: f64,
 }
 
 /// Which way a price must move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Direction {
     /// Either way.

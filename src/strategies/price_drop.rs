@@ -4,7 +4,8 @@
 use std::fmt;
 
 use jiff::{Timestamp, civil, tz::TimeZone};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::reading::{Field, History, NUMBERS};
 use super::{checked, words};
@@ -17,22 +18,23 @@ use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View
 /// How many bars it looks at for the lowest.
 const BARS: usize = 300;
 
-/// Lower than before, by any amount or by so much.
-#[derive(Debug, Deserialize)]
+/// Fires when a new price is lower than the one it is compared with, by any amount or by at least so much. Each dated
+/// price is judged once. Ends with the next price that is not lower.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct PriceDrop {
     /// What the newest price is compared with.
     baseline: Baseline,
-    /// At least so much lower, in the price's own unit.
+    /// Only a price that is at least so much lower, in the price's own unit.
     by: Option<f64>,
-    /// At least so many percent lower; with `by`, both must be so.
+    /// Only a price that is at least so many percent lower; with `by`, both must be so.
     by_percent: Option<f64>,
     /// How far back `lowest` and `last_alert` look.
     window: Period,
 }
 
 /// What the newest price is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Baseline {
     /// The price before it.

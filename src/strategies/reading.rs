@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Candle, Observation, Past, Reading, ReadingKind};
 use crate::plugin::View;
@@ -13,7 +14,7 @@ pub(super) const NUMBERS: &[ReadingKind] =
     &[ReadingKind::Candles, ReadingKind::Quote, ReadingKind::Value, ReadingKind::Listing];
 
 /// Which number of a reading is judged. A plain value has only itself, whatever is asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Field {
     /// The last price: of a quote, a listing, or the close of the last bar.

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::checked;
 use super::words::{self, count};
@@ -12,11 +13,12 @@ use crate::model::{
 };
 use crate::plugin::{EvaluateError, News, Plugin, Story, Strategy, View, Words};
 
-/// In stock, and no dearer than wanted.
-#[derive(Debug, Default, Deserialize)]
+/// Fires while a product can be bought, and costs no more than `max_price`. Ends when it is sold out, too dear, or gone
+/// from a page that lists everything. What a page says nothing about has not changed.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Restock {
-    /// What else counts as being there.
+    /// What else counts as being there: products that can be ordered but are not there yet.
     also: Vec<Also>,
     /// Counts only at or below this price; a product without a price does not count then.
     max_price: Option<f64>,
@@ -28,7 +30,7 @@ checked!(Restock, |restock| match restock.max_price {
 });
 
 /// What can be ordered but is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Also {
     /// Before it is published.

@@ -3,6 +3,7 @@
 //!
 //! Wilder's smoothing, started as in Python's `ta`; see [`indicator::rsi`].
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::indicator::{self, Strength};
@@ -12,17 +13,18 @@ use crate::model::{
 };
 use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Words};
 
-/// Time to buy below one limit, time to sell above the other.
-#[derive(Debug, Deserialize)]
+/// Fires `oversold` while the RSI (Wilder's relative strength index, 0 to 100) is below `buy_below`, and `overbought`
+/// while it is above `sell_above`. Ends when it is back between the limits, by at least the `hysteresis`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Rsi {
-    /// Bars that the index looks back on, 2 to 1,000.
+    /// How many bars the RSI looks back on, 2 to 1,000.
     period: usize,
-    /// Oversold below this, 0 to 100.
+    /// Oversold, time to buy, below this; 0 to 100.
     buy_below: f64,
-    /// Overbought above this, 0 to 100.
+    /// Overbought, time to sell, above this; 0 to 100.
     sell_above: f64,
-    /// How far the index must come back before it is over.
+    /// How far the RSI must come back past the limit before it is over, so that it does not flap around it.
     hysteresis: f64,
 }
 

@@ -1,6 +1,7 @@
 //! Fires while a number is so many times its own mean of a window of time before it.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::reading::{Field, History};
@@ -14,19 +15,20 @@ use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View
 /// How many bars it looks at.
 const BARS: usize = 200;
 
-/// So many times the mean.
-#[derive(Debug, Deserialize)]
+/// Fires while the number is more than `times` times its mean over the `window` before, once that mean is made of
+/// at least `at_least` readings. Ends when it is no more than `times` less the `hysteresis` times the mean.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Spike {
-    /// Fires above so many times the mean.
+    /// Fires above so many times the mean; more than 1.
     times: f64,
     /// The time before now that the mean is taken over.
     window: Period,
-    /// Which number.
+    /// Which number is judged.
     field: Field,
-    /// Sightings that a mean needs.
+    /// How many readings the mean needs; with fewer nothing is said.
     at_least: u32,
-    /// How many times the mean it must come back before it is over.
+    /// How far it must come back before it is over, in times the mean; less than `times`.
     hysteresis: f64,
 }
 

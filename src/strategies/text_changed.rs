@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use similar::{ChangeTag, TextDiff};
 use xxhash_rust::xxh3::Xxh3Default;
@@ -10,8 +11,9 @@ use super::words::{self, count};
 use crate::model::{Observation, PolicyDefaults, Reading, ReadingKind, Reason, Signal};
 use crate::plugin::{EvaluateError, Lookback, News, Plugin, Story, Strategy, View, Words};
 
-/// A text that changed, with what came and what went.
-#[derive(Debug, Deserialize)]
+/// Fires each time the text is another than it was before, with the lines that came and went. White space does not
+/// count. A change is an event: it has no end.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TextChanged {}
 

@@ -1,5 +1,6 @@
 //! Fires while a number is above or below a limit.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::reading::{Field, History, NUMBERS};
@@ -7,17 +8,18 @@ use super::{checked, words};
 use crate::model::{Place, Plot, PolicyDefaults, ReadingKind, Reason, Signal, Track, plain};
 use crate::plugin::{EvaluateError, News, Plugin, Story, Strategy, View, Words};
 
-/// A limit above, a limit below, or both.
-#[derive(Debug, Default, Deserialize)]
+/// Fires while the number is above the limit `above`, or below the limit `below`; one of them must be there, both may.
+/// Ends when it is back from the limit by at least the `hysteresis`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Threshold {
     /// Fires above this.
     above: Option<f64>,
     /// Fires below this.
     below: Option<f64>,
-    /// How far the number must come back before it is over.
+    /// How far the number must come back past the limit before it is over, in its own unit.
     hysteresis: f64,
-    /// Which number.
+    /// Which number is judged.
     field: Field,
 }
 

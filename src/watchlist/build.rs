@@ -629,7 +629,7 @@ fn tables_in(value: Spanned<DeValue<'_>>) -> Option<Vec<Spanned<DeTable<'_>>>> {
         .collect()
 }
 
-fn table_of(kind: &'static str) -> DeTable<'static> {
+pub(super) fn table_of(kind: &'static str) -> DeTable<'static> {
     let mut table = DeTable::new();
     table.insert(
         Spanned::new(0..0, DeString::Borrowed("kind")),

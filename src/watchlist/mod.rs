@@ -8,7 +8,7 @@ mod discreet;
 mod manner;
 mod offer;
 mod pace;
-mod schema;
+pub mod schema;
 
 use std::borrow::Cow;
 use std::cell::RefCell;

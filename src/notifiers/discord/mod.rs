@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Value, json};
 use url::Url;
@@ -17,19 +18,20 @@ use crate::http::{Http, Part, Reply, Request, excerpt};
 use crate::model::{AlertStatus, Severity};
 use crate::plugin::{Message, Notifier, NotifyError, Picture, Plugin, Receipt};
 
-/// Posts to a Discord channel.
-#[derive(Debug, Deserialize)]
+/// The address comes from Discord: the channel's settings, Integrations, Webhooks.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Discord {
+    /// The webhook's address. Whoever knows it can post: keep it out of the file.
     url: Address,
-    /// Instead of the webhook's own name.
+    /// Who writes, instead of the webhook's own name; 1 to 80 characters.
     #[serde(default, deserialize_with = "username")]
     username: Option<String>,
-    /// Instead of the webhook's own picture.
+    /// The address of a picture, instead of the webhook's own.
     avatar_url: Option<Url>,
-    /// A thread of the webhook's channel.
+    /// The id of a thread in the webhook's channel, to post there.
     thread_id: Option<String>,
-    /// Whether a chart of what is told goes along.
+    /// `true`: a chart of what is told goes along, as a picture.
     #[serde(default)]
     attach_chart: bool,
 }

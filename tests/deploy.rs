@@ -1,0 +1,113 @@
+//! What `deploy/` holds for containers is well-formed, gives few rights, and its configuration is good.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use stakeout::config::File;
+use stakeout::watchlist::Watchlist;
+use tempfile::TempDir;
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn yaml(name: &str) -> Value {
+    serde_saphyr::from_str(&read(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Builds it as the daemon would, with a secret for each of the names.
+fn assert_good(name: &str, toml: &str, secrets: &[&str]) {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("credentials")).unwrap();
+    for secret in secrets {
+        let value = if secret.contains("token") { "a-token-of-some-length" } else { "https://hooks.example.com/x" };
+        fs::write(folder.path().join("credentials").join(secret), value).unwrap();
+    }
+    let file = File { path: folder.path().join("config.toml"), text: toml.to_owned() };
+    match Watchlist::build(&[file], &|_| None) {
+        Ok(watchlist) => assert!(!watchlist.watches.is_empty(), "{name} watches nothing"),
+        Err(mistakes) => panic!("{name}: {mistakes}"),
+    }
+    assert!(toml.contains(r#"listen = "0.0.0.0:8787""#), "{name}: nobody reaches it from outside the container");
+}
+
+/// The configuration in the comment at the head of a file: what is indented there, from the first table on.
+fn configuration_in_comment(text: &str) -> String {
+    let comment = text.lines().map_while(|line| line.strip_prefix('#'));
+    let lines: Vec<&str> = comment.skip_while(|line| !line.starts_with("   [")).map(str::trim).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_service_of_compose_has_no_rights_and_its_configuration_is_good() {
+    let compose = yaml("deploy/compose.yaml");
+    let service = &compose["services"]["stakeout"];
+    assert_eq!(service["read_only"], true);
+    assert_eq!(service["user"], "65532:65532");
+    assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]));
+    assert_eq!(service["security_opt"], serde_json::json!(["no-new-privileges:true"]));
+    assert_eq!(service["ports"], serde_json::json!(["127.0.0.1:8787:8787"]));
+    let secrets: Vec<&str> =
+        service["secrets"].as_array().unwrap().iter().map(|secret| secret.as_str().unwrap()).collect();
+    for secret in &secrets {
+        assert!(compose["secrets"][secret]["file"].is_string(), "{secret}");
+    }
+    let toml = configuration_in_comment(&read("deploy/compose.yaml"));
+    assert_good("deploy/compose.yaml", &toml, &secrets);
+}
+
+#[test]
+fn kustomize_finds_every_file_that_it_names_and_no_other_lies_there() {
+    let kustomization = yaml("deploy/kubernetes/kustomization.yaml");
+    let named = |list: &Value| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let mut expected = named(&kustomization["resources"]);
+    expected.extend(named(&kustomization["configMapGenerator"][0]["files"]));
+    expected.push("kustomization.yaml".to_owned());
+    expected.sort();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/kubernetes");
+    let mut there: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    assert_eq!(there, expected);
+    assert_good("deploy/kubernetes", &read("deploy/kubernetes/config.toml"), &["discord", "web_token"]);
+}
+
+#[test]
+fn one_pod_of_kubernetes_runs_without_rights_and_is_asked_how_it_is() {
+    let set = yaml("deploy/kubernetes/statefulset.yaml");
+    let service = yaml("deploy/kubernetes/service.yaml");
+    assert_eq!(set["kind"], "StatefulSet");
+    assert_eq!(set["spec"]["replicas"], 1);
+    assert_eq!(set["spec"]["serviceName"], service["metadata"]["name"]);
+    let labels = &set["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(&set["spec"]["selector"]["matchLabels"], labels);
+    assert_eq!(&service["spec"]["selector"], labels);
+
+    let pod = &set["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["fsGroup"], 65532);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    let container = &pod["containers"][0];
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+    assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
+    assert_eq!(container["securityContext"]["capabilities"]["drop"], serde_json::json!(["ALL"]));
+    for (probe, path) in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
+        assert_eq!(container[probe]["httpGet"]["path"], path);
+    }
+
+    // What is mounted is there to be mounted.
+    let mut volumes: Vec<&Value> = pod["volumes"].as_array().unwrap().iter().map(|volume| &volume["name"]).collect();
+    let claims = set["spec"]["volumeClaimTemplates"].as_array().unwrap();
+    volumes.extend(claims.iter().map(|claim| &claim["metadata"]["name"]));
+    for mount in container["volumeMounts"].as_array().unwrap() {
+        assert!(volumes.contains(&&mount["name"]), "{mount}");
+    }
+}

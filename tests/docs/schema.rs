@@ -1,0 +1,265 @@
+//! `stakeout schema`: it takes what the reader takes, and turns away what the reader turns away.
+
+use std::collections::BTreeSet;
+
+use jsonschema::Validator;
+use serde_json::Value;
+use stakeout::plugin::Kind;
+use stakeout::watchlist::schema::{KeyRow, of_kind, rows, schema, tables};
+use stakeout::{notifiers, sources, strategies};
+
+use crate::blocks::everything_on;
+use crate::keys::{keys_of, own_keys};
+use crate::{blocks, mistakes, pages, read};
+
+/// The keys that the reader takes out of a source's table, whatever its kind.
+const OF_A_REQUEST: &str =
+    "[watch.a]\nevery = \"1m\"\nsource = { kind = \"page\", url = \"https://a.example\", ? }";
+const OF_ANY_NOTIFIER: &str = "[notify.a]\nkind = \"console\"\n?";
+
+fn validator() -> Validator {
+    jsonschema::draft202012::new(&schema()).unwrap()
+}
+
+fn faults(validator: &Validator, toml: &str) -> Vec<String> {
+    let file: toml::Value = toml::from_str(toml).unwrap();
+    let file = serde_json::to_value(file).unwrap();
+    validator.iter_errors(&file).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+#[track_caller]
+fn takes(validator: &Validator, name: &str, toml: &str) {
+    let faults = faults(validator, toml);
+    assert!(faults.is_empty(), "{name}:\n{toml}\n{}", faults.join("\n"));
+}
+
+#[test]
+fn the_schema_is_one() {
+    assert!(jsonschema::draft202012::meta::is_valid(&schema()));
+}
+
+#[test]
+fn it_takes_the_example_and_every_block_of_the_documents() {
+    let validator = validator();
+    takes(&validator, "config.example.toml", &read("config.example.toml"));
+    takes(&validator, "config.example.toml with everything on", &everything_on());
+    for page in pages() {
+        for (line, text) in blocks(&read(&page), "toml") {
+            takes(&validator, &format!("{page}, block at line {line}"), &text);
+        }
+    }
+}
+
+#[test]
+fn it_takes_the_example_of_every_kind() {
+    let validator = validator();
+    for kind in sources::KINDS {
+        let source = format!("kind = \"{}\"\n{}", kind.name, kind.example);
+        takes(&validator, kind.name, &format!("[watch.a]\nevery = \"1m\"\n[watch.a.source]\n{source}"));
+    }
+    for kind in strategies::KINDS {
+        let strategy = format!("kind = \"{}\"\n{}", kind.name, kind.example);
+        let watch = "[watch.a]\ncron = \"0 9 * * *\"\nsource = { kind = \"yahoo\", symbols = \"A\" }";
+        takes(&validator, kind.name, &format!("{watch}\n[[watch.a.strategy]]\n{strategy}"));
+    }
+    for kind in notifiers::KINDS {
+        takes(&validator, kind.name, &format!("[notify.a]\nkind = \"{}\"\n{}", kind.name, kind.example));
+    }
+}
+
+#[test]
+fn it_takes_values_from_outside_where_the_reader_does() {
+    let validator = validator();
+    for text in [
+        "[web]\ntoken = { credential = \"web\" }",
+        "[daemon]\ntimezone = \"${TZ}\"\nretention = { runs = { file = \"runs\" } }\nlog_format = \"${FORMAT}\"",
+        "[notify.a]\nkind = \"email\"\nserver = \"${SERVER}\"\nfrom = \"a@b.example\"\nto = [\"${ME}\"]",
+        "[source.finnhub]\ntoken = { file = \"/run/secrets/finnhub\" }\nheaders = { a = { credential = \"a\" } }",
+    ] {
+        takes(&validator, "a value from outside", text);
+    }
+}
+
+/// What is written in an unusual way is no mistake in an editor either.
+#[test]
+fn it_takes_every_spelling_that_the_reader_takes() {
+    let validator = validator();
+    for (key, spellings) in [
+        (
+            "[alerting]\ncooldown",
+            "30s|1h 30m|90min|400d|2w|0s|1h30m|1.5h|2 hours|1 hour, 30 minutes|PT1H|500ms|1d 2h",
+        ),
+        ("[daemon]\nmax_database", "512KiB|8 MiB|1GB|1048576|20 kB"),
+        ("[daemon]\nproof_of_life", "@daily|0 9 * * MON|*/5 0-6,9 1 JAN *||0 0 L * *"),
+        ("[daemon]\ntimezone", "UTC|Etc/GMT+1|America/Port-au-Prince|America/Argentina/Buenos_Aires"),
+        ("[alerting]\nquiet_hours", "22:00-07:00|22:00 - 07:00|0:00-6:30|"),
+        ("[notify.a]\nkind = \"console\"\nbudget", "20/h|5 / min|100/d|10000/d"),
+        ("[fetch]\nproxy", "|http://proxy.example:3128|socks5h://me:secret@127.0.0.1"),
+    ] {
+        for text in spellings.split('|').map(|spelling| format!("{key} = \"{spelling}\"")) {
+            if mistakes("a.toml", text.clone()).is_none() {
+                takes(&validator, "a spelling", &text);
+            }
+        }
+    }
+    let hours = ["NYSE", "crypto", "09:30-16:00 MON-FRI", "9:30-16:00 MON,WED Europe/Warsaw"];
+    for hours in hours {
+        let watch = format!(
+            "[watch.a]\nevery = \"1m\"\nhours = \"{hours}\"\nsource = {{ kind = \"yahoo\", symbols = \"A\" }}"
+        );
+        takes(&validator, "hours", &watch);
+    }
+}
+
+#[test]
+fn it_turns_away_what_the_reader_turns_away() {
+    let validator = validator();
+    let watch = |keys: &str| format!("[watch.a]\n{keys}");
+    let yahoo = "source = { kind = \"yahoo\", symbols = \"A\" }";
+    for text in [
+        "[deamon]".to_owned(),
+        "[daemon]\nlog = 1".into(),
+        "[daemon]\nlog_format = \"xml\"".into(),
+        "[daemon]\nmax_database = \"big\"".into(),
+        "[daemon]\nretention = { runs = \"1y\" }".into(),
+        "[daemon]\nproof_of_life = \"daily\"".into(),
+        "[fetch]\ntimeout = 20".into(),
+        "[fetch]\nallow_networks = [\"localhost\"]".into(),
+        "[fetch]\nhost.\"a.example\" = { burst = \"1\" }".into(),
+        "[alerting]\non_first = \"tell\"".into(),
+        "[alerting]\nquiet_hours = \"at night\"".into(),
+        "[hours.NYSE]\nextra_closed = [\"Monday\"]".into(),
+        "[hours.NYSE]\nearly_close = { \"2026-12-24\" = \"noon\" }".into(),
+        "[notify.a]\nkind = \"pigeon\"".into(),
+        "[notify.a]\nkind = \"console\"\nbudget = \"20\"".into(),
+        "[notify.a]\nkind = \"discord\"".into(),
+        "[source.yaho]\nbase_url = \"https://a.example\"".into(),
+        format!("[source.yahoo]\nsymbol = \"A\"\n[watch.a]\nevery = \"1m\"\n{yahoo}"),
+        watch("every = \"1m\""),
+        watch(yahoo),
+        watch(&format!("every = \"1m\"\ncron = \"0 9 * * *\"\n{yahoo}")),
+        watch(&format!("every = \"soon\"\n{yahoo}")),
+        watch(&format!("every = \"1m\"\n{yahoo}\nstrategy = {{ kind = \"rsi\" }}")),
+        watch(&format!("every = \"1m\"\n{yahoo}\nstrategy = [{{ kind = \"rsi\", period = \"14\" }}]")),
+        watch(&format!("every = \"1m\"\n{yahoo}\nstrategy = [{{ kind = \"rsi\", periods = 14 }}]")),
+        watch("every = \"1m\"\nsource = { kind = \"yahoo\", symbols = \"A\", interval = \"soon\" }"),
+        watch("every = \"1m\"\nsource = { kind = \"yahoo\", symbols = \"A\", method = \"POST\" }"),
+        watch("every = \"1m\"\nsource = { kind = \"ny_gas\", region = \"paris\" }"),
+    ] {
+        assert!(mistakes("a.toml", text.clone()).is_some(), "the reader takes\n{text}");
+        assert!(!faults(&validator, &text).is_empty(), "the schema takes\n{text}");
+    }
+}
+
+fn names(rows: &[KeyRow]) -> BTreeSet<String> {
+    rows.iter().filter(|row| !row.key.contains('.')).map(|row| row.key.clone()).collect()
+}
+
+#[test]
+fn the_keys_of_each_table_are_those_that_the_reader_knows() {
+    for table in tables() {
+        let example = match table.name {
+            "hours.NAME" => "[hours.NYSE]\n?".to_owned(),
+            "watch.NAME" => {
+                "[watch.a]\nevery = \"1m\"\nsource = { kind = \"yahoo\", symbols = \"A\" }\n?".into()
+            }
+            "source.KIND" => OF_A_REQUEST.into(),
+            "notify.NAME" => OF_ANY_NOTIFIER.into(),
+            name => format!("[{name}]\n?"),
+        };
+        let mut known: BTreeSet<String> = keys_of(&example).into_iter().collect();
+        let own = match table.name {
+            "source.KIND" => own_keys(sources::KINDS, find(sources::KINDS, "page")),
+            "notify.NAME" => own_keys(notifiers::KINDS, find(notifiers::KINDS, "console")),
+            _ => Vec::new(),
+        };
+        known.retain(|key| !own.contains(key));
+        assert_eq!(names(&rows(&table.schema)), known, "[{}]", table.name);
+        for row in rows(&table.schema) {
+            if let Some((outer, _)) = row.key.split_once('.') {
+                let of_inner = keys_of(&format!("[{}]\n{outer} = {{ ? }}", table.name));
+                let inner = row.key.rsplit('.').next().unwrap();
+                assert!(of_inner.iter().any(|key| key == inner), "{}", row.key);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_keys_of_each_kind_are_those_that_the_reader_knows() {
+    fn check<T: ?Sized>(kinds: &'static [Kind<T>]) {
+        for kind in kinds {
+            let known: BTreeSet<String> = own_keys(kinds, kind).into_iter().collect();
+            assert_eq!(names(&rows(&of_kind(kind))), known, "{}", kind.name);
+        }
+    }
+    check(sources::KINDS);
+    check(strategies::KINDS);
+    check(notifiers::KINDS);
+}
+
+#[test]
+fn every_key_is_explained_and_says_what_it_takes() {
+    fn of_all<T: ?Sized>(kinds: &'static [Kind<T>]) -> impl Iterator<Item = (String, KeyRow)> {
+        kinds.iter().flat_map(|kind| rows(&of_kind(kind)).into_iter().map(|row| (kind.name.to_owned(), row)))
+    }
+    let of_tables = tables()
+        .into_iter()
+        .flat_map(|table| rows(&table.schema).into_iter().map(move |row| (table.name.to_owned(), row)));
+    let of_kinds = of_all(sources::KINDS).chain(of_all(strategies::KINDS)).chain(of_all(notifiers::KINDS));
+    for (place, row) in of_tables.chain(of_kinds) {
+        assert!(
+            row.meaning.ends_with(['.', ':']),
+            "{place}: `{}` is not explained: {}",
+            row.key,
+            row.meaning
+        );
+        assert!(
+            !row.takes.is_empty() && !row.meaning.contains("[`"),
+            "{place}: `{}`: {}",
+            row.key,
+            row.meaning
+        );
+    }
+}
+
+/// Each default is what the reader has without the key: to write it out changes nothing.
+#[test]
+fn the_defaults_are_values_that_the_reader_takes() {
+    for table in tables().into_iter().filter(|table| !table.name.contains('.')) {
+        for row in rows(&table.schema) {
+            let Some(default) = row.default else { continue };
+            let text = format!("[{}]\n{} = {default}", table.name, row.key);
+            // Loopback wants no token, and an empty list is none.
+            assert_eq!(mistakes("defaults.toml", text.clone()), None, "{text}");
+        }
+    }
+    let defaults = |kind: &str, rows: Vec<KeyRow>| {
+        rows.into_iter()
+            .filter_map(|row| Some(format!("{} = {}", row.key, row.default?)))
+            .fold(format!("kind = \"{kind}\""), |text, line| format!("{text}\n{line}"))
+    };
+    for kind in strategies::KINDS.iter().filter(|kind| kind.name != "threshold") {
+        let text = defaults(kind.name, rows(&of_kind(kind)));
+        let table = toml::de::DeTable::parse(&text).unwrap();
+        assert!(stakeout::plugin::build(strategies::KINDS, table).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn nothing_in_the_schema_is_a_secret_or_null() {
+    let text = schema().to_string();
+    assert!(!text.contains("[secret]") && !text.contains("null"), "{text}");
+}
+
+fn find<T: ?Sized>(kinds: &'static [Kind<T>], name: &str) -> &'static Kind<T> {
+    kinds.iter().find(|kind| kind.name == name).unwrap()
+}
+
+/// For whom the schema is written out.
+#[test]
+fn the_command_prints_it() {
+    let output = crate::stakeout(&["schema"]);
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed, schema());
+}

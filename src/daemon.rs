@@ -40,8 +40,12 @@ use lock::Lock;
 pub use keeper::{synchronise, synchronise_one};
 pub use lock::{Running, running};
 
-/// How long runs and deliveries that are under way get to finish.
-const DEADLINE: Duration = Duration::from_secs(25);
+/// How long what is under way gets to finish: less than the ten seconds after which Docker kills. What is being sent
+/// would be sent again.
+const DEADLINE: Duration = Duration::from_secs(9);
+
+/// How long sending may go on where it is all that is done.
+const DRAIN: Duration = Duration::from_secs(25);
 
 /// Editors save in several steps; a reload waits until the file has been still for so long.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -311,7 +315,7 @@ impl Daemon {
     /// When the database refuses.
     pub async fn deliver(&self, now: Timestamp) -> anyhow::Result<()> {
         let roster = Arc::clone(&self.roster.borrow());
-        outbox::drain(&self.store, &roster, DEADLINE, || now).await
+        outbox::drain(&self.store, &roster, DRAIN, || now).await
     }
 
     async fn run_one(

@@ -47,7 +47,7 @@ const MOST_HEAD_BYTES: usize = 32 << 10;
 
 /// How long an answer that is being put together may take once the daemon stops, and how long one that only has to
 /// be read by the other side.
-const LAST_PATIENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(1)];
+const LAST_PATIENCE: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(1)];
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 

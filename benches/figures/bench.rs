@@ -36,13 +36,7 @@ impl Bench {
     pub(super) async fn start_on(program: &Path, hosts: u8) -> Result<Self> {
         // On the disk that holds the build: a folder in memory would make light of crash safety.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-        let http = Http::new(Settings {
-            allow_private_networks: true,
-            max_body: 64 << 20,
-            per_host: HostRules { max_concurrent: 8, min_interval: Duration::ZERO, ..HostRules::default() },
-            ..Settings::default()
-        })
-        .map_err(|why| anyhow!(why))?;
+        let http = client()?;
         let origin = free_address()?;
         let web = free_address()?;
         let nine_hours_ago = unix_time().as_secs() / 1_800 * 1_800 - 9 * 3_600;
@@ -150,18 +144,7 @@ url = "http://{origin}/api/webhooks/1/bench"
     }
 
     pub(super) fn run(&self, file: &Path) -> Result<Daemon> {
-        let log = self.folder.path().join("stakeout.log");
-        let output = File::create(&log)?;
-        let child = Command::new(STAKEOUT)
-            .arg("run")
-            .arg("-c")
-            .arg(file)
-            .current_dir(self.folder.path())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .context("cannot start stakeout")?;
-        Ok(Daemon { process: Process(child), log })
+        Daemon::start(Path::new(STAKEOUT), file, self.folder.path())
     }
 
     /// Asks every few milliseconds until it is so, the daemon is dead, or the time is up.
@@ -210,6 +193,22 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
+    /// With that configuration; its log goes into the folder.
+    pub(super) fn start(program: &Path, file: &Path, folder: &Path) -> Result<Self> {
+        let log = folder.join("stakeout.log");
+        let output = File::create(&log)?;
+        let child = Command::new(program)
+            .arg("run")
+            .arg("-c")
+            .arg(file)
+            .current_dir(folder)
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        Ok(Self { process: Process(child), log })
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.process.0.id()
     }
@@ -237,6 +236,17 @@ impl Daemon {
         }
         bail!("the daemon does not end within 20 s of SIGTERM; it says: {}", self.said())
     }
+}
+
+/// Asks what is on this machine, as often as it likes.
+pub(super) fn client() -> Result<Http> {
+    let settings = Settings {
+        allow_private_networks: true,
+        max_body: 64 << 20,
+        per_host: HostRules { max_concurrent: 8, min_interval: Duration::ZERO, ..HostRules::default() },
+        ..Settings::default()
+    };
+    Http::new(settings).map_err(|why| anyhow!(why))
 }
 
 /// A port that was free a moment ago.

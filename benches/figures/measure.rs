@@ -74,6 +74,8 @@ pub(super) fn cpu_seconds(id: u32) -> Result<f64> {
 
 pub(super) struct Memory {
     pub(super) now: f64,
+    /// Of `now`, without the pages of files, such as the program's own, which the system can drop at any time.
+    pub(super) anonymous: f64,
     pub(super) peak: f64,
 }
 
@@ -85,7 +87,7 @@ pub(super) fn memory(id: u32) -> Result<Memory> {
         let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         anyhow::Ok(kibibytes * 1_024.0 / 1e6)
     };
-    Ok(Memory { now: megabytes("VmRSS:")?, peak: megabytes("VmHWM:")? })
+    Ok(Memory { now: megabytes("VmRSS:")?, anonymous: megabytes("RssAnon:")?, peak: megabytes("VmHWM:")? })
 }
 
 pub(super) fn unix_time() -> Duration {

@@ -15,6 +15,7 @@ pub(super) enum Aim {
     Megabytes(f64),
     AtLeast(f64),
     AtMost(u64),
+    RatioAtMost(f64),
     Nothing,
 }
 
@@ -31,6 +32,7 @@ pub(super) fn row(figure: &str, measured: Measured, aim: Aim) {
         (Aim::Megabytes(limit), Measured::Megabytes(used)) => (format!("< {limit:.0} MB"), used < limit),
         (Aim::AtLeast(least), Measured::Ratio(ratio)) => (format!("at least {least}"), ratio >= least),
         (Aim::AtMost(allowed), Measured::Count(count)) => (allowed.to_string(), count <= allowed),
+        (Aim::RatioAtMost(most), Measured::Ratio(ratio)) => (format!("at most {most}"), ratio <= most),
         _ => (String::new(), true),
     };
     println!("{figure:<66} {shown:>14}   {aimed:<14}{}", if met { "" } else { " missed" });

@@ -23,7 +23,8 @@ fn assert_good(name: &str, toml: &str, secrets: &[&str]) {
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("credentials")).unwrap();
     for secret in secrets {
-        let value = if secret.contains("token") { "a-token-of-some-length" } else { "https://hooks.example.com/x" };
+        let value =
+            if secret.contains("token") { "a-token-of-some-length" } else { "https://hooks.example.com/x" };
         fs::write(folder.path().join("credentials").join(secret), value).unwrap();
     }
     let file = File { path: folder.path().join("config.toml"), text: toml.to_owned() };
@@ -31,7 +32,10 @@ fn assert_good(name: &str, toml: &str, secrets: &[&str]) {
         Ok(watchlist) => assert!(!watchlist.watches.is_empty(), "{name} watches nothing"),
         Err(mistakes) => panic!("{name}: {mistakes}"),
     }
-    assert!(toml.contains(r#"listen = "0.0.0.0:8787""#), "{name}: nobody reaches it from outside the container");
+    assert!(
+        toml.contains(r#"listen = "0.0.0.0:8787""#),
+        "{name}: nobody reaches it from outside the container"
+    );
 }
 
 /// The configuration in the comment at the head of a file: what is indented there, from the first table on.
@@ -99,12 +103,15 @@ fn one_pod_of_kubernetes_runs_without_rights_and_is_asked_how_it_is() {
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
     assert_eq!(container["securityContext"]["capabilities"]["drop"], serde_json::json!(["ALL"]));
-    for (probe, path) in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
+    for (probe, path) in
+        [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")]
+    {
         assert_eq!(container[probe]["httpGet"]["path"], path);
     }
 
     // What is mounted is there to be mounted.
-    let mut volumes: Vec<&Value> = pod["volumes"].as_array().unwrap().iter().map(|volume| &volume["name"]).collect();
+    let mut volumes: Vec<&Value> =
+        pod["volumes"].as_array().unwrap().iter().map(|volume| &volume["name"]).collect();
     let claims = set["spec"]["volumeClaimTemplates"].as_array().unwrap();
     volumes.extend(claims.iter().map(|claim| &claim["metadata"]["name"]));
     for mount in container["volumeMounts"].as_array().unwrap() {

@@ -12,7 +12,7 @@ use crate::http::{Http, Request, Settings};
 use crate::{config, daemon};
 
 /// A daemon that takes longer to say how it is is not well.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Health {

@@ -135,7 +135,6 @@ impl Whole {
         common: Value,
         understands: &dyn Fn(&Kind<T>, &str) -> bool,
     ) -> Value {
-        let mut of_any = Vec::new();
         for kind in kinds {
             let mut table = of_kind(kind);
             outside::allow(&mut table);
@@ -152,13 +151,12 @@ impl Whole {
             set(&mut table, "properties", keys);
             set(&mut table, "type", "object".into());
             let name = format!("{family}_{}", kind.name);
-            of_any.push(refer(&name));
             self.definitions.insert(name, table);
         }
         if names(&common).next().is_some() {
             self.definitions.insert(family.into(), common);
         }
-        json!({ "oneOf": of_any })
+        of_any(family, kinds)
     }
 
     /// A watch's own source may leave to `[source.KIND]` what its kind wants.
@@ -188,17 +186,19 @@ impl Whole {
     }
 
     fn watch(&mut self, about: &str, mut watch: Value) {
-        let any = |family: &str, names: Vec<&str>| -> Value {
-            names.into_iter().map(|name| refer(&format!("{family}_{name}"))).collect()
-        };
-        let of_any = self.family("strategy", strategies::KINDS, json!({}), &|_, _| true);
-        let source = any("source", sources::KINDS.iter().map(|kind| kind.name).collect());
+        let strategy = self.family("strategy", strategies::KINDS, json!({}), &|_, _| true);
+        let mut source = of_any("source", sources::KINDS);
+        set(
+            &mut source,
+            "description",
+            "Where it looks: a table with its kind and the keys of that kind.".into(),
+        );
         let keys = json!({
-            "source": { "description": "Where it looks: one table.", "oneOf": source },
+            "source": source,
             "strategy": {
                 "description": "How it judges what it sees: a list of tables; left out: the usual one of its source.",
                 "type": "array",
-                "items": of_any,
+                "items": strategy,
             },
         });
         if let Some(properties) = watch.get_mut("properties") {
@@ -209,6 +209,27 @@ impl Whole {
         set(&mut watch, "oneOf", json!([{ "required": ["every"] }, { "required": ["cron"] }]));
         self.named("watch", about, watch);
     }
+}
+
+/// A table of any kind of a family. What is wrong with it is said about the kind that it names, which a plain choice
+/// would not do: "fits none of eleven". The choice behind it turns nothing away; an editor offers keys by it.
+fn of_any<T: ?Sized>(family: &str, kinds: &'static [Kind<T>]) -> Value {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+    let table = |name: &&str| refer(&format!("{family}_{name}"));
+    let where_named = |name: &&str| {
+        json!({
+            "if": { "properties": { "kind": { "const": name } }, "required": ["kind"] },
+            "then": table(name),
+        })
+    };
+    let offered = names.iter().map(table).chain([true.into()]);
+    json!({
+        "type": "object",
+        "properties": { "kind": { "enum": names } },
+        "required": ["kind"],
+        "allOf": names.iter().map(where_named).collect::<Value>(),
+        "anyOf": offered.collect::<Value>(),
+    })
 }
 
 /// Whether a source of this kind is asked at an address of the owner's.

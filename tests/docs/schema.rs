@@ -151,6 +151,24 @@ fn it_turns_away_what_the_reader_turns_away() {
     }
 }
 
+/// Not at the whole table, with "fits none of eleven".
+#[test]
+fn a_mistake_is_told_where_it_is() {
+    let validator = validator();
+    let yahoo = "source = { kind = \"yahoo\", symbols = \"A\"";
+    for (keys, place) in [
+        (
+            format!("{yahoo} }}\nstrategy = [{{ kind = \"rsi\", period = \"14\" }}]"),
+            "/watch/a/strategy/0/period",
+        ),
+        (format!("{yahoo}, timeout = 20 }}"), "/watch/a/source/timeout"),
+        ("source = { kind = \"yahooo\" }".to_owned(), "/watch/a/source/kind"),
+    ] {
+        let faults = faults(&validator, &format!("[watch.a]\nevery = \"1m\"\n{keys}"));
+        assert!(matches!(&*faults, [one] if one.starts_with(&format!("{place}: "))), "{faults:?}");
+    }
+}
+
 fn names(rows: &[KeyRow]) -> BTreeSet<String> {
     rows.iter().filter(|row| !row.key.contains('.')).map(|row| row.key.clone()).collect()
 }
@@ -254,6 +272,27 @@ fn nothing_in_the_schema_is_a_secret_or_null() {
 
 fn find<T: ?Sized>(kinds: &'static [Kind<T>], name: &str) -> &'static Kind<T> {
     kinds.iter().find(|kind| kind.name == name).unwrap()
+}
+
+#[test]
+fn kinds_prints_every_key_of_a_kind_and_those_that_all_of_its_family_have() {
+    for (kind, keys) in [
+        ("yahoo", "symbols interval base_url headers timeout"),
+        ("rsi", "period buy_below hysteresis"),
+        ("email", "server security attach_chart bundle budget"),
+    ] {
+        let printed = String::from_utf8(crate::stakeout(&["kinds", kind]).stdout).unwrap();
+        let first_words: BTreeSet<&str> =
+            printed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        for key in keys.split(' ') {
+            assert!(first_words.contains(key), "{key}: {printed}");
+        }
+        assert!(printed.lines().all(|line| line.chars().count() <= 100), "{printed}");
+    }
+    let printed: Value = serde_json::from_slice(&crate::stakeout(&["kinds", "--json"]).stdout).unwrap();
+    for kind in printed.as_array().unwrap() {
+        assert!(kind["schema"]["properties"].is_object() || kind["kind"] == "text_changed", "{kind}");
+    }
 }
 
 /// For whom the schema is written out.

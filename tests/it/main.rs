@@ -20,6 +20,7 @@ mod faults;
 mod first_sight;
 mod guard;
 mod harness;
+mod health;
 mod hours;
 mod import;
 mod itself;

@@ -24,6 +24,10 @@ lint:
 bench *sections:
     cargo bench --bench figures -- {{ sections }}
 
+# Size, exposure, start and memory beside their aims; STAKEOUT_FIGURES_HOUR=3600 for a real hour
+small:
+    cargo bench --bench figures -- small
+
 # Alerts within seconds, without network or configuration
 demo:
     cargo run -- demo

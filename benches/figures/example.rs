@@ -81,7 +81,11 @@ impl Example {
     pub(super) fn forget(&self) -> Result<()> {
         self.played.asked_at.store(0, Relaxed);
         let folder: &Path = &self.data_dir();
-        if folder.exists() { fs::remove_dir_all(folder).context("the data of the run before") } else { Ok(()) }
+        if folder.exists() {
+            fs::remove_dir_all(folder).context("the data of the run before")
+        } else {
+            Ok(())
+        }
     }
 
     /// When the first of Kraken's or Newegg's answers was asked for, as time of the Unix clock.

@@ -50,7 +50,8 @@ fn packages() -> Vec<PathBuf> {
 /// What systemd thinks of the unit's rights: 0 is none at all, 10 is all there are.
 fn exposure() -> Result<()> {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/systemd/stakeout.service");
-    let asked = Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager", unit]).output();
+    let asked =
+        Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager", unit]).output();
     let Ok(answer) = asked else {
         println!("exposure of the unit: skipped, there is no systemd-analyze here");
         return Ok(());
@@ -97,7 +98,9 @@ async fn first_fetch(example: &Example, daemon: &Daemon) -> Result<Duration> {
 
 async fn after_a_while(program: &Path, example: &Example) -> Result<()> {
     let hour = match std::env::var("STAKEOUT_FIGURES_HOUR") {
-        Ok(text) => Duration::from_secs(text.parse().context("STAKEOUT_FIGURES_HOUR is a number of seconds")?),
+        Ok(text) => {
+            Duration::from_secs(text.parse().context("STAKEOUT_FIGURES_HOUR is a number of seconds")?)
+        }
         Err(_) => HOUR,
     };
     example.forget()?;

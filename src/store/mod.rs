@@ -93,6 +93,9 @@ const ROW_BUFFER: usize = 1_024;
 /// Readers look up a few rows at a time, and the system caches the file anyway: 512 KiB each.
 const READER_CACHE: &str = "-512";
 
+/// Each connection is a thread, a cache and everything it has prepared; nobody looks on all day.
+const ONLOOKERS_STAY: Duration = Duration::from_secs(20);
+
 /// The daemon itself, where a state belongs to no watch.
 pub const DAEMON: i64 = 0;
 
@@ -132,8 +135,9 @@ impl Store {
         }
         writer::prepare(&mut connection).await.with_context(opening)?;
         let options = options.create_if_missing(false).read_only(true).pragma("cache_size", READER_CACHE);
-        let readers = || SqlitePoolOptions::new().max_connections(3).connect_lazy_with(options.clone());
-        Ok(Self { read: readers(), onlookers: readers(), writer: Writer::start(connection) })
+        let readers = || SqlitePoolOptions::new().max_connections(3);
+        let onlookers = readers().idle_timeout(ONLOOKERS_STAY).connect_lazy_with(options.clone());
+        Ok(Self { read: readers().connect_lazy_with(options), onlookers, writer: Writer::start(connection) })
     }
 
     /// The same database with readers of its own, however many of which are busy: what has to run in time waits for

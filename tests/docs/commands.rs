@@ -7,9 +7,11 @@ use crate::links::is_there;
 use crate::world::World;
 use crate::{blocks, pages, read, root, stakeout};
 
-/// Commands that are not run here: how they begin, why not, and the script that does it with the words it has
-/// for it.
-const OUTSIDE: [(&str, &str, Option<(&str, &str)>); 23] = [
+/// What tries a command, and the words in it that do.
+type Script = (&'static str, &'static str);
+
+/// Commands that are not run here: how they begin, why not, and the script that does it.
+const OUTSIDE: [(&str, &str, Option<Script>); 23] = [
     ("cargo run --release -- demo", "takes a release build; the demo is run below", None),
     ("cargo test", "is what is running now", None),
     ("cargo install --path .", "takes a release build", None),

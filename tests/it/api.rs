@@ -494,7 +494,9 @@ async fn the_page_to_try_it_lies_in_the_program() {
     let harness = stocked().await;
     let page = request(&harness, Method::GET, "/api/docs").send().await.unwrap();
     assert_eq!(page.status(), 200, "by way of a redirect");
-    let page = page.text().await.unwrap();
+    assert_eq!(page.headers()["content-encoding"], "gzip", "as it lies in the program");
+    let packed = page.bytes().await.unwrap();
+    let page = std::io::read_to_string(flate2::read::GzDecoder::new(&*packed)).unwrap();
     assert!(!page.contains("//"), "nothing from elsewhere: {page}");
     for file in page.split(['"', '\'']).filter_map(|part| part.strip_prefix("./")) {
         let reply = request(&harness, Method::GET, &format!("/api/docs/{file}")).send().await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -147,5 +147,10 @@ pub(super) fn router(description: &utoipa::openapi::OpenApi) -> Router<Shared> {
 fn file(name: &str, page: Arc<Config<'static>>) -> Result<Response, Problem> {
     let found = utoipa_swagger_ui::serve(name, page).ok().flatten();
     let file = found.ok_or_else(|| Problem::not_found(format!("there is no file `{name}`")))?;
-    Ok(([(header::CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response())
+    let mut answer = ([(header::CONTENT_TYPE, file.content_type)], file.bytes).into_response();
+    if file.gzpipped {
+        // Whoever tries an API in a page has a browser, and every browser unpacks it.
+        answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(answer)
 }

@@ -113,7 +113,7 @@ mod tests {
         let row =
             vec!["key".to_owned(), "words of a sentence that is longer than the terminal is wide".to_owned()];
         let text = wrapped_to(40, &["a", "b"], &[row]);
-        assert_eq!(text, "a    b\nkey  words of a sentence that is\n     longer than the terminal is wide\n");
+        assert_eq!(text, "a    b\nkey  words of a sentence that is longer\n     than the terminal is wide\n");
         assert!(text.lines().all(|line| line.chars().count() <= 40));
     }
 }

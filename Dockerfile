@@ -46,7 +46,7 @@ COPY . .
 # target is always named, so that build scripts and macros, which run here, are built the ordinary way. Kernels for
 # arm64 have pages of 4, 16 or 64 kB; jemalloc has to be built for the largest.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
-    --mount=type=cache,target=/src/target,sharing=locked \
+    --mount=type=cache,id=stakeout-target,target=/src/target,sharing=locked \
     case "$TARGETARCH" in \
         amd64) target=x86_64-unknown-linux-gnu ;; \
         arm64) target=aarch64-unknown-linux-gnu; export JEMALLOC_SYS_WITH_LG_PAGE=16 ;; \

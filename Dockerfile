@@ -72,7 +72,8 @@ COPY --from=build /image/ /
 COPY --from=build --chown=65532:65532 /owned/ /var/lib/
 
 # The volume is the one place that is written to, also by SQLite when a sort is too large for memory.
-ENV STAKEOUT_CONFIG=/etc/stakeout/config.toml \
+ENV PATH=/usr/bin \
+    STAKEOUT_CONFIG=/etc/stakeout/config.toml \
     STAKEOUT_DATA_DIR=/var/lib/stakeout \
     TMPDIR=/var/lib/stakeout
 WORKDIR /var/lib/stakeout

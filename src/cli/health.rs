@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use url::Url;
 
 use super::ConfigFile;
+use crate::daemon::Running;
 use crate::http::{Http, Request, Settings};
 use crate::{config, daemon};
 
@@ -27,9 +28,10 @@ impl Health {
         let Some(running) = daemon::running(&data_dir) else {
             bail!("no daemon is running on the data directory {}", data_dir.display());
         };
-        match running.web {
-            Some(address) => println!("{}", ask(address).await?),
-            None => println!("running; how it is cannot be asked without a web server"),
+        match running {
+            Running::Starting => bail!("the daemon is starting"),
+            Running::Unasked => println!("running; how it is cannot be asked without a web server"),
+            Running::At(address) => println!("{}", ask(address).await?),
         }
         Ok(ExitCode::SUCCESS)
     }

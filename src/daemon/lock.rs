@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-/// The file that a daemon holds locked. The address of its web server stands in it, where it has one.
+/// The file that a daemon holds locked. Where it can be asked stands in it.
 const NAME: &str = "stakeout.lock";
+
+/// What stands there of a daemon without a web server.
+const NOWHERE: &str = "nowhere";
 
 /// Two daemons on one database would send the same deliveries.
 pub(super) struct Lock(File);
@@ -38,14 +41,14 @@ impl Lock {
                 folder.display()
             );
         }
-        let mut lock = Self(file);
-        lock.say_where(None)?;
-        Ok(lock)
+        // What the last one said.
+        file.set_len(0)?;
+        Ok(Self(file))
     }
 
-    /// Writes down where the web server listens.
+    /// Writes down where the web server listens, once it does.
     pub(super) fn say_where(&mut self, address: Option<SocketAddr>) -> anyhow::Result<()> {
-        let text = address.map(|address| format!("{address}\n")).unwrap_or_default();
+        let text = address.map_or_else(|| NOWHERE.to_owned(), |address| address.to_string()) + "\n";
         self.0.set_len(0)?;
         self.0.rewind()?;
         self.0.write_all(text.as_bytes())?;
@@ -55,9 +58,13 @@ impl Lock {
 
 /// A daemon that is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Running {
-    /// Where its web server listens; `None` where it has none, or has only just begun.
-    pub web: Option<SocketAddr>,
+pub enum Running {
+    /// It has only just begun.
+    Starting,
+    /// It has no web server that could be asked.
+    Unasked,
+    /// Its web server listens here.
+    At(SocketAddr),
 }
 
 /// The daemon that runs on a data directory.
@@ -67,7 +74,10 @@ pub fn running(data_dir: &Path) -> Option<Running> {
     if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return None;
     }
-    let mut address = String::new();
-    lock.read_to_string(&mut address).ok();
-    Some(Running { web: address.trim().parse().ok() })
+    let mut said = String::new();
+    lock.read_to_string(&mut said).ok();
+    Some(match said.trim() {
+        NOWHERE => Running::Unasked,
+        address => address.parse().map_or(Running::Starting, Running::At),
+    })
 }

@@ -158,7 +158,7 @@ fn misunderstood(arguments: &[String]) -> Option<String> {
 /// The same about this world: its shop, its address, a message of its own, and a past that is a second old.
 fn of_this_world(command: &str, world: &World) -> String {
     let command = command.replace("https://www.newegg.com", &world.origin());
-    let command = command.replace("127.0.0.1:8787", &world.address()).replace("--at 30m", "--at 1s");
+    let command = command.replace("127.0.0.1:8787", &world.address()).replace("--at 30m", "--at 0s");
     match command.split_once("outbox show ") {
         Some((before, _)) => format!("{before}outbox show {}", world.some_delivery()),
         None => command,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -270,7 +271,7 @@ impl Store {
         span: Duration,
     ) -> Result<Vec<Past>, sqlx::Error> {
         let since = now.checked_sub(span).map_or(i64::MIN, millis);
-        let rows: Vec<PastRow> = sqlx::query_as(
+        let rows = sqlx::query_as::<_, PastRow>(
             "select o.subject, o.observed_at, o.last_seen_at, o.times_seen, o.url, o.reading
              from json_each(?1) wanted join observation o
                on o.watch_id = ?2 and o.subject = wanted.value and o.observed_at >= coalesce(
@@ -281,9 +282,9 @@ impl Store {
         .bind(super::json(&subjects)?)
         .bind(watch_id)
         .bind(since)
-        .fetch_all(&self.read)
-        .await?;
-        rows.into_iter().map(past).collect()
+        .fetch(&self.read);
+        // An hour of a whole exchange is tens of thousands of rows: each is understood as it comes.
+        rows.and_then(|row| std::future::ready(past(row))).try_collect().await
     }
 
     /// What was so of each subject this long before `now`: the last that was observed at or before then.

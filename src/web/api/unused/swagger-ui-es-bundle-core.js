@@ -1,0 +1,1 @@
+// Left out of the program: the page to try the API uses swagger-ui-bundle.js.

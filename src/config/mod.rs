@@ -6,6 +6,7 @@
 
 mod added;
 mod concealed;
+mod files;
 mod keys;
 mod mistake;
 mod outside;
@@ -14,7 +15,7 @@ mod secrets;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -24,6 +25,7 @@ use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
 pub use added::{added_file, added_watch};
 pub use concealed::Secrets;
+pub use files::{File, data_dir, data_dir_of, read, usual_path};
 pub use keys::{
     Alerting, BackoffKeys, BackupKeys, Budget, Daemon, Fetch, LogFormat, Network, NotifyKeys, Pace, Proxy,
     Reminder, RequestKeys, Retention, Retry, Size, Stale, WatchKeys, Web,
@@ -36,15 +38,6 @@ use secrets::{parts_in, plain, secrets_in, written};
 #[must_use]
 pub fn as_json(table: &DeTable<'_>) -> serde_json::Value {
     plain(&DeValue::Table(table.clone()))
-}
-
-/// One file of the configuration.
-#[derive(Clone)]
-pub struct File {
-    /// Where it was read from.
-    pub path: PathBuf,
-    /// What stands in it.
-    pub text: String,
 }
 
 /// Where a variable's value comes from.
@@ -94,12 +87,6 @@ pub struct Entry<'i> {
     pub place: Place,
 }
 
-impl fmt::Debug for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for Entry<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entry")
@@ -116,97 +103,6 @@ pub struct Place {
     pub file: usize,
     /// Which bytes.
     pub span: Range<usize>,
-}
-
-/// Where the package, the unit and the image have the configuration, and where they keep its data.
-const INSTALLED: (&str, &str) = ("/etc/stakeout", "/var/lib/stakeout");
-
-/// The configuration that a command reads which is told of none.
-#[must_use]
-pub fn usual_path() -> PathBuf {
-    let (here, installed) = (PathBuf::from("config.toml"), Path::new(INSTALLED.0).join("config.toml"));
-    if !here.exists() && installed.exists() { installed } else { here }
-}
-
-/// Where the data of a configuration lie: as `STAKEOUT_DATA_DIR` says, else as the file does (empty where it
-/// does not).
-#[must_use]
-pub fn data_dir(config: &Path, written: &Path) -> PathBuf {
-    if let Some(given) = std::env::var_os("STAKEOUT_DATA_DIR") {
-        return given.into();
-    }
-    let folder = config.parent().unwrap_or(Path::new("."));
-    match written {
-        written if !written.as_os_str().is_empty() => folder.join(written),
-        _ if folder == Path::new(INSTALLED.0) => INSTALLED.1.into(),
-        _ => folder.join("data"),
-    }
-}
-
-/// The same of a configuration that may have mistakes in it, as for asking after a daemon that runs with an older
-/// state of it.
-#[must_use]
-pub fn data_dir_of(config: &Path) -> PathBuf {
-    let text = std::fs::read_to_string(config).unwrap_or_default();
-    let (table, _) = DeTable::parse_recoverable(&text);
-    let daemon = table.get_ref().get("daemon").and_then(|daemon| daemon.get_ref().as_table());
-    let written = daemon.and_then(|daemon| daemon.get("data_dir")).and_then(|dir| dir.get_ref().as_str());
-    data_dir(config, Path::new(written.unwrap_or_default()))
-}
-
-/// Reads a file and those it includes.
-///
-/// # Errors
-/// When one cannot be read, with its path; a pattern that matches nothing is no error.
-pub fn read(path: &Path) -> Result<Vec<File>, Mistakes> {
-    let main = read_file(path)?;
-    // An include that cannot be parsed is told when the whole file is.
-    let patterns = toml::from_str::<Includes>(&main.text).map(|i| i.include).unwrap_or_default();
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut files = vec![main];
-    for pattern in patterns {
-        for included in matching(folder, &pattern) {
-            files.push(read_file(&included)?);
-        }
-    }
-    Ok(files)
-}
-
-#[derive(serde::Deserialize)]
-struct Includes {
-    #[serde(default)]
-    include: Vec<String>,
-}
-
-fn read_file(path: &Path) -> Result<File, Mistakes> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(File { path: path.to_owned(), text }),
-        Err(error) => Err(Mistakes::of(Mistake {
-            file: path.to_owned(),
-            line: None,
-            place: String::new(),
-            message: format!("cannot be read: {error}"),
-        })),
-    }
-}
-
-/// The files that a pattern names, in order; `*` stands for any part of a file's name.
-fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
-    let whole = folder.join(pattern);
-    let (Some(parent), Some(name)) = (whole.parent(), whole.file_name().and_then(|name| name.to_str()))
-    else {
-        return Vec::new();
-    };
-    let Some((start, end)) = name.split_once('*') else { return vec![whole] };
-    let Ok(entries) = std::fs::read_dir(parent) else { return Vec::new() };
-    let fits = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
-        })
-    };
-    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(fits).collect();
-    found.sort();
-    found
 }
 
 /// Understands the files; every mistake goes to `mistakes`.
@@ -251,6 +147,16 @@ struct Reader<'r, 'e> {
     of_all: Vec<String>,
 }
 
+/// A single value with what it refers to, where that can be had.
+fn value_of(value: &Spanned<DeValue<'_>>, folder: &Path) -> Option<String> {
+    let (mut value, mut mistakes) = (value.clone(), Mistakes::default());
+    let environment = |name: &str| std::env::var(name).ok();
+    let (expanded, of_all) = (Vec::new(), Vec::new());
+    Reader { file: 0, folder, environment: &environment, mistakes: &mut mistakes, expanded, of_all }
+        .expand(&mut value, "");
+    value.get_ref().as_str().filter(|_| mistakes.is_empty()).map(str::to_owned)
+}
+
 impl Reader<'_, '_> {
     fn read<'i>(&mut self, root: DeTable<'i>, config: &mut Config<'i>) {
         for (key, value) in root {
@@ -260,7 +166,11 @@ impl Reader<'_, '_> {
                 note_places(&name, table, self.file, &mut config.places);
             }
             match (name.as_str(), value.into_inner()) {
-                ("include", _) => {}
+                ("include", value) => {
+                    if let Err(why) = files::patterns(&value, self.file == 0) {
+                        self.mistakes.add(self.file, Some(span), "include", why);
+                    }
+                }
                 ("hours", DeValue::Table(table)) => {
                     for entry in self.entries("hours", table) {
                         let place = format!("hours `{}`", entry.name);
@@ -410,6 +320,25 @@ impl Reader<'_, '_> {
         }
         expanded.push_str(rest);
         Ok(expanded)
+    }
+}
+
+impl<'i> Config<'i> {
+    /// Tells a mistake where its key stands, in a table of the daemon's own: `daemon.timezone`.
+    pub fn tell(&self, mistakes: &mut Mistakes, key: &str, message: &str) {
+        let what =
+            key.split_once('.').map_or_else(|| key.to_owned(), |(table, key)| format!("[{table}]: {key}"));
+        // Of a table within a table, at least that one is known.
+        let mut known = key;
+        loop {
+            if let Some(place) = self.places.get(known) {
+                return mistakes.at(place, &what, message);
+            }
+            match known.rsplit_once('.') {
+                Some((outer, _)) => known = outer,
+                None => return mistakes.add(0, None, &what, message),
+            }
+        }
     }
 }
 

@@ -61,9 +61,9 @@ impl Builder<'_, '_> {
         let zone = self.zone(&config.daemon.timezone, None);
         let (proof, backup) = (&config.daemon.proof_of_life, &config.daemon.backup);
         let proof_of_life = self.chore(proof, !proof.trim().is_empty(), "proof_of_life", zone.as_ref());
-        let backup = self.chore(&backup.cron, backup.keep > 0, "backup: cron", zone.as_ref());
+        let backup = self.chore(&backup.cron, backup.keep > 0, "backup.cron", zone.as_ref());
         if let Err(why) = QuietHours::parse(&config.alerting.quiet_hours) {
-            self.mistakes.add(0, None, "[alerting]: quiet_hours", &why);
+            config.tell(&mut self.mistakes, "alerting.quiet_hours", &why);
         }
         self.check_web();
         self.check_numbers();
@@ -113,7 +113,7 @@ impl Builder<'_, '_> {
         match Timetable::cron(line, zone.cloned().unwrap_or(TimeZone::UTC)) {
             Ok(timetable) => wanted.then_some(timetable),
             Err(why) => {
-                self.mistakes.add(0, None, &format!("[daemon]: {key}"), &why);
+                self.config.tell(&mut self.mistakes, &format!("daemon.{key}"), &why);
                 None
             }
         }
@@ -285,8 +285,10 @@ impl Builder<'_, '_> {
         let quiet_hours = match QuietHours::parse(quiet) {
             Ok(hours) => hours.filter(|_| !keys.urgent),
             Err(why) => {
-                let span = entry.table.get_ref().get("quiet_hours").map_or(within.clone(), Spanned::span);
-                self.mistakes.add(file, Some(span), &format!("{place}: quiet_hours"), &why);
+                // Those of `[alerting]` are told there.
+                if let Some(written) = entry.table.get_ref().get("quiet_hours") {
+                    self.mistakes.add(file, Some(written.span()), &format!("{place}: quiet_hours"), &why);
+                }
                 None
             }
         };
@@ -576,7 +578,7 @@ impl Builder<'_, '_> {
             Some((file, span, place)) => {
                 self.mistakes.add(file, Some(span.clone()), &format!("{place}: timezone"), &message);
             }
-            None => self.mistakes.add(0, None, "[daemon]: timezone", &message),
+            None => self.config.tell(&mut self.mistakes, "daemon.timezone", &message),
         }
         None
     }

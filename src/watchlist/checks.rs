@@ -21,38 +21,38 @@ impl Builder<'_, '_> {
         };
         // What stands before the server brings strangers to an address that only this machine reaches.
         let (key, address) = match &web.public_url {
-            _ if !web.listen.ip().is_loopback() => ("listen", web.listen.to_string()),
-            Some(url) if !is_of_this_machine(url) => ("public_url", url.to_string()),
+            _ if !web.listen.ip().is_loopback() => ("web.listen", web.listen.to_string()),
+            Some(url) if !is_of_this_machine(url) => ("web.public_url", url.to_string()),
             _ => return,
         };
         let message = format!(
             "`{address}` can be reached from outside: a `token` is required, for example \
              token = \"${{STAKEOUT_WEB_TOKEN}}\""
         );
-        self.mistakes.add(0, None, &format!("[web]: {key}"), &message);
+        self.config.tell(&mut self.mistakes, key, &message);
     }
 
     /// Values that can never work.
     pub(super) fn check_numbers(&mut self) {
         let (daemon, alerting) = (&self.config.daemon, &self.config.alerting);
-        let mut wrong: Vec<(&str, String)> = Vec::new();
+        let mut wrong: Vec<(&str, &str)> = Vec::new();
         for (key, count) in [
-            ("after", alerting.after),
-            ("resolve_after", alerting.resolve_after),
-            ("fail_after", alerting.fail_after),
+            ("alerting.after", alerting.after),
+            ("alerting.resolve_after", alerting.resolve_after),
+            ("alerting.fail_after", alerting.fail_after),
         ] {
             if count == 0 {
-                wrong.push(("[alerting]", format!("{key}: 0 readings are none; the least is 1")));
+                wrong.push((key, "0 readings are none; the least is 1"));
             }
         }
         if let Some(url) = &daemon.heartbeat_url
             && !url.is_empty()
             && !url::Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
         {
-            wrong.push(("[daemon]: heartbeat_url", "is no http or https address".into()));
+            wrong.push(("daemon.heartbeat_url", "is no http or https address"));
         }
-        for (place, message) in wrong {
-            self.mistakes.add(0, None, place, &message);
+        for (key, message) in wrong {
+            self.config.tell(&mut self.mistakes, key, message);
         }
     }
 
@@ -88,11 +88,7 @@ impl Builder<'_, '_> {
             wrong.extend(host_fault(host).map(|why| (key, why)));
         }
         for (key, why) in wrong {
-            let what = format!("[fetch]: {key}");
-            match self.config.places.get(&format!("fetch.{key}")) {
-                Some(place) => self.mistakes.at(place, &what, &why),
-                None => self.mistakes.add(0, None, &what, &why),
-            }
+            self.config.tell(&mut self.mistakes, &format!("fetch.{key}"), &why);
         }
     }
 

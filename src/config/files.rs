@@ -1,0 +1,183 @@
+//! The files of a configuration: which they are, what they include, and where its data lie.
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::{Mistake, Mistakes};
+use super::value_of;
+
+/// Where the package, the unit and the image have the configuration, and where they keep its data.
+const INSTALLED: (&str, &str) = ("/etc/stakeout", "/var/lib/stakeout");
+
+/// One file of the configuration.
+#[derive(Clone)]
+pub struct File {
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// What stands in it.
+    pub text: String,
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Reads a file and those it includes.
+///
+/// # Errors
+/// When one cannot be read, with its path; a pattern that matches nothing is no error.
+pub fn read(path: &Path) -> Result<Vec<File>, Mistakes> {
+    let main = read_file(path)?;
+    let (table, _) = DeTable::parse_recoverable(&main.text);
+    // One that is wrong is told when the whole file is.
+    let include = table.get_ref().get("include").and_then(|value| patterns(value.get_ref(), true).ok());
+    let included: Vec<PathBuf> =
+        include.unwrap_or_default().iter().flat_map(|pattern| matching(folder_of(path), pattern)).collect();
+    let mut files = vec![main];
+    for path in included {
+        files.push(read_file(&path)?);
+    }
+    Ok(files)
+}
+
+fn read_file(path: &Path) -> Result<File, Mistakes> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(File { path: path.to_owned(), text }),
+        Err(error) => Err(Mistakes::of(Mistake {
+            file: path.to_owned(),
+            line: None,
+            place: String::new(),
+            message: format!("cannot be read: {error}"),
+        })),
+    }
+}
+
+/// What stands after `include`, or what is wrong with it.
+pub(super) fn patterns(value: &DeValue<'_>, is_main: bool) -> Result<Vec<String>, &'static str> {
+    if !is_main {
+        return Err("only the main file can include others; name this one there");
+    }
+    let texts = value.as_array().map(|items| {
+        items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    });
+    texts.flatten().ok_or("must be a list of files, such as [\"watches/*.toml\"]")
+}
+
+/// The files that a pattern names, in order.
+fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
+    let whole = folder.join(pattern);
+    let (Some(parent), Some(name)) = (whole.parent(), whole.file_name().and_then(|name| name.to_str()))
+    else {
+        return Vec::new();
+    };
+    if !name.contains('*') {
+        return vec![whole];
+    }
+    let Ok(entries) = std::fs::read_dir(parent) else { return Vec::new() };
+    let fits =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|file| fits(name, file));
+    let mut found: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(fits).collect();
+    found.sort();
+    found
+}
+
+/// Whether a name is as the pattern says, in which each `*` stands for any text.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        match name.split_once(part) {
+            Some((_, after)) => name = after,
+            None => return false,
+        }
+    }
+    name.ends_with(end)
+}
+
+fn folder_of(config: &Path) -> &Path {
+    config.parent().unwrap_or(Path::new("."))
+}
+
+/// The configuration that a command reads which is told of none.
+#[must_use]
+pub fn usual_path() -> PathBuf {
+    let (here, installed) = (PathBuf::from("config.toml"), Path::new(INSTALLED.0).join("config.toml"));
+    if !here.exists() && installed.exists() { installed } else { here }
+}
+
+/// Where the data of a configuration lie: as `STAKEOUT_DATA_DIR` says, else as the file does (empty where it
+/// does not).
+#[must_use]
+pub fn data_dir(config: &Path, written: &Path) -> PathBuf {
+    if let Some(given) = env::var_os("STAKEOUT_DATA_DIR") {
+        return given.into();
+    }
+    let folder = folder_of(config);
+    match written {
+        written if !written.as_os_str().is_empty() => folder.join(written),
+        _ if folder == Path::new(INSTALLED.0) => INSTALLED.1.into(),
+        _ => folder.join("data"),
+    }
+}
+
+/// The same of a configuration that may have mistakes in it, as for asking after a daemon that runs with an older
+/// state of it.
+#[must_use]
+pub fn data_dir_of(config: &Path) -> PathBuf {
+    let files = read(config).or_else(|_| read_file(config).map(|main| vec![main])).unwrap_or_default();
+    let written = files.iter().filter_map(|file| {
+        let (table, _) = DeTable::parse_recoverable(&file.text);
+        let daemon = table.get_ref().get("daemon")?.get_ref().as_table()?;
+        value_of(daemon.get("data_dir")?, folder_of(config))
+    });
+    data_dir(config, Path::new(&written.last().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_star_stands_for_any_text() {
+        for (pattern, name, is_so) in [
+            ("*.toml", "a.toml", true),
+            ("*.toml", "a.toml~", false),
+            ("*-*.toml", "a-b.toml", true),
+            ("*-*.toml", "ab.toml", false),
+            ("w*w.toml", "w.toml", false),
+            ("a*b*c", "axbxbc", true),
+            ("a*b*c", "axc", false),
+        ] {
+            assert_eq!(fits(pattern, name), is_so, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_data_are_found_wherever_and_however_the_files_say() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        let config = folder.path().join("config.toml");
+        let found = |text: &str| {
+            write("config.toml", text);
+            data_dir_of(&config)
+        };
+        write("daemon.toml", "[daemon]\ndata_dir = '/of/included'");
+        write("place", "/of/a/file\n");
+        assert_eq!(found(""), folder.path().join("data"));
+        assert_eq!(
+            found("[daemon]\ndata_dir = 'there'\n[watch"),
+            folder.path().join("there"),
+            "also with mistakes"
+        );
+        assert_eq!(found("include = ['daemon.toml']"), Path::new("/of/included"));
+        assert_eq!(found("[daemon]\ndata_dir = { file = 'place' }"), Path::new("/of/a/file"));
+        assert_eq!(found("[daemon]\ndata_dir = '${CARGO_PKG_NAME}'"), folder.path().join("stakeout"));
+    }
+}

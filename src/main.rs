@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Gives freed memory back to the system, which the usual allocator keeps after a start with many watches.
+/// Gives freed memory back to the system, which the usual allocator keeps after a start with many watches. SQLite
+/// and whatever else is written in C allocates with it, too.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

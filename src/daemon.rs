@@ -50,6 +50,9 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// Editors save in several steps; a reload waits until the file has been still for so long.
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// What never is still is read all the same.
+const LONGEST_SETTLING: Duration = Duration::from_secs(2);
+
 /// A daemon that has started.
 pub struct Daemon {
     store: Store,
@@ -106,14 +109,21 @@ pub async fn run(
     let changed = Arc::new(Notify::new());
     let _watcher = config.as_deref().and_then(|path| watch_files(path, Arc::clone(&changed)));
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
-    let daemon = Daemon::start(watchlist, Clock::Running).await?;
+    tokio::pin!(shutdown);
+    let daemon = tokio::select! {
+        // A large database is brought up to date in one transaction, or comes to that the next time.
+        () = &mut shutdown => return Ok(()),
+        started = Daemon::start(watchlist, Clock::Running) => started?,
+    };
     told(daemon.web());
     tell_systemd(Moment::Ready);
-    tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            () = changed.notified() => while timeout(SETTLE, changed.notified()).await.is_ok() {},
+            () = changed.notified() => tokio::select! {
+                () = &mut shutdown => break,
+                () = settled(&changed) => {}
+            },
             _ = hangup.recv() => info!("SIGHUP: reading the configuration again"),
         }
         if let Some(path) = &config {
@@ -127,6 +137,11 @@ pub async fn run(
     daemon.stop().await;
     info!("Stopped");
     Ok(())
+}
+
+async fn settled(changed: &Notify) {
+    let still = async { while timeout(SETTLE, changed.notified()).await.is_ok() {} };
+    timeout(LONGEST_SETTLING, still).await.ok();
 }
 
 impl Daemon {

@@ -77,13 +77,13 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
         (
             "a proof of life at no time",
             "[daemon]\nproof_of_life = 'weekly'",
-            "config.toml: [daemon]: proof_of_life:",
+            "config.toml:2:1: [daemon]: proof_of_life:",
             &["crontab's five are wanted"],
         ),
         (
             "backups at no time",
             "[daemon]\nbackup = { keep = 3, cron = '' }",
-            "config.toml: [daemon]: backup: cron:",
+            "config.toml:2:1: [daemon]: backup: cron:",
             &["crontab's five are wanted"],
         ),
         (
@@ -588,4 +588,40 @@ fn an_included_file_is_named_in_its_mistakes() {
     std::fs::write(folder.path().join("watches/b.toml"), "[watch.b]\nevery = '1m'").unwrap();
     let mistakes = Watchlist::load(&folder.path().join("config.toml")).err().unwrap().to_string();
     assert!(mistakes.contains("watches/b.toml:1:8: watch `b`: `source` is missing"), "{mistakes}");
+}
+
+#[test]
+fn what_an_include_cannot_be_is_told() {
+    for include in ["include = 'watches/*.toml'", "include = ['a.toml', 1]", "[include]\nfile = 'a.toml'"] {
+        let file = File { path: "config.toml".into(), text: include.into() };
+        let mistakes = Watchlist::build(&[file], &|_| None).err().unwrap().to_string();
+        assert!(
+            mistakes.contains("config.toml:1") && mistakes.contains("must be a list of files"),
+            "{mistakes}"
+        );
+    }
+    let file = |name: &str, text: &str| File { path: name.into(), text: text.into() };
+    let files = [file("config.toml", "include = ['w.toml']"), file("w.toml", "include = ['v.toml']")];
+    let mistakes = Watchlist::build(&files, &|_| None).err().unwrap().to_string();
+    assert!(mistakes.contains("w.toml:1") && mistakes.contains("only the main file"), "{mistakes}");
+}
+
+#[test]
+fn a_mistake_of_the_daemon_s_own_is_told_with_its_line_once() {
+    for (key, text) in [
+        ("timezone", "[daemon]\ntimezone = 'Berlin'"),
+        ("proof_of_life", "[daemon]\nproof_of_life = 'every day'"),
+        ("quiet_hours", "[alerting]\nquiet_hours = '22-7'"),
+        ("after", "[alerting]\nafter = 0"),
+        ("listen", "[web]\nlisten = '0.0.0.0:8787'"),
+        ("backup.cron", "[daemon]\nbackup = { keep = 1, cron = 'nightly' }"),
+    ] {
+        let watches = "\n[watch.a]\nevery = '1h'\nsource = { kind = 'page', url = 'https://a.example/' }\
+                       \n[watch.b]\nevery = '1h'\nsource = { kind = 'page', url = 'https://b.example/' }";
+        let file = File { path: "config.toml".into(), text: format!("{text}{watches}") };
+        let mistakes = Watchlist::build(&[file], &|_| None).err().unwrap();
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("config.toml:2:") && told[0].contains(key), "{told:?}");
+    }
 }

@@ -24,8 +24,11 @@ pub(super) struct Health {
 impl Health {
     /// Does not build the configuration: it may have become wrong since the daemon took it up.
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
-        let data_dir = config::data_dir_of(&self.config.path());
-        let Some(running) = daemon::running(&data_dir) else {
+        let data_dir = config::data_dir_of(&self.config.existing()?);
+        let looked = daemon::running(&data_dir);
+        let looked = looked
+            .with_context(|| format!("the data directory {} may not be looked into", data_dir.display()));
+        let Some(running) = looked? else {
             bail!("no daemon is running on the data directory {}", data_dir.display());
         };
         match running {

@@ -166,6 +166,12 @@ impl ConfigFile {
 
     /// What stands in files.
     fn load_files(&self, tried: Option<(&str, &str)>) -> anyhow::Result<Watchlist> {
+        let path = self.existing()?;
+        Ok(Watchlist::load_trying(&path, tried)?)
+    }
+
+    /// The file, which must be there.
+    fn existing(&self) -> anyhow::Result<PathBuf> {
         let path = self.path();
         if !path.exists() {
             return Err(Misuse(format!(
@@ -174,7 +180,7 @@ impl ConfigFile {
             ))
             .into());
         }
-        Ok(Watchlist::load_trying(&path, tried)?)
+        Ok(path)
     }
 
     fn path(&self) -> PathBuf {

@@ -249,7 +249,7 @@ impl One {
                 row.context("the watch was not stored")?
             }
         };
-        Ok((store, row, watch, daemon::running(&watchlist.daemon.data_dir).is_some()))
+        Ok((store, row, watch, daemon::running(&watchlist.daemon.data_dir)?.is_some()))
     }
 }
 

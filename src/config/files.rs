@@ -101,8 +101,9 @@ fn fits(pattern: &str, name: &str) -> bool {
     name.ends_with(end)
 }
 
-fn folder_of(config: &Path) -> &Path {
-    config.parent().unwrap_or(Path::new("."))
+/// The folder in which a file lies; of a mere name the one we are in.
+pub(super) fn folder_of(config: &Path) -> &Path {
+    config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The configuration that a command reads which is told of none.
@@ -122,7 +123,7 @@ pub fn data_dir(config: &Path, written: &Path) -> PathBuf {
     let folder = folder_of(config);
     match written {
         written if !written.as_os_str().is_empty() => folder.join(written),
-        _ if folder == Path::new(INSTALLED.0) => INSTALLED.1.into(),
+        _ if folder.canonicalize().is_ok_and(|folder| folder == Path::new(INSTALLED.0)) => INSTALLED.1.into(),
         _ => folder.join("data"),
     }
 }

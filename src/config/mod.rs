@@ -108,7 +108,7 @@ pub struct Place {
 /// Understands the files; every mistake goes to `mistakes`.
 pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut Mistakes) -> Config<'i> {
     let mut config = Config::default();
-    let folder = files.first().and_then(|main| main.path.parent()).unwrap_or(Path::new("."));
+    let folder = files.first().map_or(Path::new("."), |main| files::folder_of(&main.path));
     for (index, file) in files.iter().enumerate() {
         let (table, errors) = DeTable::parse_recoverable(&file.text);
         for error in &errors {

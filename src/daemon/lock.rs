@@ -1,12 +1,14 @@
 //! One daemon to a data directory, and where it can be asked.
 
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+
+use crate::store;
 
 /// The file that a daemon holds locked. Where it can be asked stands in it.
 const NAME: &str = "stakeout.lock";
@@ -20,26 +22,33 @@ pub(super) struct Lock(File);
 impl Lock {
     /// Takes the data directory, which is made where it is missing.
     pub(super) fn take(data_dir: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(data_dir)
-            .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
+        store::create_data_dir(data_dir)?;
         let path = data_dir.join(NAME);
         // Not emptied: it may be another daemon's.
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.with_context(|| format!("cannot create {}", path.display()))?;
         // A command that asks whether a daemon runs holds it for an instant.
-        let is_ours = (0..5).any(|attempt| {
-            if attempt > 0 {
-                std::thread::sleep(Duration::from_millis(20));
+        let mut taken = file.try_lock();
+        for _ in 1..5 {
+            if !matches!(taken, Err(TryLockError::WouldBlock)) {
+                break;
             }
-            file.try_lock().is_ok()
-        });
-        if !is_ours {
-            let folder = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
-            bail!(
-                "another stakeout is running on the data directory {}; stop it first, or give this one another \
-                 `data_dir`",
-                folder.display()
-            );
+            std::thread::sleep(Duration::from_millis(20));
+            taken = file.try_lock();
+        }
+        match taken {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let folder = data_dir.canonicalize().unwrap_or_else(|_| data_dir.to_owned());
+                bail!(
+                    "another stakeout is running on the data directory {}; stop it first, or give this one another \
+                     `data_dir`",
+                    folder.display()
+                );
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
         }
         // What the last one said.
         file.set_len(0)?;
@@ -68,16 +77,47 @@ pub enum Running {
 }
 
 /// The daemon that runs on a data directory.
-#[must_use]
-pub fn running(data_dir: &Path) -> Option<Running> {
-    let mut lock = File::open(data_dir.join(NAME)).ok()?;
-    if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
-        return None;
+///
+/// # Errors
+/// When it may not be looked at, or there are no locks.
+pub fn running(data_dir: &Path) -> io::Result<Option<Running>> {
+    let mut lock = match File::open(data_dir.join(NAME)) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match lock.try_lock_shared() {
+        Ok(()) => return Ok(None),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(error)) => return Err(error),
     }
     let mut said = String::new();
-    lock.read_to_string(&mut said).ok();
-    Some(match said.trim() {
+    lock.read_to_string(&mut said)?;
+    Ok(Some(match said.trim() {
         NOWHERE => Running::Unasked,
         address => address.parse().map_or(Running::Starting, Running::At),
-    })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_is_starting_until_it_has_said_where_it_can_be_asked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let running = || running(folder.path()).expect("may be looked at");
+        assert_eq!(running(), None);
+        let mut lock = Lock::take(folder.path()).expect("free");
+        assert_eq!(running(), Some(Running::Starting));
+        let address = (std::net::Ipv4Addr::LOCALHOST, 8787).into();
+        lock.say_where(Some(address)).expect("written");
+        assert_eq!(running(), Some(Running::At(address)));
+        lock.say_where(None).expect("written");
+        assert_eq!(running(), Some(Running::Unasked));
+        drop(lock);
+        assert_eq!(running(), None);
+        let _next = Lock::take(folder.path()).expect("free again");
+        assert_eq!(running(), Some(Running::Starting), "what the last one said is forgotten");
+    }
 }

@@ -36,6 +36,7 @@ mod trouble;
 mod watches;
 mod writer;
 
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,6 +100,26 @@ const ONLOOKERS_STAY: Duration = Duration::from_secs(20);
 /// The daemon itself, where a state belongs to no watch.
 pub const DAEMON: i64 = 0;
 
+/// Creates a data directory where there is none; nobody else looks into it.
+///
+/// # Errors
+/// Any of the file system's, with the path.
+pub fn create_data_dir(data_dir: &Path) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.with_context(|| format!("cannot create the data directory {}", data_dir.display()))
+}
+
+/// Creates an empty database that nobody else may read; SQLite gives the files beside it the same rights. Answers
+/// whether there was none.
+fn create_for_its_owner(path: &Path) -> std::io::Result<bool> {
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl Store {
     /// Opens the database of a data directory, creating both, and brings its tables up to date. Before a
     /// migration runs on an old file, the file is copied beside itself.
@@ -107,8 +128,7 @@ impl Store {
     /// Any of SQLite's own, or of the file system's, with the path.
     pub async fn open(data_dir: &Path) -> anyhow::Result<Self> {
         use anyhow::Context as _;
-        std::fs::create_dir_all(data_dir)
-            .with_context(|| format!("cannot create the data directory {}", data_dir.display()))?;
+        create_data_dir(data_dir)?;
         let path = Self::path_in(data_dir);
         let opening = || format!("cannot open the database {}", path.display());
         let options = SqliteConnectOptions::new()
@@ -120,11 +140,11 @@ impl Store {
             .busy_timeout(Duration::from_secs(10))
             .row_buffer_size(ROW_BUFFER)
             .disable_statement_logging();
-        // To be able to shrink is said before the first table.
-        let first = if path.exists() {
-            options.clone()
-        } else {
+        let first = if create_for_its_owner(&path).with_context(opening)? {
+            // To be able to shrink is said before the first table.
             options.clone().auto_vacuum(SqliteAutoVacuum::Incremental)
+        } else {
+            options.clone()
         };
         let mut connection = first.connect().await.with_context(opening)?;
         let migrator = sqlx::migrate!();

@@ -659,3 +659,17 @@ async fn slots_have_passed_also_when_the_watch_has_changed_but_its_gap_is_not_fi
     };
     assert_eq!(outdated(GapChange::Settled(settled)).await, left);
 }
+
+#[tokio::test]
+async fn nobody_else_may_look_into_the_data() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().join("data");
+    let store = Store::open(&data_dir).await.expect("opened");
+    let of = |path: &std::path::Path| std::fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(of(&data_dir), 0o700);
+    for file in std::fs::read_dir(&data_dir).expect("listed") {
+        let path = file.expect("a file").path();
+        assert_eq!(of(&path), 0o600, "{}", path.display());
+    }
+    store.close().await;
+}

@@ -83,7 +83,7 @@ fn each_mistake_says_where_it_is_and_what_to_do() {
         (
             "backups at no time",
             "[daemon]\nbackup = { keep = 3, cron = '' }",
-            "config.toml:2:1: [daemon]: backup: cron:",
+            "config.toml:2:1: [daemon]: backup.cron:",
             &["crontab's five are wanted"],
         ),
         (

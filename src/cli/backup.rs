@@ -19,8 +19,7 @@ pub(super) struct Backup {
 
 impl Backup {
     pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load().await?;
-        let copy = back_up(&watchlist.daemon.data_dir, &self.file, self.force).await?;
+        let copy = back_up(&self.config.data_dir()?, &self.file, self.force).await?;
         println!("Copied the database to {}: {}, checked and good.", copy.path.display(), size(copy.bytes));
         Ok(ExitCode::SUCCESS)
     }

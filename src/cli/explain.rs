@@ -37,7 +37,7 @@ impl Explain {
             let hint = or_known(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("there is no watch `{}`{hint}", self.watch)).into());
         };
-        let store = open(&watchlist).await?;
+        let store = open(&watchlist.daemon.data_dir).await?;
         let row = store.watch(&watch.name).await?;
         let paused = store.paused_watches().await?.into_iter().find(|paused| paused.name == watch.name);
         let (explanation, subjects) = match &row {

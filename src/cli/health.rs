@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail};
 use url::Url;
 
 use super::ConfigFile;
+use crate::daemon;
 use crate::daemon::Running;
 use crate::http::{Http, Request, Settings};
-use crate::{config, daemon};
 
 /// A daemon that takes longer to say how it is is not well.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,7 +24,7 @@ pub(super) struct Health {
 impl Health {
     /// Does not build the configuration: it may have become wrong since the daemon took it up.
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
-        let data_dir = config::data_dir_of(&self.config.existing()?);
+        let data_dir = self.config.data_dir()?;
         let looked = daemon::running(&data_dir);
         let looked = looked
             .with_context(|| format!("the data directory {} may not be looked into", data_dir.display()));

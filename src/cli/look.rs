@@ -1,6 +1,7 @@
 //! `stakeout history`, `stakeout alerts`
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -11,7 +12,6 @@ use super::table::{Format, csv, table};
 use super::{ConfigFile, Misuse, moment, slots};
 use crate::model::{Observation, Reading, did_you_mean, or_known};
 use crate::store::{HistoryRow, Store, StoredAlert};
-use crate::watchlist::Watchlist;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct History {
@@ -55,13 +55,14 @@ pub(super) struct Alerts {
 
 impl History {
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load().await?;
-        let store = open(&watchlist).await?;
+        let store = open(&self.config.data_dir()?).await?;
         let Some(watch) = store.watch(&self.watch).await? else {
-            let hint = did_you_mean(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
+            let names = self.config.names().await;
+            let hint = did_you_mean(&self.watch, names.iter().map(String::as_str));
             return Err(Misuse(format!("nothing is stored of a watch `{}`{hint}", self.watch)).into());
         };
         if self.slots {
+            let watchlist = self.config.load().await?;
             let how = (self.format, self.limit);
             slots::print(&watchlist, &store, (watch.id, &watch.name), self.since, how).await?;
             store.close().await;
@@ -91,14 +92,14 @@ impl History {
 
 impl Alerts {
     pub(super) async fn print(&self) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load().await?;
-        let store = open(&watchlist).await?;
+        let store = open(&self.config.data_dir()?).await?;
         let mut alerts = store.alerts(self.watch.as_deref(), self.since, self.limit).await?;
         alerts.reverse();
         if let Some(watch) = self.watch.as_deref().filter(|_| alerts.is_empty())
             && store.watch(watch).await?.is_none()
         {
-            let hint = or_known(watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
+            let names = self.config.names().await;
+            let hint = or_known(watch, names.iter().map(String::as_str));
             return Err(Misuse(format!("there is no watch `{watch}`{hint}")).into());
         }
         store.close().await;
@@ -124,10 +125,10 @@ impl Alerts {
     }
 }
 
-pub(super) async fn open(watchlist: &Watchlist) -> anyhow::Result<Store> {
-    match Store::open_existing(&watchlist.daemon.data_dir).await? {
+pub(super) async fn open(data_dir: &Path) -> anyhow::Result<Store> {
+    match Store::open_existing(data_dir).await? {
         Some(store) => Ok(store),
-        None => bail!("there is no database in {} yet", watchlist.daemon.data_dir.display()),
+        None => bail!("there is no database in {} yet", data_dir.display()),
     }
 }
 

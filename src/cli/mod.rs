@@ -183,6 +183,18 @@ impl ConfigFile {
         Ok(path)
     }
 
+    /// Where the data lie, also while there are mistakes in the configuration: whoever only looks at them, or copies
+    /// them, needs no more.
+    fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        Ok(config::data_dir_of(&self.existing()?))
+    }
+
+    /// What the watches are called, for a hint: none while there are mistakes.
+    async fn names(&self) -> Vec<String> {
+        let watches = self.load().await.map(|watchlist| watchlist.watches).unwrap_or_default();
+        watches.iter().map(|watch| watch.name.clone()).collect()
+    }
+
     fn path(&self) -> PathBuf {
         self.path.clone().unwrap_or_else(config::usual_path)
     }

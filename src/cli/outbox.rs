@@ -140,7 +140,7 @@ impl List {
 
 async fn open(config: &ConfigFile) -> anyhow::Result<(Watchlist, Store)> {
     let watchlist = config.load().await?;
-    let store = super::look::open(&watchlist).await?;
+    let store = super::look::open(&watchlist.daemon.data_dir).await?;
     Ok((watchlist, store))
 }
 

@@ -52,7 +52,7 @@ impl Replay {
             let hint = or_known(&self.watch, watchlist.watches.iter().map(|watch| watch.name.as_str()));
             return Err(Misuse(format!("there is no watch `{}`{hint}", self.watch)).into());
         };
-        let store = open(&watchlist).await?;
+        let store = open(&watchlist.daemon.data_dir).await?;
         let Some(row) = store.watch(&watch.name).await? else {
             return Err(Misuse(format!("nothing is stored of watch `{}` yet", watch.name)).into());
         };

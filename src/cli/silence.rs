@@ -157,8 +157,7 @@ fn until(text: &str) -> Result<Timestamp, String> {
 
 impl List {
     async fn run(&self, now: Timestamp) -> anyhow::Result<ExitCode> {
-        let watchlist = self.config.load().await?;
-        let store = Store::open_existing(&watchlist.daemon.data_dir).await?;
+        let store = Store::open_existing(&self.config.data_dir()?).await?;
         let silences = match store {
             Some(store) => {
                 let silences = store.silences(now, self.all).await?;
@@ -196,8 +195,7 @@ impl List {
 }
 
 async fn end(config: &ConfigFile, id: i64, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let watchlist = config.load().await?;
-    let store = Store::open(&watchlist.daemon.data_dir).await?;
+    let store = Store::open(&config.data_dir()?).await?;
     let ended = store.end_silence(id, now).await?;
     store.close().await;
     if !ended {

@@ -1,7 +1,7 @@
 //! Does what a person asks for by way of the web.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +27,10 @@ const NO_ROW: i64 = -1;
 
 #[async_trait]
 impl Control for Keeper {
+    fn not_taken_up(&self) -> Vec<String> {
+        self.not_taken_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn add_watch(&self, name: &str, table: &Map<String, Value>) -> Result<(), Refused> {
         let turn = self.turn.lock().await;
         let (called, table) = (name.to_owned(), table.clone());

@@ -1,7 +1,7 @@
 //! Keeps the watchlist: whatever changes it, one change at a time.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -37,6 +37,13 @@ pub(super) struct Keeper {
     pub(super) turn: Mutex<()>,
     /// Held while a watch is tried.
     pub(super) trying: Mutex<()>,
+    /// What is wrong with the configuration that was read last.
+    pub(super) not_taken_up: std::sync::Mutex<Vec<String>>,
+}
+
+/// Under the name that Prometheus has for its own.
+fn note_taken(is_taken: bool) {
+    metrics::gauge!("stakeout_config_last_reload_successful").set(if is_taken { 1.0 } else { 0.0 });
 }
 
 impl Keeper {
@@ -47,7 +54,18 @@ impl Keeper {
         under_way: UnderWay,
     ) -> Self {
         let (turn, trying) = (Mutex::default(), Mutex::default());
-        Self { store, runner, published, bell, under_way, requests, turn, trying }
+        note_taken(true);
+        Self {
+            store,
+            runner,
+            published,
+            bell,
+            under_way,
+            requests,
+            turn,
+            trying,
+            not_taken_up: Default::default(),
+        }
     }
 
     /// The watchlist as it is at this moment.
@@ -139,32 +157,37 @@ impl Keeper {
 
     /// See [`super::Daemon::reload`].
     pub(super) async fn reload(&self, path: &Path) -> bool {
+        let wrong = self.try_reload(path).await.err().unwrap_or_default();
+        let is_taken = wrong.is_empty();
+        if !is_taken {
+            error!(
+                "The configuration was not reloaded; the old one goes on. What is wrong with the new one:"
+            );
+            for line in &wrong {
+                error!("{line}");
+            }
+        }
+        note_taken(is_taken);
+        *self.not_taken_up.lock().unwrap_or_else(PoisonError::into_inner) = wrong;
+        is_taken
+    }
+
+    /// Answers why it was not taken up otherwise.
+    async fn try_reload(&self, path: &Path) -> Result<(), Vec<String>> {
         let _turn = self.turn.lock().await;
         let path = path.to_owned();
         let watchlist = match aside(move || Watchlist::load(&path)).await {
             Ok(Ok(watchlist)) => watchlist,
-            Err(error) => {
-                error!(%error, "The configuration was not reloaded; the old one goes on");
-                return false;
-            }
-            Ok(Err(mistakes)) => {
-                error!(
-                    "The configuration was not reloaded; the old one goes on. What is wrong with the new one:"
-                );
-                for mistake in mistakes.iter() {
-                    error!("{mistake}");
-                }
-                return false;
-            }
+            Err(error) => return Err(vec![format!("{error:#}")]),
+            Ok(Err(mistakes)) => return Err(mistakes.iter().map(ToString::to_string).collect()),
         };
         let watches = self.roster().watchlist.of_files().count();
         if watchlist.watches.is_empty() && watches > 0 {
             // An editor, or a full disk, may have left an empty file for a moment.
-            error!(
-                "The configuration was not reloaded: it names no watch at all any more, and {watches} go on. \
-                 Restart to have none, or set `enabled = false`"
-            );
-            return false;
+            return Err(vec![format!(
+                "it names no watch at all any more, and {watches} go on. Restart to have none, or set \
+                 `enabled = false`"
+            )]);
         }
         warn_of_restart(&self.roster().watchlist, &watchlist);
         match self.swap(watchlist).await {
@@ -173,15 +196,9 @@ impl Keeper {
                 info!(
                     "Reloaded the configuration: {added} new, {changed} changed, {renamed} renamed, {removed} gone"
                 );
-                true
+                Ok(())
             }
-            Err(error) => {
-                error!(
-                    error = format!("{error:#}"),
-                    "The configuration was not reloaded; the old one goes on"
-                );
-                false
-            }
+            Err(error) => Err(vec![format!("{error:#}")]),
         }
     }
 

@@ -50,6 +50,9 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// [`Refused::Unknown`], [`Refused::Failed`] with what went wrong.
     async fn test_notifier(&self, name: &str) -> Result<String, Refused>;
+
+    /// Why the configuration as it is now was not taken up, line by line; empty where it was. Holds no secret.
+    fn not_taken_up(&self) -> Vec<String>;
 }
 
 /// Why something was not done.

@@ -26,7 +26,7 @@ const GAUGE: &str = "gauge";
 const HISTOGRAM: &str = "histogram";
 
 /// Every figure: its name, its kind and what it says.
-const FIGURES: [(&str, &str, &str); 21] = [
+const FIGURES: [(&str, &str, &str); 22] = [
     ("stakeout_runs_total", COUNTER, "Runs since the start, by the kind of source and how they ended."),
     (
         "stakeout_deliveries_total",
@@ -41,6 +41,11 @@ const FIGURES: [(&str, &str, &str); 21] = [
     ),
     ("stakeout_schedule_lateness_seconds", HISTOGRAM, "How long after it was due a run began."),
     ("stakeout_build_info", GAUGE, "Always 1; the version is a label."),
+    (
+        "stakeout_config_last_reload_successful",
+        GAUGE,
+        "0 while the configuration has mistakes and an older one goes on.",
+    ),
     ("stakeout_watches", GAUGE, "How many watches stand so."),
     (
         "stakeout_watch_up",

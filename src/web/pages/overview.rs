@@ -99,10 +99,25 @@ pub(super) async fn show(
             h1 { "Watches" }
             @if !all.is_empty() { (search(&asked)) }
         }
+        (not_taken_up(&shared.control.not_taken_up()))
         (boxes::boxes(&shared, &roster, now).await?)
         (list)
     };
     Ok(page("Watches", Section::Watches, &body))
+}
+
+/// Whoever edits the file may not look at the log.
+fn not_taken_up(wrong: &[String]) -> Markup {
+    html! {
+        div #not-taken-up data-live="watches" {
+            @if !wrong.is_empty() {
+                div.flash.flash-bad role="alert" {
+                    p { "The configuration was not taken up; the old one goes on. What is wrong with the new one:" }
+                    ul { @for line in wrong { li { code { (line) } } } }
+                }
+            }
+        }
+    }
 }
 
 fn filters(asked: &Asked, counts: &HashMap<Standing, usize>, found: usize) -> Markup {

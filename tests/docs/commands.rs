@@ -13,7 +13,7 @@ type Script = (&'static str, &'static str);
 
 /// Commands that are not run here: how they begin, why not, and the script that does the same, if one does. What nobody
 /// tries is named in docs/CONTRIBUTING.md.
-const OUTSIDE: [(&str, &str, Option<Script>); 32] = [
+const OUTSIDE: [(&str, &str, Option<Script>); 31] = [
     ("cargo run --release -- demo", "takes a release build; the demo is run below", None),
     ("cargo test", "is what is running now", None),
     ("cargo install --locked --path .", "takes a release build", None),
@@ -60,7 +60,6 @@ const OUTSIDE: [(&str, &str, Option<Script>); 32] = [
     ("docker run --rm -v stakeout_stakeout:/to", "wants an engine", None),
     ("sudo apt install build-essential", "wants root and the network", None),
     ("git pull", "wants the network", None),
-    ("rm -f target/debian/stakeout_", "would take away what was built here", None),
     ("mkdir -p deploy/stakeout deploy/secrets", "would write into the repository", None),
     ("nano deploy/stakeout/config.toml", "is for a person", None),
     ("nano config.toml", "is for a person", None),

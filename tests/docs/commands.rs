@@ -92,7 +92,7 @@ const YOURS: [&str; 2] = ["deploy/stakeout", "deploy/secrets"];
 const PREPARING: [&str; 2] =
     ["mkdir -m 700 credentials", "echo 'https://discord.com/api/webhooks/…' > credentials/discord"];
 
-/// The restoring of a backup: with the package by nobody, otherwise in a test of its own below.
+/// The restoring of a backup: with the package by deploy/test-unit, otherwise in a test of its own below.
 const RESTORING: [&str; 5] = [
     "rm -f data/stakeout.db-wal data/stakeout.db-shm",
     "cp copy.db data/stakeout.db",

@@ -1,6 +1,7 @@
 //! The commands that the documents show. Those of the program are parsed by it, and run in a folder of their own, beside a
 //! daemon that watches what the demo plays; those of the outside world are on a list that says who tries them.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use crate::links::is_there;
@@ -10,13 +11,14 @@ use crate::{blocks, pages, read, root, stakeout};
 /// What tries a command, and the words in it that do.
 type Script = (&'static str, &'static str);
 
-/// Commands that are not run here: how they begin, why not, and the script that does it.
-const OUTSIDE: [(&str, &str, Option<Script>); 23] = [
+/// Commands that are not run here: how they begin, why not, and the script that does the same, if one does. What nobody
+/// tries is named in docs/CONTRIBUTING.md.
+const OUTSIDE: [(&str, &str, Option<Script>); 31] = [
     ("cargo run --release -- demo", "takes a release build; the demo is run below", None),
     ("cargo test", "is what is running now", None),
-    ("cargo install --path .", "takes a release build", None),
+    ("cargo install --locked --path .", "takes a release build", None),
     (
-        "cargo install cargo-deb",
+        "cargo install --locked cargo-deb",
         "wants the network",
         Some(("deploy/test-unit", "cargo install --locked cargo-deb")),
     ),
@@ -34,11 +36,6 @@ const OUTSIDE: [(&str, &str, Option<Script>); 23] = [
         "sudo nano /etc/stakeout/config.toml",
         "is for a person",
         Some(("deploy/test-unit", "etc/stakeout/config.toml")),
-    ),
-    (
-        "sudo nano /etc/stakeout/credentials/discord",
-        "is for a person",
-        Some(("deploy/test-unit", "etc/stakeout/credentials/discord")),
     ),
     (
         "sudo install -m 600 /dev/stdin /etc/stakeout/credentials/discord",
@@ -59,17 +56,43 @@ const OUTSIDE: [(&str, &str, Option<Script>); 23] = [
     ),
     ("journalctl -u stakeout", "wants the service", Some(("deploy/test-unit", "journalctl --unit stakeout"))),
     ("docker build -t stakeout .", "wants an engine", Some(("deploy/test-image", "buildah bud"))),
-    (
-        "docker compose -f deploy/compose.yaml",
-        "wants an engine",
-        Some(("tests/deploy.rs", "deploy/compose.yaml")),
-    ),
+    ("docker compose -f deploy/compose.yaml", "wants an engine", None),
     ("docker run --rm -v stakeout_stakeout:/to", "wants an engine", None),
+    ("sudo apt install build-essential", "wants root and the network", None),
     ("git pull", "wants the network", None),
+    ("mkdir -p deploy/stakeout deploy/secrets", "would write into the repository", None),
+    ("nano deploy/stakeout/config.toml", "is for a person", None),
+    ("nano config.toml", "is for a person", None),
+    (
+        "echo 'https://discord.com/api/webhooks/…' > deploy/secrets/discord",
+        "would write into the repository",
+        None,
+    ),
+    ("sudo chown -R 65532:65532 deploy/secrets", "wants root", None),
+    ("sudo chmod -R u=rX,go= deploy/secrets", "wants root", None),
+    (
+        "echo 'https://discord.com/api/webhooks/…' | sudo install -m 600",
+        "wants root",
+        Some(("deploy/test-unit", "etc/stakeout/credentials/discord")),
+    ),
+    ("sudo install -m 644 watches.toml", "wants root", None),
     ("openssl rand -hex 32", "is another program's, and nothing depends on it", None),
 ];
 
-/// The restoring of a backup: with the package as root, otherwise in a test of its own below.
+/// What a command of an engine has before the program's own arguments.
+const IN_CONTAINERS: [&str; 2] = [
+    "docker compose -f deploy/compose.yaml exec stakeout ",
+    "docker compose -f deploy/compose.yaml run --rm ",
+];
+
+/// Folders in the repository that whoever runs a container makes there.
+const YOURS: [&str; 2] = ["deploy/stakeout", "deploy/secrets"];
+
+/// Commands of a shell that prepare others of their page, and are run with them.
+const PREPARING: [&str; 2] =
+    ["mkdir -m 700 credentials", "echo 'https://discord.com/api/webhooks/…' > credentials/discord"];
+
+/// The restoring of a backup: with the package by deploy/test-unit, otherwise in a test of its own below.
 const RESTORING: [&str; 5] = [
     "rm -f data/stakeout.db-wal data/stakeout.db-shm",
     "cp copy.db data/stakeout.db",
@@ -101,6 +124,26 @@ fn arguments(command: &str) -> Option<Vec<String>> {
     command.starts_with("stakeout ").then(|| words(command).split_off(1))
 }
 
+/// The same, also where the program is in a container.
+fn arguments_anywhere(command: &str) -> Option<Vec<String>> {
+    let inner = IN_CONTAINERS.iter().find_map(|start| command.strip_prefix(start));
+    arguments(inner.unwrap_or(command))
+}
+
+/// The commands of the program that a page mentions within its text, each once; those that go on with `…` say too little.
+fn mentioned(text: &str) -> BTreeSet<String> {
+    let mut in_code = false;
+    let lines = text.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        in_code ^= is_fence;
+        !in_code && !is_fence
+    });
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    let spans = lines.split("\n\n").flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2));
+    let spans = spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "));
+    spans.filter(|span| !span.contains('…') && arguments_anywhere(span).is_some()).collect()
+}
+
 #[test]
 fn every_command_in_the_documents_is_one() {
     let mut wrong = Vec::new();
@@ -113,13 +156,17 @@ fn every_command_in_the_documents_is_one() {
                 words.iter().skip_while(|word| word.contains('=')).cloned().collect::<Vec<_>>().join(" ");
             let is_outside =
                 OUTSIDE.iter().any(|(start, ..)| command.starts_with(start) || bare.starts_with(start));
-            if let Some(arguments) = arguments(&command) {
+            if let Some(arguments) = arguments_anywhere(&command) {
                 wrong.extend(misunderstood(&arguments).map(|why| format!("{page}: `{command}`: {why}")));
-            } else if !is_outside && !RESTORING.iter().any(known) && words[0] != "curl" && words[0] != "just"
+            } else if !is_outside
+                && ![&RESTORING[..], &PREPARING].concat().iter().any(known)
+                && words[0] != "curl"
+                && words[0] != "just"
             {
                 wrong.push(format!("{page}: `{command}`: who tries it?"));
             }
-            for word in words.iter().filter(|word| word.starts_with("deploy/")) {
+            let is_yours = |word: &str| YOURS.iter().any(|folder| word.starts_with(folder));
+            for word in words.iter().filter(|word| word.starts_with("deploy/") && !is_yours(word)) {
                 if !is_there(word) {
                     wrong.push(format!("{page}: `{command}`: there is no {word}"));
                 }
@@ -145,6 +192,33 @@ fn what_is_not_run_here_is_shown_and_run_by_the_script_that_is_named() {
     for recipe in shown.iter().filter_map(|command| command.strip_prefix("just ")) {
         let name = recipe.split(' ').next().unwrap_or_default();
         assert!(recipes.lines().any(|line| line.starts_with(name)), "there is no `just {name}`");
+    }
+}
+
+#[test]
+fn every_mention_of_a_command_is_one_that_the_program_takes() {
+    let mut wrong = Vec::new();
+    let mut read_over = 0;
+    for page in pages().into_iter().chain(["CHANGELOG.md", "SECURITY.md"].map(str::to_owned)) {
+        for command in mentioned(&read(&page)) {
+            read_over += 1;
+            let arguments = arguments_anywhere(&command).unwrap_or_default();
+            wrong.extend(misunderstood(&arguments).map(|why| format!("{page}: `{command}`: {why}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(read_over > 30, "only {read_over} mentions were found");
+}
+
+#[test]
+fn each_figure_that_matters_has_a_rule() {
+    let text = read("docs/operations.md");
+    let rules = read("deploy/prometheus-alerts.yml");
+    let figures = text.lines().filter_map(|line| line.strip_prefix("| `stakeout_")?.split('`').next());
+    let figures: Vec<String> = figures.map(|name| format!("stakeout_{name}")).collect();
+    assert!(figures.len() > 5, "{figures:?}");
+    for figure in figures {
+        assert!(rules.contains(&figure), "deploy/prometheus-alerts.yml has no rule for {figure}");
     }
 }
 
@@ -174,9 +248,12 @@ async fn every_command_of_the_program_runs_as_it_stands_beside_a_daemon() {
     let mut ran = 0;
     for page in pages() {
         let shown = commands(&read(&page));
-        let is_run = |command: &&String| arguments(command).is_some_and(|words| words[0] != "run");
-        let own: Vec<&String> =
-            shown.iter().filter(|command| is_run(command) || command.starts_with("curl ")).collect();
+        let is_run = |command: &str| {
+            arguments(command).is_some_and(|words| words[0] != "run")
+                || command.starts_with("curl ")
+                || PREPARING.contains(&command)
+        };
+        let own: Vec<&String> = shown.iter().filter(|command| is_run(command)).collect();
         if own.is_empty() {
             continue;
         }
@@ -184,8 +261,11 @@ async fn every_command_of_the_program_runs_as_it_stands_beside_a_daemon() {
         for command in own {
             let bare = of_this_world(command.strip_prefix("sudo ").unwrap_or(command), &world);
             let output = match bare.strip_prefix("curl ") {
-                // A stream of events never ends by itself.
-                Some(rest) => world.sh(&format!("curl --silent --show-error --fail --max-time 2 {rest}")),
+                Some(rest) => {
+                    // A stream of events never ends by itself.
+                    let patience = if rest.starts_with("-N") { "--max-time 2" } else { "" };
+                    world.sh(&format!("curl --silent --show-error --fail {patience} {rest}"))
+                }
                 None => world.sh(&bare),
             };
             if bare.starts_with("curl ") && output.status.code() == Some(127) {
@@ -198,11 +278,45 @@ async fn every_command_of_the_program_runs_as_it_stands_beside_a_daemon() {
                 Some((_, file)) => std::fs::read_to_string(world.folder().join(file)).unwrap(),
                 None => said(&output),
             };
-            assert!(!written.trim().is_empty(), "{page}: `{bare}` says nothing");
+            let is_silent = bare.starts_with("mkdir ");
+            assert!(is_silent || !written.trim().is_empty(), "{page}: `{bare}` says nothing");
             ran += 1;
         }
     }
     assert!(ran > 30, "only {ran} commands were run");
+}
+
+#[test]
+fn the_first_watch_is_a_good_configuration_once_its_secrets_lie_where_the_readme_says() {
+    let text = read("README.md");
+    let section = text.split_once("\n## Your first watch\n").unwrap().1.split("\n## ").next().unwrap();
+    let (first, web) = (blocks(section, "toml")[0].1.clone(), blocks(section, "toml")[1].1.clone());
+    for (way, config, secrets, contents) in [
+        ("**With cargo**", "config.toml", "credentials", first.clone()),
+        ("**In a container**", "deploy/stakeout/config.toml", "deploy/secrets", format!("{web}\n{first}")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, secrets) = (folder.path().join(config), folder.path().join(secrets));
+        let check = || stakeout(&["check", "-c", config.to_str().unwrap()]);
+        let written = |command: &&String| ["mkdir ", "echo "].iter().any(|start| command.starts_with(start));
+        let shown = commands(section.split_once(way).unwrap().1.split("\n**").next().unwrap());
+        let mut shown = shown.iter().filter(written);
+        run_in(folder.path(), shown.next().unwrap());
+        std::fs::write(&config, &contents).unwrap();
+        assert!(!check().status.success(), "{way}: the secret does not lie there yet");
+        shown.for_each(|command| run_in(folder.path(), command));
+        if way.contains("container") {
+            std::fs::write(secrets.join("web_token"), "0123456789abcdef".repeat(4)).unwrap();
+            // Where the container finds them.
+            std::fs::rename(&secrets, config.with_file_name("credentials")).unwrap();
+        }
+        assert!(check().status.success(), "{way}: {}", said(&check()));
+    }
+}
+
+fn run_in(folder: &std::path::Path, command: &str) {
+    let output = Command::new("sh").args(["-c", command]).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "`{command}`: {}", said(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]

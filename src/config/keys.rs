@@ -28,10 +28,12 @@ pub struct Daemon {
     /// For whom the log is written.
     pub log_format: LogFormat,
     /// How many requests may be under way at once, all hosts together.
+    #[schemars(range(min = 1))]
     pub max_concurrent_runs: usize,
     /// How long what was seen, done and told is kept.
     pub retention: Retention,
     /// Asked every minute while all is well, for a service that tells you when it no longer is.
+    #[schemars(extend("pattern" = "^(https?://.+)?$"))]
     pub heartbeat_url: Option<Secret>,
     /// When every notifier is told that the daemon is alive and what it did; empty for never.
     #[schemars(with = "CrontabLine")]
@@ -146,6 +148,7 @@ pub struct Web {
     /// Whether there is a web server.
     pub enabled: bool,
     /// Where the web server listens, as `address:port`; anything but loopback wants a `token`.
+    #[schemars(extend("pattern" = r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\]):\d{1,5}$"))]
     pub listen: SocketAddr,
     /// What a caller must show, and what one logs in with.
     pub token: Option<Secret>,
@@ -222,12 +225,14 @@ impl Default for Fetch {
 #[serde(deny_unknown_fields, default)]
 pub struct Pace {
     /// How many requests may be under way at once; 2 where nobody says.
+    #[schemars(range(min = 1))]
     pub max_concurrent: Option<usize>,
     /// The least time between the starts of two requests; a second where nobody says.
     pub min_interval: Option<Period>,
     /// Up to so much is added to `min_interval`, by chance; nothing where nobody says.
     pub jitter: Option<Period>,
     /// How many requests may start at once after a pause; 1 where nobody says.
+    #[schemars(range(min = 1))]
     pub burst: Option<u32>,
 }
 
@@ -248,6 +253,10 @@ impl Default for BackoffKeys {
     }
 }
 
+/// Methods that have an answer with a body.
+pub const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "SEARCH", "REPORT", "PROPFIND"];
+
 /// Of a source's table, what a source of any kind understands: how it is asked.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -258,6 +267,7 @@ pub struct RequestKeys {
     pub cookies: BTreeMap<String, Secret>,
     /// How it is asked; left out: `GET`, and `POST` with a `body`. Only of `page`, `json` and `shop`, whose address is your
     /// own.
+    #[schemars(extend("enum" = METHODS))]
     pub method: Option<String>,
     /// What is sent along. Only of `page`, `json` and `shop`, whose address is your own.
     pub body: Option<Secret>,
@@ -290,10 +300,13 @@ pub struct Alerting {
     /// `true`: it is told when something is over; left out: what each strategy wants.
     pub resolved: Option<bool>,
     /// How many firing readings in a row make it news.
+    #[schemars(range(min = 1))]
     pub after: u32,
     /// How many quiet readings in a row before it is over.
+    #[schemars(range(min = 1))]
     pub resolve_after: u32,
     /// How many failed runs in a row before you hear that a watch is failing.
+    #[schemars(range(min = 1))]
     pub fail_after: u32,
     /// You hear of it when there is nothing newer for so long. `"auto"`: three times the usual, for data with dates of their
     /// own and for markets whose hours are known; closed hours do not count.
@@ -357,10 +370,13 @@ pub struct WatchKeys {
     /// Names of other watches: while one of these is failing, only the ends of this one are told.
     pub depends_on: Vec<String>,
     /// How many firing readings in a row make it news; left out: as in `[alerting]`.
+    #[schemars(range(min = 1))]
     pub after: Option<u32>,
     /// How many quiet readings in a row before it is over; left out: as in `[alerting]`.
+    #[schemars(range(min = 1))]
     pub resolve_after: Option<u32>,
     /// How many failed runs in a row before you hear that it is failing; left out: as in `[alerting]`.
+    #[schemars(range(min = 1))]
     pub fail_after: Option<u32>,
     /// You hear of it when there is nothing newer for so long; left out: as in `[alerting]`.
     pub stale_after: Option<Stale>,

@@ -26,8 +26,8 @@ use crate::sessions::AdHoc;
 pub use added::{added_file, added_watch};
 pub use concealed::Secrets;
 pub use keys::{
-    Alerting, BackoffKeys, BackupKeys, Daemon, Fetch, LogFormat, NotifyKeys, Pace, RequestKeys, Retention,
-    Retry, WatchKeys, Web,
+    Alerting, BackoffKeys, BackupKeys, Daemon, Fetch, LogFormat, METHODS, NotifyKeys, Pace, RequestKeys,
+    Retention, Retry, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
 pub use secrets::{fingerprint, mask_secrets};

@@ -83,7 +83,7 @@ enum Command {
     /// Try a notifier
     #[command(subcommand)]
     Notify(NotifyCommand),
-    /// Every source, strategy and notifier, with its example
+    /// Every source, strategy and notifier in a line each; one of them with its keys and an example
     Kinds {
         /// Only this one
         name: Option<String>,

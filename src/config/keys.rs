@@ -1,19 +1,15 @@
 //! The keys of the daemon's own tables, with their defaults.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::time::Duration;
 
-use ipnet::IpNet;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::model::{CrontabLine, HoursOfDay, OnFirst, OpenHours, Period, Secret, ZoneName, written_as};
+use super::values::{Budget, Network, Proxy, Reminder, Size, Stale};
+use crate::model::{CrontabLine, HoursOfDay, OnFirst, OpenHours, Period, Secret, ZoneName};
 
 /// `[daemon]`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -32,10 +28,12 @@ pub struct Daemon {
     /// For whom the log is written.
     pub log_format: LogFormat,
     /// How many requests may be under way at once, all hosts together.
+    #[schemars(range(min = 1))]
     pub max_concurrent_runs: usize,
     /// How long what was seen, done and told is kept.
     pub retention: Retention,
     /// Asked every minute while all is well, for a service that tells you when it no longer is.
+    #[schemars(extend("pattern" = "^(https?://.+)?$"))]
     pub heartbeat_url: Option<Secret>,
     /// When every notifier is told that the daemon is alive and what it did; empty for never.
     #[schemars(with = "CrontabLine")]
@@ -150,6 +148,7 @@ pub struct Web {
     /// Whether there is a web server.
     pub enabled: bool,
     /// Where the web server listens, as `address:port`; anything but loopback wants a `token`.
+    #[schemars(extend("pattern" = r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\]):\d{1,5}$"))]
     pub listen: SocketAddr,
     /// What a caller must show, and what one logs in with.
     pub token: Option<Secret>,
@@ -221,35 +220,19 @@ impl Default for Fetch {
     }
 }
 
-/// A network, `192.168.1.0/24`, or a single address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network(pub IpNet);
-
-written_as!(Network, "network", r"^[0-9A-Fa-f.:]+(/\d+)?$", ["192.168.1.0/24", "127.0.0.1"]);
-
-impl<'de> Deserialize<'de> for Network {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let address = text.parse::<IpAddr>().map(IpNet::from);
-        address.or_else(|_| text.parse()).map(Self).map_err(|_| {
-            de::Error::custom(format!(
-                "`{text}` is no network; write it like \"192.168.1.0/24\", or a single address like \"127.0.0.1\""
-            ))
-        })
-    }
-}
-
 /// The pace of a host.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pace {
     /// How many requests may be under way at once; 2 where nobody says.
+    #[schemars(range(min = 1))]
     pub max_concurrent: Option<usize>,
     /// The least time between the starts of two requests; a second where nobody says.
     pub min_interval: Option<Period>,
     /// Up to so much is added to `min_interval`, by chance; nothing where nobody says.
     pub jitter: Option<Period>,
     /// How many requests may start at once after a pause; 1 where nobody says.
+    #[schemars(range(min = 1))]
     pub burst: Option<u32>,
 }
 
@@ -270,6 +253,10 @@ impl Default for BackoffKeys {
     }
 }
 
+/// Methods that have an answer with a body.
+pub const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "SEARCH", "REPORT", "PROPFIND"];
+
 /// Of a source's table, what a source of any kind understands: how it is asked.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -280,6 +267,7 @@ pub struct RequestKeys {
     pub cookies: BTreeMap<String, Secret>,
     /// How it is asked; left out: `GET`, and `POST` with a `body`. Only of `page`, `json` and `shop`, whose address is your
     /// own.
+    #[schemars(extend("enum" = METHODS))]
     pub method: Option<String>,
     /// What is sent along. Only of `page`, `json` and `shop`, whose address is your own.
     pub body: Option<Secret>,
@@ -293,101 +281,6 @@ pub struct RequestKeys {
     pub allow_downgrade: Option<bool>,
 }
 
-/// An optional address, empty for none.
-#[derive(Clone, Default)]
-pub struct Proxy(pub Option<Url>);
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Its address may hold a password.
-        f.debug_tuple("Proxy").field(&self.0.as_ref().and_then(Url::host_str)).finish()
-    }
-}
-
-written_as!(
-    Proxy,
-    "proxy",
-    "^((https?|socks5h?)://.+)?$",
-    ["http://proxy.example:3128", "socks5://127.0.0.1:1080"]
-);
-
-impl<'de> Deserialize<'de> for Proxy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text.is_empty() {
-            return Ok(Self(None));
-        }
-        // The address may hold a password, so the message does not repeat it.
-        Url::parse(&text)
-            .map(|url| Self(Some(url)))
-            .map_err(|error| de::Error::custom(format!("not a URL: {error}")))
-    }
-}
-
-/// A number of bytes: `"1GiB"`, `"8MiB"`, `"512KiB"`, or a plain number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub usize);
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a size; write it like \"8MiB\" or \"512KiB\"");
-        let trimmed = text.trim();
-        let split = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
-        let (count, unit) = trimmed.split_at(split);
-        let count: usize = count.parse().map_err(|_| wrong())?;
-        let unit = match unit.trim() {
-            "" | "B" => 1,
-            "KiB" | "KB" | "kB" => 1 << 10,
-            "MiB" | "MB" => 1 << 20,
-            "GiB" | "GB" => 1 << 30,
-            _ => return Err(wrong()),
-        };
-        count.checked_mul(unit).map(Self).ok_or_else(wrong)
-    }
-}
-
-impl JsonSchema for Size {
-    fn schema_name() -> Cow<'static, str> {
-        "Size".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "title": "size",
-            "examples": ["8MiB", "512KiB", "1GiB"],
-            "anyOf": [
-                { "type": "string", "pattern": r"^\s*\d+\s*(B|[KkMG]i?B)?\s*$" },
-                { "type": "integer", "minimum": 0 }
-            ]
-        })
-    }
-}
-
-impl Serialize for Size {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
-        let whole = |(size, _): &&(usize, &str)| self.0.is_multiple_of(*size);
-        let (size, unit) = units.iter().find(whole).copied().unwrap_or((1, "B"));
-        serializer.serialize_str(&format!("{}{unit}", self.0 / size))
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Bytes(usize),
-            Text(String),
-        }
-        match Written::deserialize(deserializer)? {
-            Written::Bytes(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => text.parse().map_err(de::Error::custom),
-        }
-    }
-}
-
 /// Of `[notify.NAME]`, what a notifier of any kind understands; the other keys are its kind's own.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -396,55 +289,6 @@ pub struct NotifyKeys {
     pub bundle: Period,
     /// At most so many messages a minute, an hour or a day; what is beyond is gathered into digests.
     pub budget: Option<Budget>,
-}
-
-/// At most so many messages in any stretch of so long: `"20/h"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// How many messages, at least 1.
-    pub messages: usize,
-    /// In how long: a minute, an hour or a day.
-    pub window: Duration,
-}
-
-/// What a budget may be counted by.
-const WINDOWS: [(&str, u64); 3] = [("min", 60), ("h", 3_600), ("d", 86_400)];
-
-/// More than this in a minute is no limit.
-const LARGEST_BUDGET: usize = 10_000;
-
-impl FromStr for Budget {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no budget; write it like \"20/h\", \"5/min\" or \"100/d\"");
-        let (messages, unit) = text.split_once('/').ok_or_else(wrong)?;
-        let messages = messages.trim().parse().map_err(|_| wrong())?;
-        let (_, seconds) = WINDOWS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(wrong)?;
-        if messages == 0 {
-            return Err(format!("`{text}` would let nothing through; at least 1 message must be allowed"));
-        }
-        if messages > LARGEST_BUDGET {
-            return Err(format!("`{text}` is more than anyone sends; the most is {LARGEST_BUDGET}"));
-        }
-        Ok(Self { messages, window: Duration::from_secs(*seconds) })
-    }
-}
-
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = WINDOWS.iter().find(|(_, seconds)| *seconds == self.window.as_secs());
-        write!(f, "{}/{}", self.messages, unit.map_or("h", |(name, _)| name))
-    }
-}
-
-written_as!(Budget, "budget", r"^\s*[1-9]\d{0,4}\s*/\s*(min|h|d)\s*$", ["20/h", "5/min", "100/d"]);
-
-impl<'de> Deserialize<'de> for Budget {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
 }
 
 /// `[alerting]`: defaults for every watch.
@@ -456,10 +300,13 @@ pub struct Alerting {
     /// `true`: it is told when something is over; left out: what each strategy wants.
     pub resolved: Option<bool>,
     /// How many firing readings in a row make it news.
+    #[schemars(range(min = 1))]
     pub after: u32,
     /// How many quiet readings in a row before it is over.
+    #[schemars(range(min = 1))]
     pub resolve_after: u32,
     /// How many failed runs in a row before you hear that a watch is failing.
+    #[schemars(range(min = 1))]
     pub fail_after: u32,
     /// You hear of it when there is nothing newer for so long. `"auto"`: three times the usual, for data with dates of their
     /// own and for markets whose hours are known; closed hours do not count.
@@ -485,85 +332,6 @@ impl Default for Alerting {
             remind_every: Reminder(None),
             cooldown: Period::ZERO,
             quiet_hours: String::new(),
-        }
-    }
-}
-
-/// `"never"`, or a length of time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reminder(pub Option<Period>);
-
-impl JsonSchema for Reminder {
-    fn schema_name() -> Cow<'static, str> {
-        "Reminder".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        words_or_period(&["never"], generator)
-    }
-}
-
-/// Some words, or a length of time.
-fn words_or_period(words: &[&str], generator: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "anyOf": [{ "type": "string", "enum": words }, Period::json_schema(generator)] })
-}
-
-impl Serialize for Reminder {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            None => serializer.serialize_str("never"),
-            Some(period) => period.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Reminder {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == "never" {
-            return Ok(Self(None));
-        }
-        text.parse().map(|period| Self(Some(period))).map_err(de::Error::custom)
-    }
-}
-
-/// `"auto"`, `"never"`, or a length of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stale {
-    /// Three times the larger of the schedule's gap and the data's own rhythm; for a market only where its
-    /// hours are known, and in open time.
-    Auto,
-    /// Not told.
-    Never,
-    /// After so long.
-    After(Period),
-}
-
-impl JsonSchema for Stale {
-    fn schema_name() -> Cow<'static, str> {
-        "Stale".into()
-    }
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        words_or_period(&["auto", "never"], generator)
-    }
-}
-
-impl Serialize for Stale {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Auto => serializer.serialize_str("auto"),
-            Self::Never => serializer.serialize_str("never"),
-            Self::After(period) => period.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Stale {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            "auto" => Ok(Self::Auto),
-            "never" => Ok(Self::Never),
-            text => text.parse().map(Self::After).map_err(de::Error::custom),
         }
     }
 }
@@ -602,10 +370,13 @@ pub struct WatchKeys {
     /// Names of other watches: while one of these is failing, only the ends of this one are told.
     pub depends_on: Vec<String>,
     /// How many firing readings in a row make it news; left out: as in `[alerting]`.
+    #[schemars(range(min = 1))]
     pub after: Option<u32>,
     /// How many quiet readings in a row before it is over; left out: as in `[alerting]`.
+    #[schemars(range(min = 1))]
     pub resolve_after: Option<u32>,
     /// How many failed runs in a row before you hear that it is failing; left out: as in `[alerting]`.
+    #[schemars(range(min = 1))]
     pub fail_after: Option<u32>,
     /// You hear of it when there is nothing newer for so long; left out: as in `[alerting]`.
     pub stale_after: Option<Stale>,
@@ -616,38 +387,4 @@ pub struct WatchKeys {
     /// Hours in which messages wait, every day; empty for none; left out: as in `[alerting]`.
     #[schemars(with = "Option<HoursOfDay>")]
     pub quiet_hours: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_may_be_a_single_address() {
-        #[derive(Debug, Deserialize)]
-        struct Allowed {
-            networks: Vec<Network>,
-        }
-        let read = |text: &str| toml::from_str::<Allowed>(&format!("networks = [\"{text}\"]"));
-        for (text, network) in
-            [("10.0.0.0/8", "10.0.0.0/8"), ("127.0.0.1", "127.0.0.1/32"), ("::1", "::1/128")]
-        {
-            assert_eq!(read(text).unwrap().networks[0].0.to_string(), network);
-        }
-        for text in ["localhost", "10.0.0.0/33", ""] {
-            assert!(read(text).unwrap_err().to_string().contains("is no network"), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_budget_is_read_as_people_write_it() {
-        for (text, messages, seconds) in [("20/h", 20, 3_600), (" 5 / min ", 5, 60), ("100/d", 100, 86_400)] {
-            let budget: Budget = text.parse().unwrap();
-            assert_eq!(budget, Budget { messages, window: Duration::from_secs(seconds) });
-            assert_eq!(budget.to_string(), text.replace(' ', ""));
-        }
-        for text in ["20", "20/", "h/20", "-1/h", "0/h", "2.5/h", "20/week", "99999/min"] {
-            assert!(text.parse::<Budget>().unwrap_err().contains(text), "{text}");
-        }
-    }
 }

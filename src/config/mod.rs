@@ -11,6 +11,7 @@ mod keys;
 mod mistake;
 mod outside;
 mod secrets;
+mod values;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -27,12 +28,13 @@ pub use added::{added_file, added_watch};
 pub use concealed::Secrets;
 pub use files::{File, data_dir, data_dir_of, read, usual_path};
 pub use keys::{
-    Alerting, BackoffKeys, BackupKeys, Budget, Daemon, Fetch, LogFormat, Network, NotifyKeys, Pace, Proxy,
-    Reminder, RequestKeys, Retention, Retry, Size, Stale, WatchKeys, Web,
+    Alerting, BackoffKeys, BackupKeys, Daemon, Fetch, LogFormat, METHODS, NotifyKeys, Pace, RequestKeys,
+    Retention, Retry, WatchKeys, Web,
 };
 pub use mistake::{Mistake, Mistakes};
 pub use secrets::{fingerprint, mask_secrets};
 use secrets::{parts_in, plain, secrets_in, written};
+pub use values::{Budget, Network, Proxy, Reminder, Size, Stale};
 
 /// A table as JSON, secrets and all, the same wherever it stands in its file.
 #[must_use]

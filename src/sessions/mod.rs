@@ -21,6 +21,14 @@ use crate::model::written_as;
 /// What `hours` may be by name.
 pub const NAMED: &[&str] = &["NYSE", "NASDAQ", "LSE", "XETRA", "crypto"];
 
+/// The one of them that is open always, and no exchange.
+const ALWAYS_OPEN: &str = "crypto";
+
+/// The exchanges that are known.
+pub fn exchanges() -> impl Iterator<Item = &'static str> + Clone {
+    NAMED.iter().copied().filter(|name| *name != ALWAYS_OPEN)
+}
+
 /// So many days without a session are taken for the end of them.
 const TWO_YEARS_OF_DAYS: u16 = 731;
 

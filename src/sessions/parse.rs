@@ -9,10 +9,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::exchanges::named;
-use super::{AdHoc, Hours, NAMED, Opening, Week};
+use super::{ALWAYS_OPEN, AdHoc, Hours, NAMED, Opening, Week};
 use crate::model::or_known;
 
-const ALWAYS_OPEN: &str = "crypto";
 const EXAMPLE: &str = "\"09:30-16:00 MON-FRI America/New_York\"";
 const WEEKDAYS: [&str; 7] = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"];
 
@@ -54,8 +53,7 @@ impl AdHoc {
     /// A sentence.
     pub fn check(&self, name: &str) -> Result<(), String> {
         let Some(exchange) = named(name) else {
-            let exchanges = NAMED.iter().copied().filter(|name| *name != ALWAYS_OPEN);
-            return Err(format!("there is no exchange of this name{}", or_known(name, exchanges)));
+            return Err(format!("there is no exchange of this name{}", or_known(name, super::exchanges())));
         };
         match self.early_close.iter().find(|(_, time)| !(exchange.opens..exchange.closes).contains(time)) {
             None => Ok(()),

@@ -36,7 +36,7 @@ pub(super) struct Newegg {
 
 impl Plugin for Newegg {
     const KIND: &'static str = "newegg";
-    const ABOUT: &'static str = "Stock and prices on a Newegg search, product or combo page";
+    const ABOUT: &'static str = "stock and prices on a Newegg search, product or combo page";
     const EXAMPLE: &'static str = "url = \"https://www.newegg.com/p/pl?d=rtx+5070&N=100007709&PageSize=96\"\ninclude = [\"RTX 5070\"]\nexclude = [\"combo\", \"refurbished\"]";
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Page {
 
 impl Plugin for Page {
     const KIND: &'static str = "page";
-    const ABOUT: &'static str = "The text of any web page, or of a part of it";
+    const ABOUT: &'static str = "the text of any web page, or of a part of it";
     const EXAMPLE: &'static str =
         "url = \"https://example.com/news\"\nselect = \"main article\"\nsubject = \"the news\"";
 }

@@ -28,7 +28,7 @@ pub(super) struct Shop {
 impl Plugin for Shop {
     const KIND: &'static str = "shop";
     const ABOUT: &'static str =
-        "Stock and price on any shop's product page that follows schema.org, or has a buy button";
+        "stock and price on any shop's product page that follows schema.org, or has a buy button";
     const EXAMPLE: &'static str = "url = \"https://shop.example/products/lamp\" # or a list of them";
 }
 

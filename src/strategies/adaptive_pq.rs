@@ -17,12 +17,16 @@ use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Word
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct AdaptivePq {
     /// How many bars the RSI looks back on, 2 to 1,000.
+    #[schemars(range(min = 2, max = 1_000))]
     period: usize,
     /// How many bars the RSI's exponential mean looks back on, 2 to 1,000.
+    #[schemars(range(min = 2, max = 1_000))]
     ema: usize,
     /// Fires only while the mean is below this (or above `high`), 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
     low: f64,
     /// Fires only while the mean is above this (or below `low`), 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
     high: f64,
 }
 

@@ -20,6 +20,7 @@ const BARS: usize = 200;
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct PercentChange {
     /// How far it must move, in percent; more than 0.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     by: f64,
     /// Which way it must move.
     direction: Direction,
@@ -28,6 +29,7 @@ pub(crate) struct PercentChange {
     /// Which number is judged.
     field: Field,
     /// How far the move must come back before it is over, in percent; less than `by`.
+    #[schemars(range(min = 0))]
     hysteresis: f64,
 }
 

@@ -26,8 +26,10 @@ pub(crate) struct PriceDrop {
     /// What the newest price is compared with.
     baseline: Baseline,
     /// Only a price that is at least so much lower, in the price's own unit.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     by: Option<f64>,
     /// Only a price that is at least so many percent lower; with `by`, both must be so.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     by_percent: Option<f64>,
     /// How far back `lowest` and `last_alert` look.
     window: Period,

@@ -21,6 +21,7 @@ pub(crate) struct Restock {
     /// What else counts as being there: products that can be ordered but are not there yet.
     also: Vec<Also>,
     /// Counts only at or below this price; a product without a price does not count then.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     max_price: Option<f64>,
 }
 

@@ -19,12 +19,16 @@ use crate::plugin::{EvaluateError, Lookback, Plugin, Story, Strategy, View, Word
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Rsi {
     /// How many bars the RSI looks back on, 2 to 1,000.
+    #[schemars(range(min = 2, max = 1_000))]
     period: usize,
     /// Oversold, time to buy, below this; 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
     buy_below: f64,
     /// Overbought, time to sell, above this; 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
     sell_above: f64,
     /// How far the RSI must come back past the limit before it is over, so that it does not flap around it.
+    #[schemars(range(min = 0))]
     hysteresis: f64,
 }
 

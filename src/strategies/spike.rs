@@ -21,14 +21,17 @@ const BARS: usize = 200;
 #[serde(default, deny_unknown_fields, remote = "Self")]
 pub(crate) struct Spike {
     /// Fires above so many times the mean; more than 1.
+    #[schemars(extend("exclusiveMinimum" = 1))]
     times: f64,
     /// The time before now that the mean is taken over.
     window: Period,
     /// Which number is judged.
     field: Field,
     /// How many readings the mean needs; with fewer nothing is said.
+    #[schemars(range(min = 1))]
     at_least: u32,
     /// How far it must come back before it is over, in times the mean; less than `times`.
+    #[schemars(range(min = 0))]
     hysteresis: f64,
 }
 

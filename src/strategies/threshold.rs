@@ -12,12 +12,14 @@ use crate::plugin::{EvaluateError, News, Plugin, Story, Strategy, View, Words};
 /// Ends when it is back from the limit by at least the `hysteresis`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, remote = "Self")]
+#[schemars(extend("anyOf" = [{ "required": ["above"] }, { "required": ["below"] }]))]
 pub(crate) struct Threshold {
     /// Fires above this.
     above: Option<f64>,
     /// Fires below this.
     below: Option<f64>,
     /// How far the number must come back past the limit before it is over, in its own unit.
+    #[schemars(range(min = 0))]
     hysteresis: f64,
     /// Which number is judged.
     field: Field,

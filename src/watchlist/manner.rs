@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::build::Builder;
-use crate::config::{self, Proxy, RequestKeys};
+use crate::config::{self, METHODS, Proxy, RequestKeys};
 use crate::http::{self, Manner, Route};
 use crate::model::{Secret, did_you_mean};
 
@@ -22,10 +22,6 @@ pub(super) const KEYS: [&str; 8] =
 pub fn says_only_how(key: &str) -> bool {
     (KEYS.contains(&key) && !["method", "body"].contains(&key)) || ["token", "app_token"].contains(&key)
 }
-
-/// Methods that have an answer with a body.
-const METHODS: [&str; 10] =
-    ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "SEARCH", "REPORT", "PROPFIND"];
 
 /// The keys of one table, with their places.
 #[derive(Default)]

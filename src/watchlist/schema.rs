@@ -1,20 +1,19 @@
 //! The configuration as a JSON Schema, from the types that read it, and its keys in rows for people.
 
+mod facts;
 mod outside;
 mod rows;
 mod tidy;
 
+use crate::config::{Alerting, Daemon, Fetch, NotifyKeys, RequestKeys, WatchKeys, Web};
+use crate::plugin::Kind;
+use crate::sessions::AdHoc;
+use crate::{notifiers, sessions, sources, strategies};
+pub use facts::{gives, judges};
+pub use rows::{KeyRow, rows};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
-use toml::de::DeTable;
-
-use super::build::table_of;
-use crate::config::{Alerting, Daemon, Fetch, NotifyKeys, RequestKeys, WatchKeys, Web};
-use crate::plugin::{self, Kind};
-use crate::sessions::AdHoc;
-use crate::{notifiers, sources, strategies};
-pub use rows::{KeyRow, rows};
 
 /// A table of the configuration.
 pub struct Table {
@@ -89,7 +88,7 @@ pub fn schema() -> Value {
     for Table { name, about, mut schema } in tables() {
         outside::allow(&mut schema);
         match name {
-            "hours.NAME" => whole.named("hours", about, schema),
+            "hours.NAME" => whole.hours(about, schema),
             "notify.NAME" => {
                 let kinds = whole.family("notifier", notifiers::KINDS, schema, &|_, _| true);
                 whole.named("notify", about, kinds);
@@ -125,6 +124,17 @@ impl Whole {
     fn named(&mut self, name: &str, about: &str, table: Value) {
         let tables = json!({ "description": about, "type": "object", "additionalProperties": table });
         self.properties.insert(name.into(), tables);
+    }
+
+    /// A table for each exchange.
+    fn hours(&mut self, about: &str, table: Value) {
+        let exchange = |name: &'static str| (name.to_owned(), refer("exchange"));
+        let of_each: Map<String, Value> = sessions::exchanges().map(exchange).collect();
+        self.definitions.insert("exchange".into(), table);
+        let tables = json!({
+            "description": about, "type": "object", "properties": of_each, "additionalProperties": false
+        });
+        self.properties.insert("hours".into(), tables);
     }
 
     /// Defines every kind with its own keys and those of `common` that it understands; gives a table of any of them.
@@ -234,13 +244,8 @@ fn of_any<T: ?Sized>(family: &str, kinds: &'static [Kind<T>]) -> Value {
 
 /// Whether a source of this kind is asked at an address of the owner's.
 fn asks_own_address(kind: &'static str) -> bool {
-    let example = sources::KINDS.iter().find(|row| row.name == kind).map_or("", |row| row.example);
-    let table = DeTable::parse(example).ok().map(|mut table| {
-        table.get_mut().extend(table_of(kind));
-        table
-    });
-    let built = table.and_then(|table| plugin::build(sources::KINDS, table).ok());
-    built.is_some_and(|(_, source)| source.asks_own_address())
+    let row = sources::KINDS.iter().find(|row| row.name == kind);
+    row.and_then(|row| facts::built(sources::KINDS, row)).is_some_and(|source| source.asks_own_address())
 }
 
 /// What a type says about its keys, complete in itself.

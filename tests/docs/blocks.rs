@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use stakeout::config::File;
+use stakeout::plugin::Kind;
 use stakeout::watchlist::Watchlist;
+use stakeout::watchlist::schema::{of_kind, rows};
 use stakeout::{notifiers, sources, strategies};
 
 use crate::keys::{keys_of, names_of, own_keys};
@@ -69,6 +71,34 @@ fn keys_in(value: &toml::Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The tables of a kind show all of its keys between them.
+fn shows_keys_of<'a, T: ?Sized>(kind: &Kind<T>, tables: impl Iterator<Item = &'a toml::Value>) {
+    let mut shown = BTreeSet::new();
+    tables.for_each(|table| keys_in(table, &mut shown));
+    for row in rows(&of_kind(kind)) {
+        assert!(
+            shown.contains(&row.key),
+            "config.example.toml does not show `{}` of `{}`",
+            row.key,
+            kind.name
+        );
+    }
+}
+
+/// Outside of watches, what is shown without a `#` is what holds without it.
+#[test]
+fn the_paces_that_the_example_shows_are_those_that_are_known() {
+    let build = |text: String| {
+        let file = File { path: "config.example.toml".into(), text };
+        Watchlist::build(&[file], &|_| None).map_err(|mistakes| mistakes.to_string()).unwrap().http
+    };
+    let (shown, usual) = (build(read("config.example.toml")), build(String::new()));
+    let example: toml::Value = toml::from_str(&read("config.example.toml")).unwrap();
+    for host in example["fetch"]["host"].as_table().unwrap().keys().map(String::as_str).chain(["a.example"]) {
+        assert_eq!(format!("{:?}", shown.pace_of(host)), format!("{:?}", usual.pace_of(host)), "{host}");
+    }
+}
+
 #[test]
 fn the_example_shows_every_key() {
     let example: toml::Value = toml::from_str(&everything_on()).unwrap();
@@ -103,6 +133,18 @@ fn the_example_shows_every_key() {
     }
     for key in ["bundle", "budget"] {
         assert!(example["notify"]["console"].get(key).is_some(), "config.example.toml does not show `{key}`");
+    }
+    let watches: Vec<&toml::Value> = example["watch"].as_table().unwrap().values().collect();
+    for kind in sources::KINDS {
+        let own = watches
+            .iter()
+            .map(|watch| &watch["source"])
+            .filter(|table| table["kind"].as_str() == Some(kind.name));
+        shows_keys_of(kind, own.chain(example["source"].get(kind.name)));
+    }
+    for kind in strategies::KINDS {
+        let tables = watches.iter().filter_map(|watch| watch.get("strategy")?.as_array()).flatten();
+        shows_keys_of(kind, tables.filter(|table| table["kind"].as_str() == Some(kind.name)));
     }
     for kind in names_of(notifiers::KINDS) {
         let of_kind = |(_, table): &(&String, &toml::Value)| table["kind"].as_str() == Some(kind);

@@ -14,6 +14,7 @@ fn every_excerpt_stands_in_the_file_that_it_names() {
     for page in pages() {
         for (line, block) in blocks(&read(&page), "rust") {
             let Some(file) = block.lines().next().and_then(|first| first.strip_prefix("// src/")) else {
+                wrong.push(format!("{page}, block at line {line} does not begin with its file: `// src/…`"));
                 continue;
             };
             let file = format!("src/{}", file.trim());

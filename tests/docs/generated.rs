@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use stakeout::model::{OnFirst, ReadingKind};
+use stakeout::model::ReadingKind;
 use stakeout::plugin::{Kind, build};
-use stakeout::watchlist::schema::{KeyRow, of_kind, rows, tables};
+use stakeout::watchlist::schema::{KeyRow, gives, judges, of_kind, rows, tables};
 use stakeout::{notifiers, sources, strategies};
 use toml::de::DeTable;
 
@@ -84,11 +84,8 @@ fn of_kinds() -> [KeyRow; 2] {
 fn sources_page() -> String {
     let mut page = String::new();
     for kind in sources::KINDS {
-        let source = build(sources::KINDS, example(kind)).map_err(|error| error.message).unwrap().1;
-        let gives =
-            format!("Gives {}; the usual strategy is `{}`.", source.yields(), source.usual_strategies());
         let example = format!("[watch.example]\nevery = \"30m\"\n\n[watch.example.source]\n{}", keys(kind));
-        page.push_str(&section(kind, &gives, &example));
+        page.push_str(&section(kind, &gives(kind), &example));
     }
     page
 }
@@ -97,24 +94,12 @@ fn strategies_page() -> String {
     let mut page = String::new();
     for kind in strategies::KINDS {
         let strategy = build(strategies::KINDS, example(kind)).map_err(|error| error.message).unwrap().1;
-        let reads: Vec<String> = strategy.reads().iter().map(ToString::to_string).collect();
-        let first = match kind.policy.on_first {
-            OnFirst::Notify => "tells what fires",
-            OnFirst::Announce => "tells what was found",
-            OnFirst::Baseline => "says nothing",
-        };
-        let end = if kind.policy.resolved { "tells" } else { "does not tell" };
-        let reads = format!(
-            "Reads {}. At first sight it {first}; it {end} when it is over (`on_first` and `resolved` of the watch \
-             change that).",
-            reads.join(", ")
-        );
         let source = source_for(strategy.reads());
         let example = format!(
             "[watch.example]\nevery = \"30m\"\nsource = {source}\n\n[[watch.example.strategy]]\n{}",
             keys(kind)
         );
-        page.push_str(&section(kind, &reads, &example));
+        page.push_str(&section(kind, &judges(kind), &example));
     }
     page
 }

@@ -9,7 +9,7 @@ use stakeout::watchlist::schema::{KeyRow, of_kind, rows, schema, tables};
 use stakeout::{notifiers, sources, strategies};
 
 use crate::blocks::everything_on;
-use crate::keys::{keys_of, own_keys};
+use crate::keys::{keys_of, names_of, own_keys};
 use crate::{blocks, mistakes, pages, read};
 
 /// The keys that the reader takes out of a source's table, whatever its kind.
@@ -80,9 +80,18 @@ fn it_takes_values_from_outside_where_the_reader_does() {
     }
 }
 
-/// What is written in an unusual way is no mistake in an editor either.
+/// A watch with these keys beside those that it must have.
+fn watch(keys: &str) -> String {
+    format!("[watch.a]\nevery = \"1m\"\nsource = {{ kind = \"yahoo\", symbols = \"A\" }}\n{keys}")
+}
+
+fn strategy(keys: &str) -> String {
+    watch(&format!("strategy = [{{ kind = {keys} }}]"))
+}
+
+/// What is written in a less usual way is no mistake in an editor either.
 #[test]
-fn it_takes_every_spelling_that_the_reader_takes() {
+fn it_takes_the_spellings_that_the_reader_takes() {
     let validator = validator();
     for (key, spellings) in [
         (
@@ -90,24 +99,85 @@ fn it_takes_every_spelling_that_the_reader_takes() {
             "30s|1h 30m|90min|400d|2w|0s|1h30m|1.5h|2 hours|1 hour, 30 minutes|PT1H|500ms|1d 2h",
         ),
         ("[daemon]\nmax_database", "512KiB|8 MiB|1GB|1048576|20 kB"),
-        ("[daemon]\nproof_of_life", "@daily|0 9 * * MON|*/5 0-6,9 1 JAN *||0 0 L * *"),
+        ("[daemon]\nproof_of_life", "@daily|0 9 * * MON|*/5 0-6,9 1 JAN *|"),
         ("[daemon]\ntimezone", "UTC|Etc/GMT+1|America/Port-au-Prince|America/Argentina/Buenos_Aires"),
-        ("[alerting]\nquiet_hours", "22:00-07:00|22:00 - 07:00|0:00-6:30|"),
+        ("[alerting]\nquiet_hours", "22:00-07:00|22:00 - 07:00|22:00:30-07:00|"),
         ("[notify.a]\nkind = \"console\"\nbudget", "20/h|5 / min|100/d|10000/d"),
         ("[fetch]\nproxy", "|http://proxy.example:3128|socks5h://me:secret@127.0.0.1"),
+        ("[web]\nlisten", "127.0.0.1:8787|[::1]:80|127.0.0.1:0"),
+        ("[web]\ntoken = \"some-token\"\npublic_url", "https://stakeout.example.org|HTTP://a.example:1/"),
+        ("[daemon]\nheartbeat_url", "|https://hc.example/some-id"),
+        ("[hours.NYSE]\nearly_close.\"2026-12-24\"", "13:00"),
     ] {
         for text in spellings.split('|').map(|spelling| format!("{key} = \"{spelling}\"")) {
-            if mistakes("a.toml", text.clone()).is_none() {
-                takes(&validator, "a spelling", &text);
-            }
+            assert_eq!(mistakes("a.toml", text.clone()), None, "the reader refuses\n{text}");
+            takes(&validator, "a spelling", &text);
         }
     }
     let hours = ["NYSE", "crypto", "09:30-16:00 MON-FRI", "9:30-16:00 MON,WED Europe/Warsaw"];
-    for hours in hours {
-        let watch = format!(
-            "[watch.a]\nevery = \"1m\"\nhours = \"{hours}\"\nsource = {{ kind = \"yahoo\", symbols = \"A\" }}"
-        );
-        takes(&validator, "hours", &watch);
+    let hours = hours.map(|hours| watch(&format!("hours = \"{hours}\"")));
+    let limits = [
+        "\"rsi\", period = 2, buy_below = 0, sell_above = 100",
+        "\"adaptive_pq\", period = 1000, ema = 2, low = 0.5",
+        "\"threshold\", below = -5",
+        "\"percent_change\", by = 0.1",
+        "\"spike\", times = 1.1, at_least = 1",
+        "\"price_drop\", by = 1, by_percent = 0.5",
+    ];
+    for text in hours.into_iter().chain(limits.map(strategy)) {
+        assert_eq!(mistakes("a.toml", text.clone()), None, "the reader refuses\n{text}");
+        takes(&validator, "a value at its limit", &text);
+    }
+}
+
+/// Numbers that can never work, and texts that are not what they should be.
+#[test]
+fn it_knows_the_limits_that_the_reader_knows() {
+    let validator = validator();
+    let listing = |keys: &str| {
+        let source = "source = { kind = \"newegg\", url = \"https://www.newegg.com/p/pl?d=a\" }";
+        format!("[watch.a]\nevery = \"1m\"\n{source}\nstrategy = [{{ kind = {keys} }}]")
+    };
+    let page = |keys: &str| format!("[watch.a]\nevery = \"1m\"\nsource = {{ kind = \"page\", {keys} }}");
+    for text in [
+        "[alerting]\nafter = 0".to_owned(),
+        "[alerting]\nresolve_after = 0".into(),
+        "[alerting]\nfail_after = 0".into(),
+        "[alerting]\nquiet_hours = \"0:00-6:30\"".into(),
+        "[fetch]\nper_host.burst = 0".into(),
+        "[fetch]\nper_host.max_concurrent = 0".into(),
+        "[fetch]\nhost.\"a.example\" = { max_concurrent = 0 }".into(),
+        "[fetch]\nproxy = \"ftp://a.example\"".into(),
+        "[web]\nlisten = \"localhost:8787\"".into(),
+        "[web]\ntoken = \"some-token\"\npublic_url = \"stakeout.example.org\"".into(),
+        "[daemon]\nheartbeat_url = \"hc.example/some-id\"".into(),
+        "[hours.Foo]\nextra_closed = [\"2026-12-24\"]".into(),
+        "[hours.crypto]\nextra_closed = [\"2026-12-24\"]".into(),
+        "[notify.a]\nkind = \"console\"\nbudget = \"0/h\"".into(),
+        "[notify.a]\nkind = \"discord\"\nurl = \"https://a.example\"\nusername = \"\"".into(),
+        "[source.page]\nmethod = \"get\"".into(),
+        page("url = \"a.example\""),
+        page("url = \"https://a.example\", method = \"get\""),
+        strategy("\"rsi\", period = 1"),
+        strategy("\"rsi\", period = 1001"),
+        strategy("\"rsi\", buy_below = -1"),
+        strategy("\"rsi\", sell_above = 101"),
+        strategy("\"rsi\", hysteresis = -1"),
+        strategy("\"adaptive_pq\", ema = 1"),
+        strategy("\"adaptive_pq\", high = 101"),
+        strategy("\"percent_change\", by = 0"),
+        strategy("\"percent_change\", hysteresis = -0.1"),
+        strategy("\"spike\", times = 1"),
+        strategy("\"spike\", at_least = 0"),
+        strategy("\"threshold\""),
+        strategy("\"threshold\", above = 1, hysteresis = -1"),
+        strategy("\"price_drop\", by = 0"),
+        strategy("\"price_drop\", by_percent = -1"),
+        listing("\"restock\", max_price = -1"),
+        listing("\"restock\", max_price = 0"),
+    ] {
+        assert!(mistakes("a.toml", text.clone()).is_some(), "the reader takes\n{text}");
+        assert!(!faults(&validator, &text).is_empty(), "the schema takes\n{text}");
     }
 }
 
@@ -288,6 +358,19 @@ fn kinds_prints_every_key_of_a_kind_and_those_that_all_of_its_family_have() {
             assert!(first_words.contains(key), "{key}: {printed}");
         }
         assert!(printed.lines().all(|line| line.chars().count() <= 100), "{printed}");
+    }
+    for (kind, fact) in [
+        ("yahoo", "Gives candles; the usual strategy is"),
+        ("rsi", "Reads candles. At first sight it tells what fires; it does not tell when it is over"),
+    ] {
+        let printed = String::from_utf8(crate::stakeout(&["kinds", kind]).stdout).unwrap();
+        let words: Vec<&str> = printed.split_whitespace().collect();
+        assert!(words.join(" ").contains(fact), "{printed}");
+    }
+    let overview = String::from_utf8(crate::stakeout(&["kinds"]).stdout).unwrap();
+    for kind in [names_of(sources::KINDS), names_of(strategies::KINDS), names_of(notifiers::KINDS)].concat() {
+        let lines = overview.lines().filter(|line| line.trim().starts_with(&format!("{kind}: ")));
+        assert_eq!(lines.count(), 1, "{kind}: {overview}");
     }
     let printed: Value = serde_json::from_slice(&crate::stakeout(&["kinds", "--json"]).stdout).unwrap();
     for kind in printed.as_array().unwrap() {

@@ -26,6 +26,7 @@ pub(super) struct Discord {
     url: Address,
     /// Who writes, instead of the webhook's own name; 1 to 80 characters.
     #[serde(default, deserialize_with = "username")]
+    #[schemars(length(min = 1, max = 80))]
     username: Option<String>,
     /// The address of a picture, instead of the webhook's own.
     avatar_url: Option<Url>,

@@ -46,7 +46,8 @@ fn takes(schema: &Value) -> String {
         return one_of(&words.iter().map(|(word, _)| written(word)).collect::<Vec<_>>());
     }
     if let Some(choices) = schema.get("anyOf").and_then(Value::as_array) {
-        return one_of(&choices.iter().map(takes).collect::<Vec<_>>());
+        return one_or_list(choices)
+            .unwrap_or_else(|| one_of(&choices.iter().map(takes).collect::<Vec<_>>()));
     }
     match text("type") {
         Some("string") if text("format") == Some("uri") => "address".into(),
@@ -71,11 +72,26 @@ fn values(schema: &Value) -> Option<&Value> {
 
 fn several(schema: &Value) -> String {
     let one = takes(schema);
-    match one.chars().last() {
-        Some('"') => one,
-        Some('s') => format!("{one}es"),
-        _ => format!("{one}s"),
+    // A list of lists, lengths of time: the first word is what there are several of.
+    let (first, rest) = match one.find(" of ") {
+        Some(at) => one.split_at(at),
+        None => (one.as_str(), ""),
+    };
+    match first {
+        _ if first.ends_with('"') => one,
+        "hours" | "exchange or hours" | "anything" => one,
+        "proxy" => format!("proxies{rest}"),
+        _ if first.ends_with('s') => format!("{first}es{rest}"),
+        _ => format!("{first}s{rest}"),
     }
+}
+
+/// Many words, one of them or a list, are named once.
+fn one_or_list(choices: &[Value]) -> Option<String> {
+    let [one, list] = choices else { return None };
+    let named = words(one);
+    let is_list_of_it = named.len() > 2 && list.get("items") == Some(one);
+    is_list_of_it.then(|| format!("{}, or a list of these", takes(one)))
 }
 
 fn one_of(choices: &[String]) -> String {
@@ -146,6 +162,15 @@ mod tests {
                 json!({ "oneOf": [{ "const": "a" }, { "const": "b" }, { "const": "c" }] }),
                 "\"a\", \"b\" or \"c\"",
             ),
+            (
+                json!({ "anyOf": [
+                    { "enum": ["a", "b", "c"] },
+                    { "type": "array", "items": { "enum": ["a", "b", "c"] } },
+                ] }),
+                "\"a\", \"b\" or \"c\", or a list of these",
+            ),
+            (json!({ "type": "array", "items": { "title": "length of time" } }), "list of lengths of time"),
+            (json!({ "type": "array", "items": { "title": "hours" } }), "list of hours"),
             (json!({ "type": "object", "additionalProperties": { "type": "string" } }), "table of texts"),
         ] {
             assert_eq!(takes(&schema), expected);

@@ -15,6 +15,10 @@ pub(super) fn tidy(schema: &mut Value) {
     if keys.get("format").is_some_and(|format| format != "uri") {
         keys.remove("format");
     }
+    // Whatever asks, asks by http; a name without that is the usual mistake.
+    if keys.get("format").is_some_and(|format| format == "uri") {
+        keys.insert("pattern".into(), r"^\s*[Hh][Tt][Tt][Pp][Ss]?://".into());
+    }
     if keys.get("pattern").is_some_and(|pattern| pattern == "") {
         keys.remove("pattern");
     }
@@ -72,6 +76,10 @@ mod tests {
     fn nothing_is_said_that_no_file_can_say() {
         for (said, tidied) in [
             (json!({ "type": ["string", "null"], "default": null }), json!({ "type": "string" })),
+            (
+                json!({ "type": "string", "format": "uri" }),
+                json!({ "type": "string", "format": "uri", "pattern": r"^\s*[Hh][Tt][Tt][Pp][Ss]?://" }),
+            ),
             (json!({ "type": "number", "format": "double" }), json!({ "type": "number" })),
             (
                 json!({ "description": "a\n b", "anyOf": [{ "description": "c", "const": 1 }, { "type": "null" }] }),

@@ -1,7 +1,8 @@
 # docker build -t stakeout .
 # docker run -d --name stakeout --read-only --cap-drop ALL -p 127.0.0.1:8787:8787 -v stakeout:/var/lib/stakeout \
-#     -v ./config.toml:/etc/stakeout/config.toml:ro stakeout
+#     -v ./stakeout:/etc/stakeout:ro stakeout
 #
+# The folder ./stakeout holds config.toml; a file that is mounted alone stays the old one when an editor writes it anew.
 # For a port to be reached from outside the container, `[web]` listens on 0.0.0.0:8787, with a token. For another
 # processor: `docker build --platform linux/arm64 .`, without emulation. Podman and buildah read it too; they keep
 # the HEALTHCHECK with `--format docker`.
@@ -63,7 +64,7 @@ FROM scratch
 ARG VERSION=
 ARG REVISION=
 LABEL org.opencontainers.image.title="stakeout" \
-    org.opencontainers.image.description="Stakes out markets, shop shelves and public price data, and tells its owner the moment it matters" \
+    org.opencontainers.image.description="Watches markets, shops and price data, and tells you the moment it matters" \
     org.opencontainers.image.licenses="MIT OR Apache-2.0" \
     org.opencontainers.image.version="$VERSION" \
     org.opencontainers.image.revision="$REVISION"
@@ -81,6 +82,8 @@ VOLUME /var/lib/stakeout
 USER 65532:65532
 EXPOSE 8787
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=6s --start-period=60s --retries=3 CMD ["/usr/bin/stakeout", "health"]
+# An engine looks first after one such interval, unless it is told a `start_interval` as in deploy/compose.yaml. Not
+# well for half a minute is unhealthy.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 CMD ["/usr/bin/stakeout", "health"]
 ENTRYPOINT ["/usr/bin/stakeout"]
 CMD ["run"]

@@ -1,4 +1,4 @@
-//! What `deploy/` holds for containers is well-formed, gives few rights, and its configuration is good.
+//! What `deploy/` holds is well-formed, gives few rights, and its configurations are good.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::fs;
@@ -61,6 +61,38 @@ fn the_service_of_compose_has_no_rights_and_its_configuration_is_good() {
     }
     let toml = configuration_in_comment(&read("deploy/compose.yaml"));
     assert_good("deploy/compose.yaml", &toml, &secrets);
+}
+
+#[test]
+fn the_package_s_own_configuration_watches_nothing_until_its_examples_are_switched_on() {
+    let text = read("deploy/debian/config.toml");
+    let build = |text: String| {
+        let folder = TempDir::new().unwrap();
+        fs::create_dir(folder.path().join("credentials")).unwrap();
+        fs::write(folder.path().join("credentials/discord"), "https://hooks.example.com/x").unwrap();
+        let file = File { path: folder.path().join("config.toml"), text };
+        Watchlist::build(&[file], &|_| None).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    };
+    assert!(build(text.clone()).watches.is_empty(), "somebody's machine asks somebody before it was told to");
+    let on =
+        text.lines().map(|line| line.strip_prefix('#').filter(|on| !on.starts_with(' ')).unwrap_or(line));
+    assert_eq!(build(on.collect::<Vec<_>>().join("\n")).watches.len(), 1);
+}
+
+#[test]
+fn what_is_secret_or_yours_goes_neither_into_git_nor_into_an_image() {
+    let ignored = read(".gitignore");
+    for yours in ["/config.toml", "/credentials/", "/data/", "/deploy/secrets/", "/deploy/stakeout/"] {
+        assert!(ignored.lines().any(|line| line == yours), "git takes {yours}");
+    }
+    let ignored = read(".dockerignore");
+    let mut patterns = ignored.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(patterns.next(), Some("*"), "what is not named is sent to the engine");
+    let sent: Vec<&str> = patterns.collect();
+    assert_eq!(
+        sent,
+        ["!.cargo", "!Cargo.lock", "!Cargo.toml", "!benches", "!build.rs", "!migrations", "!src"]
+    );
 }
 
 #[test]

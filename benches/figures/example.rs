@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Html;
 use axum::routing::get;
+use serde::Deserialize;
 use stakeout::demo::Origin;
 use stakeout::http::Request;
 use tempfile::TempDir;
@@ -23,7 +24,7 @@ use crate::measure::unix_time;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
-/// So many markets has Kraken, and so long is a result page of Newegg.
+/// So many markets has Kraken, for whoever watches them all, and so long is a result page of Newegg.
 const MARKETS: u32 = 1_200;
 const PAGE_BYTES: usize = 600_000;
 
@@ -114,12 +115,19 @@ fn pointed_at(origin: &Url, services: &str, web: &Url) -> Result<String> {
     Ok(text)
 }
 
-/// Every market, its price and its volume another each minute.
-async fn ticker(State(played): State<Arc<Played>>) -> String {
+/// Which markets are asked for.
+#[derive(Deserialize)]
+struct Asked {
+    pair: Option<String>,
+}
+
+/// One market or all of them, its price and its volume another each minute.
+async fn ticker(State(played): State<Arc<Played>>, Query(asked): Query<Asked>) -> String {
     played.note();
+    let markets = if asked.pair.is_some() { 1 } else { MARKETS };
     let minute = unix_time().as_secs() / 60;
     let mut text = String::from(r#"{"error":[],"result":{"#);
-    for market in 0..MARKETS {
+    for market in 0..markets {
         let wave = (minute as f64 * 0.31 + f64::from(market)).sin();
         let (price, volume) = (f64::from(market + 1) * (1.0 + 0.004 * wave), 1e6 * (1.0 + 0.01 * wave));
         let comma = if market == 0 { "" } else { "," };

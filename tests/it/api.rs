@@ -535,29 +535,3 @@ async fn no_answer_tells_a_secret() {
     }
     assert!(asked >= 20, "{asked}");
 }
-
-#[tokio::test]
-async fn the_readme_s_calls_are_answered() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        eprintln!("skipped: curl is not installed");
-        return;
-    }
-    let harness = stocked().await;
-    let readme = include_str!("../../README.md");
-    let chapter = readme.split_once("\n## The API\n").unwrap().1.split("\n## ").next().unwrap();
-    let block = chapter.split_once("```sh\n").unwrap().1.split("```").next().unwrap();
-    let calls: Vec<String> = block.lines().map(str::to_owned).collect();
-    assert!(calls.len() >= 3, "{calls:?}");
-    let address = harness.daemon().web().unwrap().to_string();
-    let home = harness.stage.folder.path().to_owned();
-    std::fs::write(home.join(".curlrc"), "fail\nsilent\nheader = \"Authorization: Bearer open-sesame\"\n")
-        .unwrap();
-    for call in calls {
-        let call = call.replace("127.0.0.1:8787", &address);
-        let mut curl = Command::new("sh");
-        curl.args(["-c", &call]).env("CURL_HOME", &home);
-        let output = tokio::task::spawn_blocking(move || curl.output().unwrap()).await.unwrap();
-        assert!(output.status.success(), "{call}: {}", String::from_utf8_lossy(&output.stderr));
-        assert!(!output.stdout.is_empty(), "{call}");
-    }
-}

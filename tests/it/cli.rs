@@ -228,3 +228,20 @@ async fn check_says_which_host_is_asked_more_often_than_its_pace_allows() {
     let said = String::from_utf8(command(&stage, &["check"]).await.stdout).unwrap();
     assert!(!said.contains("note:"), "{said}");
 }
+
+#[tokio::test]
+async fn what_is_stored_can_be_looked_at_and_copied_while_the_configuration_has_mistakes() {
+    let stage = Stage::new(NUMBER).await;
+    stage.site.show("/number", number(11));
+    command(&stage, &["once", "number"]).await;
+    stage.write("[watch.number]\nsorce = 1\n[watch");
+    let copy = stage.folder.path().join("copy.db");
+    let copy = copy.to_str().unwrap();
+    for arguments in
+        [vec!["alerts"], vec!["history", "number"], vec!["silence", "list"], vec!["backup", copy]]
+    {
+        let output = command(&stage, &arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output));
+    }
+    assert_eq!(command(&stage, &["check"]).await.status.code(), Some(2));
+}

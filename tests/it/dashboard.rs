@@ -336,3 +336,15 @@ every = "1m"
         assert!(settings.contains(part), "{part}\n{settings}");
     }
 }
+
+#[tokio::test]
+async fn a_configuration_that_was_not_taken_up_is_told_until_it_is_mended() {
+    let harness = Harness::start(NUMBER).await;
+    assert!(!page(&harness, "/").await.contains("was not taken up"));
+    assert!(!harness.reload(&NUMBER.replace("threshold", "treshold")).await);
+    let overview = page(&harness, "/").await;
+    assert!(overview.contains("was not taken up") && overview.contains("treshold"), "{overview}");
+    assert!(page(&harness, "/metrics").await.contains("stakeout_config_last_reload_successful 0"));
+    assert!(harness.reload(NUMBER).await);
+    assert!(!page(&harness, "/").await.contains("was not taken up"));
+}

@@ -118,7 +118,7 @@ impl fmt::Display for Budget {
     }
 }
 
-written_as!(Budget, "budget", r"^\s*[1-9]\d{0,4}\s*/\s*(min|h|d)\s*$", ["20/h", "5/min", "100/d"]);
+written_as!(Budget, "budget", r"^\s*([1-9]\d{0,3}|10000)\s*/\s*(min|h|d)\s*$", ["20/h", "5/min", "100/d"]);
 
 impl<'de> Deserialize<'de> for Budget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

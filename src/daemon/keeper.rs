@@ -41,11 +41,6 @@ pub(super) struct Keeper {
     pub(super) not_taken_up: std::sync::Mutex<Vec<String>>,
 }
 
-/// Under the name that Prometheus has for its own.
-fn note_taken(is_taken: bool) {
-    metrics::gauge!("stakeout_config_last_reload_successful").set(if is_taken { 1.0 } else { 0.0 });
-}
-
 impl Keeper {
     pub(super) fn new(
         (store, runner): (Store, Arc<Runner>),
@@ -54,7 +49,6 @@ impl Keeper {
         under_way: UnderWay,
     ) -> Self {
         let (turn, trying) = (Mutex::default(), Mutex::default());
-        note_taken(true);
         Self {
             store,
             runner,
@@ -167,7 +161,6 @@ impl Keeper {
                 error!("{line}");
             }
         }
-        note_taken(is_taken);
         *self.not_taken_up.lock().unwrap_or_else(PoisonError::into_inner) = wrong;
         is_taken
     }

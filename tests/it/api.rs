@@ -1,7 +1,6 @@
 //! What the API promises, path by path.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::{Method, RequestBuilder, StatusCode};

@@ -6,6 +6,7 @@ mod changedetection;
 mod draft;
 mod filters;
 mod fit;
+mod hours;
 mod paths;
 mod restock;
 mod shared;
@@ -250,7 +251,8 @@ fn target(output: &Path, force: bool) -> anyhow::Result<PathBuf> {
     let name = output.display();
     match std::fs::symlink_metadata(output) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(output.to_owned()),
-        found => drop(found.with_context(|| format!("{name} cannot be written"))?),
+        Err(error) => return Err(error).with_context(|| format!("{name} cannot be written")),
+        Ok(_) => {}
     }
     let target = output.canonicalize().map_err(|_| Misuse(format!("{name} is a link that leads nowhere")))?;
     if !target.is_file() {

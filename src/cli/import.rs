@@ -6,8 +6,10 @@ mod changedetection;
 mod draft;
 mod filters;
 mod fit;
+mod hours;
 mod paths;
 mod restock;
+mod shared;
 mod urlwatch;
 mod write;
 
@@ -68,19 +70,18 @@ pub(super) enum Format {
 
 fn every(text: &str) -> Result<String, String> {
     text.parse::<Period>()?;
-    Ok(text.trim().to_owned())
+    let every = toml::Value::from(text.trim());
+    let tried =
+        format!("[watch.a]\nevery = {every}\nsource = {{ kind = \"page\", url = \"https://a.example/\" }}\n");
+    fit::mistake(&tried).map_or_else(|| Ok(text.trim().to_owned()), Err)
 }
 
 impl Import {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        if let Some(output) = self.output.as_deref().filter(|output| output.exists() && !self.force) {
-            return Err(
-                Misuse(format!("{} is there already; --force writes over it", output.display())).into()
-            );
-        }
+        let target = self.output.as_deref().map(|output| target(output, self.force)).transpose()?;
         let written = self.read()?;
-        if written.watches > 0 {
-            match &self.output {
+        if written.says_something() {
+            match &target {
                 Some(output) => save(output, &written)
                     .with_context(|| format!("{} cannot be written", output.display()))?,
                 None => std::io::stdout().lock().write_all(written.text.as_bytes())?,
@@ -126,18 +127,24 @@ impl Import {
             let more = left_out.len().saturating_sub(MOST_TOLD);
             eprintln!(
                 "left out: {more} more{}",
-                if *watches > 0 { "; all of them stand in the file" } else { "" }
+                if written.says_something() { "; all of them stand in the file" } else { "" }
             );
         }
         for what in written.shared.iter().take(MOST_TOLD) {
             eprintln!("not carried over: {}", cleaned(what, 240));
         }
-        if *watches == 0 {
-            eprintln!("nothing was written: there is no watch that can be carried over");
-            return;
+        if written.shared.len() > MOST_TOLD {
+            eprintln!("not carried over: {} more", written.shared.len().saturating_sub(MOST_TOLD));
         }
         let place =
             self.output.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());
+        if *watches == 0 {
+            match written.says_something() {
+                true => eprintln!("wrote no watch to {place}: what could be one stands there in comments"),
+                false => eprintln!("nothing was written: there is no watch that can be carried over"),
+            }
+            return;
+        }
         eprintln!("wrote {} to {place}", count(*watches, "watch", "watches"));
         if *lacking > 0 {
             eprintln!(
@@ -149,17 +156,30 @@ impl Import {
         }
         if written.holds_secrets {
             eprintln!(
-                "secrets lie in it in the clear (cookies, headers, passwords, webhooks): keep it to yourself, or move \
+                "secrets may lie in it in the clear (cookies, headers, passwords, webhooks): keep it to yourself, or move \
                  them out with {{ credential = \"…\" }}"
             );
         }
         let config = config::usual_path();
-        let name =
-            self.output.as_deref().map_or("watches.toml".into(), |output| from_beside(&config, output));
+        let config_name = config.display();
+        if let Some(networks) = &written.networks {
+            eprintln!("next: some look into your own network: add `{networks}` to [fetch] of {config_name}");
+        }
+        let Some(output) = &self.output else {
+            eprintln!(
+                "next: put them into {config_name}, or with -o into a file for `include`; then `stakeout check`"
+            );
+            return;
+        };
+        if written.holds_secrets {
+            eprintln!(
+                "next: only you can read it; a service with a user of its own must, too: move the secrets to \
+                 credentials, then `chmod 644 {place}`"
+            );
+        }
         eprintln!(
-            "next: add `include = [{}]` to {}, or put the watches into it; then `stakeout check`",
-            toml::Value::from(name),
-            config.display()
+            "next: add `include = [{}]` to {config_name}, or put the watches into it; then `stakeout check`",
+            toml::Value::from(from_beside(&config, output))
         );
     }
 }
@@ -195,9 +215,12 @@ fn haul(text: &str, format: Option<Format>) -> Result<Haul, String> {
     if text.trim().is_empty() {
         return Err("is empty".into());
     }
+    if format.is_none() && text.trim_start().starts_with('<') {
+        return Err("this is no list of addresses: it begins as a web page does".into());
+    }
     match format.unwrap_or_else(|| guess(text)) {
         Format::Urlwatch => Ok(urlwatch::read(text)),
-        Format::Addresses => Ok(addresses::read(text)),
+        Format::Addresses => addresses::read(text),
         Format::Changedetection => changedetection::read(text).map_err(|why| match format {
             Some(_) => why,
             None => format!("taken for JSON of changedetection.io: {why} (--format says what it is)"),
@@ -223,18 +246,34 @@ fn guess(text: &str) -> Format {
     if has_keys { Format::Urlwatch } else { Format::Addresses }
 }
 
-/// Writes a file all at once; one with secrets is nobody else's to read.
+/// Where a file is written to: what a link leads to, and no device, pipe or folder.
+fn target(output: &Path, force: bool) -> anyhow::Result<PathBuf> {
+    let name = output.display();
+    match std::fs::symlink_metadata(output) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(output.to_owned()),
+        Err(error) => return Err(error).with_context(|| format!("{name} cannot be written")),
+        Ok(_) => {}
+    }
+    let target = output.canonicalize().map_err(|_| Misuse(format!("{name} is a link that leads nowhere")))?;
+    if !target.is_file() {
+        return Err(Misuse(format!("{name} is no regular file")).into());
+    }
+    if !force {
+        return Err(Misuse(format!("{name} is there already; --force writes over it")).into());
+    }
+    Ok(target)
+}
+
+/// Writes a file all at once; one with secrets is nobody else's to read, nor one that nobody else could read before.
 fn save(path: &Path, written: &Written) -> anyhow::Result<()> {
-    let mode = if written.holds_secrets { 0o600 } else { 0o644 };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let _ = std::fs::remove_file(&beside);
+    let before = std::fs::metadata(path).map_or(0o777, |file| file.permissions().mode());
+    let mode = before & if written.holds_secrets { 0o600 } else { 0o644 };
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{:016x}", fastrand::u64(..)));
+    let beside = path.with_file_name(name);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
     let saved = file.write_all(written.text.as_bytes()).and_then(|()| {
-        if written.holds_secrets {
-            file.set_permissions(std::fs::Permissions::from_mode(mode))?;
-        }
         file.sync_all()?;
         std::fs::rename(&beside, path)
     });

@@ -31,7 +31,12 @@ fn said(output: &Output) -> String {
 
 /// What came out, which the configuration's reader understands to the last word.
 fn good(text: &str) -> Watchlist {
-    let file = File { path: "watches.toml".into(), text: text.to_owned() };
+    // As the note at its top says.
+    let allowed = text
+        .lines()
+        .find_map(|line| Some(format!("allow_networks{}", line.split_once("#     allow_networks")?.1)));
+    let text = format!("[fetch]\n{}\n{text}", allowed.unwrap_or_default());
+    let file = File { path: "watches.toml".into(), text: text.clone() };
     match Watchlist::build(&[file], &|_| None) {
         Ok(watchlist) => watchlist,
         Err(mistakes) => panic!("{mistakes}\n{text}"),
@@ -106,7 +111,7 @@ wait_for: "#app"
 #[test]
 fn jobs_of_urlwatch_become_watches_and_what_does_not_is_said() {
     let (toml, watchlist, said) = moved(JOBS);
-    assert_eq!(names(&watchlist), ["town-hall-news", "rate", "search", "odd", "app-example"]);
+    assert_eq!(names(&watchlist), ["town-hall-news", "rate", "search", "router", "odd", "app-example"]);
     let watch = |name: &str| watchlist.watches.iter().find(|watch| watch.name == name).unwrap();
     let news = watch("town-hall-news");
     assert_eq!(news.source_kind, "page");
@@ -134,15 +139,18 @@ fn jobs_of_urlwatch_become_watches_and_what_does_not_is_said() {
     for left in [
         "left out: disk: runs a command",
         "left out: line 19: no YAML: line 19",
-        "left out: router: 192.168.1.1 is a private address",
         "`file:` addresses are not fetched",
     ] {
         assert!(said.contains(left) && toml.contains(left), "{left}: {said}");
     }
-    assert!(toml.contains("\n#[watch.router]\n"), "it stands ready for when its network is allowed: {toml}");
-    for summary in
-        ["wrote 5 watches", "4 left out altogether", "secrets lie in it", "include = [", "stakeout check"]
-    {
+    for summary in [
+        "wrote 6 watches",
+        "3 left out altogether",
+        "secrets may lie in it",
+        "add `allow_networks = [\"192.168.1.1\"]` to [fetch]",
+        "with -o into a file",
+        "stakeout check",
+    ] {
         assert!(said.contains(summary), "{summary}: {said}");
     }
     assert!(!said.contains("s3cret"), "{said}");
@@ -198,9 +206,10 @@ fn a_store_of_changedetection_becomes_watches_and_what_does_not_is_said() {
         assert!(above.contains(&format!("# not carried over: {what}")), "{what}: {above}");
     }
     let above = comments(&toml, "api-example-x");
-    for what in ["conditions: ", "a browser: "] {
+    for what in ["conditions: ", "fetch_backend: a browser", "every change was told"] {
         assert!(above.contains(&format!("# not carried over: {what}")), "{what}: {above}");
     }
+    assert!(toml.contains("\n#[watch.login-example]\n"), "{toml}");
     for left in
         ["left out: login-example: takes steps in a browser", "left out: e: its address is a template"]
     {
@@ -257,9 +266,10 @@ fn a_folder_of_changedetection_is_read_whole() {
 fn a_list_of_addresses_becomes_watches_with_labels() {
     let (_, watchlist, said) =
         moved("# mine\n\nhttps://a.example/x news, town\nhttps://a.example/x\nb.example\n");
-    assert_eq!(names(&watchlist), ["a-example-x", "a-example-x-2"]);
+    assert_eq!(names(&watchlist), ["a-example-x"]);
+    assert!(said.contains("not carried over: line 4: the address of line 3 once more"), "{said}");
     assert_eq!(watchlist.watches[0].labels.get("tag").map(String::as_str), Some("news, town"));
-    assert!(said.contains("left out: line 5: `b.example` is no address"), "{said}");
+    assert!(said.contains("left out: line 5: is no address"), "{said}");
     assert!(!said.contains("secrets"), "{said}");
 }
 
@@ -286,6 +296,56 @@ fn a_file_is_written_once_and_one_with_secrets_is_nobody_else_s_to_read() {
 }
 
 #[test]
+fn a_file_that_is_written_over_keeps_its_place_and_its_mode() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("real.toml"), "").unwrap();
+    std::fs::set_permissions(at("real.toml"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("real.toml", at("link.toml")).unwrap();
+    let output = import(folder.path(), &["-", "-o", "link.toml", "--force"], "https://a.example/");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(at("link.toml").is_symlink());
+    assert_eq!(std::fs::metadata(at("real.toml")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing else is left behind");
+    std::fs::create_dir(at("folder")).unwrap();
+    std::os::unix::fs::symlink("gone", at("nowhere")).unwrap();
+    for (arguments, why) in [
+        (&["-", "--force", "-o", "folder"][..], "is no regular file"),
+        (&["-", "--force", "-o", "/dev/null"], "is no regular file"),
+        (&["-", "--force", "-o", "nowhere"], "leads nowhere"),
+        (&["-", "--every", "1ms"], "shorter than a tenth"),
+        (&["-", "--every", "9000d"], "longer than a year"),
+    ] {
+        let output = import(folder.path(), arguments, "https://a.example/");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains(why), "{arguments:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn what_could_be_a_watch_is_written_even_where_none_is() {
+    let store = r#"{"watching": {"a": {"url": "https://a.example/", "browser_steps": [{"operation": "Click element"}]}}}"#;
+    let folder = TempDir::new().unwrap();
+    let output = import(folder.path(), &["-", "-o", "watches.toml"], store);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("wrote no watch to watches.toml"), "{}", said(&output));
+    let written = std::fs::read_to_string(folder.path().join("watches.toml")).unwrap();
+    assert!(written.contains("\n#[watch.a-example]\n"), "{written}");
+}
+
+#[test]
+fn nobody_hears_of_another_s_watches() {
+    let (_, watchlist, said) = moved(
+        r#"{"settings": {"application": {"notification_urls": ["mailto://me:s3cret@example.com"]}},
+            "watching": {"a": {"url": "https://a.example/", "notification_urls": ["discord://1/token"]},
+                         "b": {"url": "https://b.example/"}}}"#,
+    );
+    let told: Vec<&[String]> = watchlist.watches.iter().map(|watch| watch.notify.as_slice()).collect();
+    assert_eq!(told, [&["discord-imported".to_owned()][..], &[]]);
+    assert!(said.contains("1 watch tells nobody"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error_with_its_place() {
     let folder = TempDir::new().unwrap();
     for (arguments, text, why) in [
@@ -293,7 +353,9 @@ fn what_cannot_be_read_is_an_error_with_its_place() {
         (&["-"], "{\"watching\": {\n \"a\": x}}", "no JSON: expected value at line 2"),
         (&["-"], "{}", "there are no watches in it"),
         (&["-"], "report:\n  email: {}\n", "these are settings"),
-        (&["-"], "only words\n", "nothing was written"),
+        (&["-"], "only words\n", "no list of addresses"),
+        (&["-"], "<!doctype html>\n<a href=\"https://a.example/\">a: b</a>\n", "no list of addresses"),
+        (&["-"], "a = 1\n[watch.a]\nevery = \"1h\"\n", "no list of addresses"),
         (&["-", "--format", "changedetection"], "url: https://a.example/", "no JSON"),
         (&["gone.yaml"], "", "gone.yaml cannot be read"),
     ] {

@@ -20,11 +20,22 @@ impl Haul {
             0 => "discord-imported".to_owned(),
             before => format!("discord-imported-{}", before.saturating_add(1)),
         };
+        let unused: Vec<String> = options(address)
+            .filter(|(option, value)| {
+                !["thread", "thread_id"].contains(option) && !["", "no", "false"].contains(value)
+            })
+            .filter(|(option, _)| option.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+            .map(|(option, _)| format!("`{}`", cleaned(option, 20)))
+            .collect();
         let notifier = Notifier { name: name.clone(), from: address.to_owned(), keys };
         if let Some(why) = fit::mistake(&notifier.text()) {
             return Err(format!("a notification by discord: {}", cleaned(&why, 160)));
         }
         self.notifiers.push(notifier);
+        if !unused.is_empty() {
+            self.shared
+                .push(format!("{name}: {} of its address, for which there is no place", unused.join(", ")));
+        }
         Ok(name)
     }
 }
@@ -32,7 +43,7 @@ impl Haul {
 /// `discord://NAME@ID/TOKEN/?…`, or the webhook's own address.
 fn discord(address: &str) -> Option<Vec<(&'static str, Value)>> {
     let (scheme, rest) = address.split_once("://")?;
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = rest.split('?').next().unwrap_or_default();
     let path = match scheme.to_ascii_lowercase().as_str() {
         "discord" => path,
         "https" => {
@@ -54,10 +65,15 @@ fn discord(address: &str) -> Option<Vec<(&'static str, Value)>> {
     if !name.is_empty() {
         keys.push(("username", name.into()));
     }
-    let thread =
-        query.split('&').find_map(|pair| pair.strip_prefix("thread=").or(pair.strip_prefix("thread_id=")));
-    keys.extend(thread.filter(|thread| !thread.is_empty()).map(|thread| ("thread_id", thread.into())));
+    let thread = options(address).find(|(option, _)| ["thread", "thread_id"].contains(option));
+    keys.extend(thread.filter(|(_, id)| !id.is_empty()).map(|(_, id)| ("thread_id", id.into())));
     Some(keys)
+}
+
+/// What stands behind the question mark.
+fn options(address: &str) -> impl Iterator<Item = (&str, &str)> {
+    let query = address.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "yes")))
 }
 
 /// The address is a secret: only its scheme is told.
@@ -84,11 +100,12 @@ mod tests {
         for (address, name) in [
             ("discord://123/T0ken-_x/", "discord-imported"),
             ("discord://123/T0ken-_x/", "discord-imported"),
-            ("discord://Owl@124/T0ken?thread=7", "discord-imported-2"),
+            ("discord://Owl@124/T0ken?thread=7&tts=yes&avatar=no", "discord-imported-2"),
             ("https://discordapp.com/api/webhooks/125/T0ken", "discord-imported-3"),
         ] {
             assert_eq!(haul.notifier(address).as_deref(), Ok(name), "{address}");
         }
+        assert_eq!(haul.shared, ["discord-imported-2: `tts` of its address, for which there is no place"]);
         let urls: Vec<String> = haul.notifiers.iter().map(Notifier::text).collect();
         assert!(
             urls.concat().contains("url = \"https://discord.com/api/webhooks/123/T0ken-_x\""),

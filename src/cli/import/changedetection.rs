@@ -1,20 +1,21 @@
 //! Watches of changedetection.io, as its data store and its API have them.
 //! <https://changedetection.io/docs/api_v1/index.html>
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use serde_json::{Map, Value as Json, json};
 use toml::Value;
 
-use super::draft::{Draft, Haul, Keys, LeftOut, cleaned, number, period, plain};
+use super::draft::{Draft, Haul, Keys, LeftOut, cleaned, is_set, number, period, plain, truth, words_of};
 use super::paths::{css_of_xpath, pointer_of_path};
-use super::{filters, restock};
+use super::shared::Shared;
+use super::{filters, hours, restock};
 
 /// What there is no place for, each with what it did or what there is instead.
-const LISTED: [(&str, &str); 34] = [
+pub(super) const LISTED: [(&str, &str); 38] = [
     ("body", "is sent with no GET"),
     ("browser_steps", "belong to a browser; pages are read here as they come, without one"),
     ("check_unique_lines", "told only lines that were never there before; here every change is told"),
@@ -34,8 +35,10 @@ const LISTED: [(&str, &str); 34] = [
     ("ignore_text", "passed over lines with some words; `select` takes a part of the page"),
     ("include_filters", "are no list of texts"),
     ("llm_change_summary", "is for a language model; there is none here"),
+    ("link_to_open", "was the address in messages; here it is the one that is asked"),
     ("llm_intent", "is for a language model; there is none here"),
     ("method", "is no name of a method"),
+    ("notification_urls", "are no list of texts"),
     ("notification_body", "said how a message is written; here each strategy has its own words"),
     ("notification_format", "said how a message is written; here each strategy has its own words"),
     ("notification_screenshot", "sent a picture along; `attach_chart` of a notifier sends a chart"),
@@ -50,7 +53,9 @@ const LISTED: [(&str, &str); 34] = [
     ("strip_ignored_lines", "took out what is passed over"),
     ("subtractive_selectors", "took elements out; `select` only says what counts"),
     ("text_should_not_be_present", "told when some words go; for a shop take source `shop` and `restock`"),
-    ("time_schedule_limit", "kept to hours of the week that are not the same on each day; see `hours`"),
+    ("tags", "are no list of texts"),
+    ("time_schedule_limit", "kept to hours of the week that are not written as one `hours`"),
+    ("title", "is no text"),
     (
         "track_ldjson_price_data",
         "watched the price that a page tells to machines; take source `shop` and `price_drop`",
@@ -73,7 +78,7 @@ const WORDS: [&str; 8] = [
 ];
 
 /// What was seen and done, and how the page looks in its list; and what is so here without being said.
-const NEEDLESS: [&str; 40] = [
+pub(super) const NEEDLESS: [&str; 42] = [
     "browser_steps_last_error_step",
     "check_count",
     "conditions_match_logic",
@@ -95,9 +100,11 @@ const NEEDLESS: [&str; 40] = [
     "last_viewed",
     "link",
     "llm_change_summary_mode",
+    "llm_backend_profile",
     "llm_evaluation_cache",
     "llm_last_tokens_used",
     "llm_prefilter",
+    "llm_tokens_used_cumulative",
     "newest_history_key",
     "notification_alert_count",
     "page_title",
@@ -116,21 +123,6 @@ const NEEDLESS: [&str; 40] = [
     "last_filter_config_hash",
 ];
 
-/// What all watches share.
-#[derive(Default)]
-struct Shared {
-    every: Option<u64>,
-    headers: Map<String, Json>,
-    /// Addresses by their keys.
-    proxies: HashMap<String, String>,
-    proxy: Option<String>,
-    paused: bool,
-    by_browser: bool,
-    tags: HashMap<String, String>,
-    timezone: Option<String>,
-    notifiers: Vec<String>,
-}
-
 /// Reads a text of JSON.
 ///
 /// # Errors
@@ -147,19 +139,32 @@ pub(super) fn read(text: &str) -> Result<Haul, String> {
 pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Haul> {
     let mut broken = Vec::new();
     let mut json = |path: &Path| -> Option<Json> {
-        let text = super::text_in(File::open(path).ok()?);
-        let read = text.and_then(|text| Ok(serde_json::from_str(&text)?));
+        let read = match File::open(path) {
+            Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
+                return None;
+            }
+            Err(error) => Err(error.into()),
+            Ok(file) => super::text_in(file).and_then(|text| Ok(serde_json::from_str(&text)?)),
+        };
         read.map_err(|error| {
             broken.push(LeftOut::new(cleaned(&path.display().to_string(), 200), format!("{error}")))
         })
         .ok()
     };
+    let mut shared = Vec::new();
     let root = ["changedetection.json", "url-watches.json"].iter().find_map(|name| json(&folder.join(name)));
     let mut root = root.unwrap_or_else(|| json!({}));
-    let mut folders: Vec<_> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
-    folders.sort();
-    for path in folders {
+    let mut paths = paths_in(folder)?;
+    paths.sort();
+    for path in paths {
         let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
+        for headers in [path.clone(), path.join("headers.txt")] {
+            let name = headers.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with("headers") && name.ends_with(".txt") && headers.is_file() {
+                let headers = headers.strip_prefix(folder).unwrap_or(&headers).display().to_string();
+                shared.push(format!("{}: holds headers; write them into `headers`", cleaned(&headers, 120)));
+            }
+        }
         if let Some(tag) = json(&path.join("tag.json")) {
             let known = at(&mut root, &["settings", "application", "tags"]);
             known.entry(name.clone()).or_insert(tag);
@@ -177,7 +182,12 @@ pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Haul> {
     }
     let mut haul = haul(root).unwrap_or_default();
     haul.left_out.append(&mut broken);
+    haul.shared.append(&mut shared);
     Ok(haul)
+}
+
+fn paths_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
 }
 
 /// The table at a place, which is made where there is none.
@@ -198,7 +208,7 @@ fn at<'j>(value: &'j mut Json, path: &[&str]) -> &'j mut Map<String, Json> {
 fn haul(root: Json) -> Result<Haul, String> {
     let mut haul = Haul::default();
     let (watches, settings) = watches(root)?;
-    let shared = shared(settings, &mut haul);
+    let shared = Shared::read(settings, &mut haul);
     for (place, watch) in watches {
         let Json::Object(map) = watch else {
             haul.left_out
@@ -209,6 +219,7 @@ fn haul(root: Json) -> Result<Haul, String> {
         let mut draft = Draft::new(cleaned(&place, 60));
         let page_title = keys.text("page_title");
         draft.title = keys.text("title").or(page_title);
+        shared.hand_on(&mut keys);
         match carry(&mut keys, &mut draft, &shared, &mut haul) {
             Ok(()) => {
                 list(keys, &mut draft);
@@ -217,14 +228,7 @@ fn haul(root: Json) -> Result<Haul, String> {
             Err(why) => haul.left_out.push(LeftOut::new(draft.called(), why)),
         }
     }
-    // A watch of its own notifiers would hear of all others, too.
-    let is_own = |draft: &Draft| draft.keys.iter().any(|(key, _)| *key == "notify");
-    if !shared.notifiers.is_empty() && haul.drafts.iter().any(is_own) {
-        let names: Vec<Value> = shared.notifiers.iter().map(|name| name.as_str().into()).collect();
-        for draft in haul.drafts.iter_mut().filter(|draft| !is_own(draft)) {
-            draft.set("notify", names.clone());
-        }
-    }
+    shared.keep_to_own(&mut haul);
     Ok(haul)
 }
 
@@ -267,71 +271,6 @@ fn watches(root: Json) -> Result<Found, String> {
     }
 }
 
-fn shared(mut settings: Map<String, Json>, haul: &mut Haul) -> Shared {
-    let mut table = |key: &str| match settings.remove(key) {
-        Some(Json::Object(table)) => table,
-        _ => Map::new(),
-    };
-    let (headers, mut requests, application) =
-        (table("headers"), Keys(table("requests")), table("application"));
-    let mut application = Keys(application);
-    let mut shared = Shared {
-        every: requests.map("time_between_check").and_then(|times| seconds(&times)),
-        headers,
-        proxy: requests.text("proxy"),
-        paused: application.flag("all_paused") == Some(true),
-        by_browser: application.text("fetch_backend").is_some_and(|backend| is_browser(&backend)),
-        timezone: application.text("scheduler_timezone_default"),
-        ..Shared::default()
-    };
-    for proxy in requests.take("extra_proxies").iter().filter_map(Json::as_array).flatten() {
-        let text = |key: &str| proxy.get(key).and_then(plain);
-        if let (Some(name), Some(url)) = (text("proxy_name"), text("proxy_url")) {
-            shared.proxies.insert(format!("ui-0{name}"), url);
-        }
-    }
-    shared.proxies.insert("no-proxy".into(), String::new());
-    for (id, tag) in application.map("tags").into_iter().flatten() {
-        let title = tag.get("title").and_then(plain).unwrap_or_else(|| id.clone());
-        if tag.get("overrides_watch").and_then(Json::as_bool) == Some(true) {
-            let title = cleaned(&title, 40);
-            haul.shared.push(format!(
-                "tag `{title}`: its settings went before those of its watches; here there are none"
-            ));
-        }
-        shared.tags.insert(id, title);
-    }
-    for address in application.list("notification_urls") {
-        match haul.notifier(&address) {
-            Ok(name) => shared.notifiers.push(name),
-            Err(why) => haul.shared.push(why),
-        }
-    }
-    if shared.paused {
-        haul.shared.push("all watches were paused: each has `enabled = false`".into());
-    }
-    if application.flag("all_muted") == Some(true) {
-        haul.shared
-            .push("all watches were muted; here they are not: `stakeout silence` keeps them quiet".into());
-    }
-    for (key, words) in [
-        ("global_ignore_text", "lines with some words were passed over in every watch"),
-        ("global_subtractive_selectors", "elements were taken out of every page"),
-        ("ignore_status_codes", "error pages were taken for pages"),
-        ("empty_pages_are_a_change", "an empty page was a change; here it is a failed run"),
-        ("password", "the dashboard has a token of its own, in [web]"),
-    ] {
-        if application.take(key).is_some() {
-            haul.shared.push(format!("{key}: {words}"));
-        }
-    }
-    let ua = requests.map("default_ua").and_then(|agents| agents.get("html_requests").and_then(plain));
-    if ua.is_some_and(|agent| !agent.is_empty()) {
-        haul.shared.push("default_ua: see `user_agent` of [fetch]".into());
-    }
-    shared
-}
-
 fn carry(keys: &mut Keys, draft: &mut Draft, shared: &Shared, haul: &mut Haul) -> Result<(), String> {
     let Some(url) = keys.text("url") else { return Err("names no `url`".into()) };
     draft.url = match url.trim().strip_prefix("source:") {
@@ -341,15 +280,12 @@ fn carry(keys: &mut Keys, draft: &mut Draft, shared: &Shared, haul: &mut Haul) -
         }
         None => url.trim().to_owned(),
     };
-    if draft.url.contains("{{") || draft.url.contains("{%") {
+    if is_template(&draft.url) {
         return Err("its address is a template, which is not filled in here".into());
     }
     match keys.text("processor").as_deref() {
         None | Some("text_json_diff") => pick(keys, draft),
-        Some("restock_diff") => {
-            let every = checked_every(keys, shared);
-            restock::carry(keys, draft, every);
-        }
+        Some("restock_diff") => restock::carry(keys, draft),
         Some(other) => {
             return Err(format!("`{}` compares something else than texts and prices", cleaned(other, 40)));
         }
@@ -357,9 +293,15 @@ fn carry(keys: &mut Keys, draft: &mut Draft, shared: &Shared, haul: &mut Haul) -
     if let Some(every) = checked_every(keys, shared) {
         draft.keys.insert(0, ("every", period(every).into()));
     }
-    keys.forget(&["time_between_check", "time_between_check_use_default"]);
+    if keys.flag("time_between_check_use_default") != Some(true)
+        && let Some(times) = keys.0.get("time_between_check").filter(|times| is_set(times))
+        && !times.as_object().is_some_and(are_times)
+    {
+        draft.lose("time_between_check: is not all numbers of weeks, days, hours, minutes and seconds");
+    }
+    keys.forget(&["time_between_check"]);
     ask(keys, draft, shared);
-    schedule(keys, draft, shared);
+    hours::carry(keys, draft, shared.timezone.as_deref());
     if keys.flag("paused") == Some(true) || shared.paused {
         draft.set("enabled", false);
     }
@@ -372,6 +314,10 @@ fn carry(keys: &mut Keys, draft: &mut Draft, shared: &Shared, haul: &mut Haul) -
     Ok(())
 }
 
+fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
 fn is_step(step: &Json) -> bool {
     let operation = step.get("operation").and_then(Json::as_str).unwrap_or_default();
     !["", "Choose one", "Goto site"].contains(&operation)
@@ -380,18 +326,24 @@ fn is_step(step: &Json) -> bool {
 /// How often, in seconds; none where it is said nowhere.
 fn checked_every(keys: &Keys, shared: &Shared) -> Option<u64> {
     let own = keys.0.get("time_between_check").and_then(Json::as_object).and_then(seconds);
-    let usual = keys.0.get("time_between_check_use_default").and_then(super::draft::truth);
+    let usual = keys.0.get("time_between_check_use_default").and_then(truth);
     match usual {
         Some(true) => shared.every,
         _ => own.or(shared.every),
     }
 }
 
-fn seconds(times: &Map<String, Json>) -> Option<u64> {
-    let units =
-        [("weeks", 604_800.0), ("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0)];
+const UNITS: [(&str, f64); 5] =
+    [("weeks", 604_800.0), ("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0)];
+
+fn are_times(times: &Map<String, Json>) -> bool {
+    let is_unit = |name: &str| UNITS.iter().any(|(unit, _)| *unit == name);
+    times.iter().all(|(name, value)| !is_set(value) || (is_unit(name) && number(value).is_some()))
+}
+
+pub(super) fn seconds(times: &Map<String, Json>) -> Option<u64> {
     let sum: f64 =
-        units.iter().filter_map(|(unit, each)| Some(number(times.get(*unit)?)?.max(0.0) * each)).sum();
+        UNITS.iter().filter_map(|(unit, each)| Some(number(times.get(*unit)?)?.max(0.0) * each)).sum();
     (sum >= 1.0).then_some(sum.min(1e12) as u64)
 }
 
@@ -436,20 +388,33 @@ fn in_json(filter: &str) -> Option<&str> {
 
 /// How the page is asked.
 fn ask(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
-    if let Some(headers) = keys.map("headers") {
-        draft.send("headers", &headers);
-    }
+    let mut headers = keys.map("headers").unwrap_or_default();
     for (name, value) in &shared.headers {
-        if let Some(value) = plain(value).filter(|_| !["file", "credential"].contains(&name.as_str())) {
-            draft.usual_header(name, &value);
+        if !headers.keys().any(|own| own.eq_ignore_ascii_case(name)) {
+            headers.insert(name.clone(), value.clone());
         }
     }
+    headers.retain(|name, value| {
+        let is_one = plain(value).is_some_and(|text| is_template(&text));
+        if is_one {
+            draft.lose(format!(
+                "headers: `{}`: is a template, which is not filled in here",
+                cleaned(name, 60)
+            ));
+        }
+        !is_one
+    });
+    draft.send("headers", &headers);
     let method =
         keys.text("method").map(|method| method.to_ascii_uppercase()).filter(|method| method != "GET");
     if let Some(method) = method {
         draft.ask_with("method", method);
-        if let Some(body) = keys.text("body") {
-            draft.ask_with("body", body);
+        match keys.text("body") {
+            Some(body) if is_template(&body) => {
+                draft.lose("body: is a template, which is not filled in here")
+            }
+            Some(body) => draft.ask_with("body", body),
+            None => {}
         }
     }
     let key = keys.text("proxy").or_else(|| shared.proxy.clone());
@@ -460,76 +425,22 @@ fn ask(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
     }
     let backend = keys.text("fetch_backend").unwrap_or_default();
     if is_browser(&backend) || (shared.by_browser && ["", "system"].contains(&backend.as_str())) {
-        draft.lose("a browser: pages are read as they come; where scripts put the page together, watch what they ask");
+        draft.lose(
+            "fetch_backend: a browser; pages are read as they come, and where scripts put the page together, watch what \
+             they ask",
+        );
     }
 }
 
-fn is_browser(backend: &str) -> bool {
+pub(super) fn is_browser(backend: &str) -> bool {
     !["", "system", "html_requests"].contains(&backend)
-}
-
-const DAYS: [(&str, &str); 7] = [
-    ("monday", "MON"),
-    ("tuesday", "TUE"),
-    ("wednesday", "WED"),
-    ("thursday", "THU"),
-    ("friday", "FRI"),
-    ("saturday", "SAT"),
-    ("sunday", "SUN"),
-];
-
-/// Hours of the week, where they are the same on each day that has some.
-fn schedule(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
-    let Some(limit) = keys.0.get("time_schedule_limit").and_then(Json::as_object) else { return };
-    if limit.get("enabled").and_then(super::draft::truth) != Some(true) {
-        keys.forget(&["time_schedule_limit"]);
-        return;
-    }
-    let mut hours: Option<String> = None;
-    let mut open = Vec::new();
-    for (name, day) in DAYS {
-        let Some(on) =
-            limit.get(name).filter(|on| on.get("enabled").and_then(super::draft::truth) != Some(false))
-        else {
-            continue;
-        };
-        let Some(written) = opening(on) else { return };
-        if hours.get_or_insert_with(|| written.clone()) != &written {
-            return;
-        }
-        open.push(day);
-    }
-    let Some(hours) = hours else { return };
-    let zone = limit
-        .get("timezone")
-        .and_then(plain)
-        .filter(|zone| !zone.is_empty())
-        .or_else(|| shared.timezone.clone());
-    draft.set("hours", format!("{hours} {}", open.join(",")));
-    if let Some(zone) = zone {
-        draft.set("timezone", zone);
-    }
-    keys.forget(&["time_schedule_limit"]);
-}
-
-fn opening(day: &Json) -> Option<String> {
-    let (hour, minute) = day.get("start_time")?.as_str()?.split_once(':')?;
-    let from = hour.trim().parse::<u32>().ok()?.checked_mul(60)?.checked_add(minute.trim().parse().ok()?)?;
-    let of = |unit: &str| day.get("duration")?.get(unit).and_then(number);
-    let length = of("hours")?.mul_add(60.0, of("minutes").unwrap_or(0.0));
-    if !(1.0..=1440.0).contains(&length) || from >= 1440 {
-        return None;
-    }
-    let until = from.checked_add(length as u32)?;
-    let until = if until > 1440 { until - 1440 } else { until };
-    Some(format!("{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, until / 60, until % 60))
 }
 
 fn tags(keys: &mut Keys, draft: &mut Draft, shared: &Shared) {
     let mut names = Vec::new();
     for tag in keys.list("tags").into_iter().chain(keys.list("tag")) {
         match shared.tags.get(&tag) {
-            Some(name) => names.push(name.clone()),
+            Some(tag) => names.push(tag.name.clone()),
             // Tags are listed by an id that says nothing without the settings.
             None if tag.len() == 36 && tag.matches('-').count() == 4 => {
                 draft.lose("tags: their names stand elsewhere (changedetection.json or tag.json)");
@@ -545,14 +456,17 @@ fn notify(keys: &mut Keys, draft: &mut Draft, haul: &mut Haul) {
     let mut names: Vec<Value> = Vec::new();
     for address in keys.list("notification_urls") {
         match haul.notifier(&address) {
+            Ok(name) if names.iter().any(|known| known.as_str() == Some(&name)) => {}
             Ok(name) => names.push(name.into()),
-            Err(why) => draft.lose(why),
+            Err(why) => draft.lose(format!("notification_urls: {why}")),
         }
     }
     if keys.flag("notification_muted") == Some(true) {
+        if !names.is_empty() {
+            draft.notes.push(format!("it was muted: `notify = []` instead of {}", Value::from(names)));
+        }
         draft.set("notify", Vec::<Value>::new());
     } else if !names.is_empty() {
-        names.dedup();
         draft.set("notify", names);
     }
 }
@@ -560,7 +474,11 @@ fn notify(keys: &mut Keys, draft: &mut Draft, haul: &mut Haul) {
 /// Lists what is left, with the words that people looked for.
 fn list(mut keys: Keys, draft: &mut Draft) {
     keys.forget(&NEEDLESS);
-    keys.forget(&["browser_steps"]);
+    // Those that are steps are told elsewhere.
+    let are_steps = |steps: &Vec<Json>| steps.iter().all(|step| step.get("operation").is_some());
+    if keys.0.get("browser_steps").and_then(Json::as_array).is_some_and(are_steps) {
+        keys.forget(&["browser_steps"]);
+    }
     // What they are where nobody said otherwise says nothing.
     for (key, usual) in [
         ("filter_text_added", true),
@@ -569,8 +487,7 @@ fn list(mut keys: Keys, draft: &mut Draft) {
         ("filter_failure_notification_send", true),
     ] {
         if keys.flag(key) == Some(!usual) {
-            let words = LISTED.iter().find_map(|(name, words)| (*name == key).then_some(*words));
-            draft.lose(format!("{key}: {}", words.unwrap_or_default()));
+            draft.lose(format!("{key}: {}", words_of(&LISTED, key).unwrap_or_default()));
         }
     }
     if keys.0.get("notification_format").and_then(Json::as_str) == Some("System default") {
@@ -579,8 +496,7 @@ fn list(mut keys: Keys, draft: &mut Draft) {
     // Of a price's watch, in others they are there all the same.
     keys.forget(&restock::KEYS);
     for key in WORDS {
-        let words =
-            LISTED.iter().find_map(|(name, words)| (*name == key).then_some(*words)).unwrap_or_default();
+        let words = words_of(&LISTED, key).unwrap_or_default();
         let shown = match keys.0.get(key) {
             Some(Json::Array(items))
                 if items.iter().any(|item| plain(item).is_some_and(|text| !text.is_empty())) =>

@@ -106,12 +106,31 @@ impl Draft {
         self.source.iter().find_map(|(known, value)| (*known == key).then_some(value))
     }
 
-    /// A header, unless there is one of this name.
-    pub(super) fn usual_header(&mut self, name: &str, value: &str) {
+    /// A header, unless there is one of this name; says whether it was set.
+    pub(super) fn usual_header(&mut self, name: &str, value: &str) -> bool {
         let mut headers = self.asks_with("headers").and_then(Value::as_table).cloned().unwrap_or_default();
-        if !headers.keys().any(|known| known.eq_ignore_ascii_case(name)) {
+        let is_new = !headers.keys().any(|known| known.eq_ignore_ascii_case(name));
+        if is_new {
             headers.insert(name.into(), value.into());
             self.ask_with("headers", headers);
+        }
+        is_new
+    }
+
+    /// How often it looks, as it is written.
+    pub(super) fn every(&self) -> Option<&Value> {
+        self.keys.iter().find_map(|(key, value)| (*key == "every").then_some(value))
+    }
+
+    /// Moves are measured from one look to the next.
+    pub(super) fn measure_by_every(&mut self) {
+        let Some(every) = self.every().cloned() else { return };
+        for strategy in &mut self.strategies {
+            if strategy.iter().any(|(key, value)| *key == "kind" && value.as_str() == Some("percent_change"))
+            {
+                strategy.retain(|(key, _)| *key != "window");
+                strategy.push(("window", every.clone()));
+            }
         }
     }
 
@@ -201,13 +220,19 @@ impl Keys {
         }
     }
 
-    /// One text or a list of them.
+    /// One text or a list of them. What is no text stays, and is told with what else is left.
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
-        match self.take(key) {
-            Some(Json::Array(items)) => items.iter().filter_map(plain).collect(),
-            Some(value) => plain(&value).into_iter().collect(),
-            None => Vec::new(),
+        let items = match self.take(key) {
+            Some(Json::Array(items)) => items,
+            Some(value) => vec![value],
+            None => return Vec::new(),
+        };
+        let (texts, others): (Vec<Json>, Vec<Json>) =
+            items.into_iter().filter(is_set).partition(|item| plain(item).is_some());
+        if !others.is_empty() {
+            self.0.insert(key.into(), others.into());
         }
+        texts.iter().filter_map(plain).collect()
     }
 
     pub(super) fn forget(&mut self, keys: &[&str]) {
@@ -217,17 +242,18 @@ impl Keys {
     /// Lists what is left: each key with what is known of it, or as unknown.
     pub(super) fn list_left(self, known: &[(&str, &str)], lose: &mut dyn FnMut(String)) {
         for (key, _) in self.0.iter().filter(|(_, value)| is_set(value)) {
-            let words = known.iter().find_map(|(name, words)| (name == key).then_some(*words));
-            let key = cleaned(key, 60);
-            match words {
-                Some(words) => lose(format!("{key}: {words}")),
-                None => lose(format!("{key}: nothing is known of this key")),
-            }
+            let words = words_of(known, key).unwrap_or("nothing is known of this key");
+            lose(format!("{}: {words}", cleaned(key, 60)));
         }
     }
 }
 
-fn is_set(value: &Json) -> bool {
+/// What is known of a key.
+pub(super) fn words_of<'w>(known: &[(&str, &'w str)], key: &str) -> Option<&'w str> {
+    known.iter().find_map(|(name, words)| (*name == key).then_some(*words))
+}
+
+pub(super) fn is_set(value: &Json) -> bool {
     match value {
         Json::Null | Json::Bool(false) => false,
         Json::String(text) => !text.trim().is_empty(),

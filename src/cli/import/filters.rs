@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use super::draft::{Draft, Kind, cleaned, plain};
+use super::draft::{Draft, Kind, cleaned, plain, words_of};
 use super::paths::{css_of_xpath, pointer_of_path};
 
 /// Filters that change nothing where shown text is compared and white space does not count.
@@ -95,6 +95,11 @@ pub(super) fn carry(draft: &mut Draft, filters: &Json) -> Result<(), String> {
                     None => Some(picked),
                     // What is picked within what was picked before.
                     Some(outer) if !outer.contains(',') && !picked.contains(',') => {
+                        draft.notes.push(
+                            "two filters are one `select`: the second looks within what the first picks, and \
+                             does not pick that itself"
+                                .into(),
+                        );
                         Some(format!("{outer} {picked}"))
                     }
                     Some(outer) => {
@@ -117,8 +122,7 @@ pub(super) fn carry(draft: &mut Draft, filters: &Json) -> Result<(), String> {
                 }
             }
             None => {
-                let words = LISTED.iter().find_map(|(name, words)| (*name == kind).then_some(*words));
-                let words = words.unwrap_or("nothing is known of this filter");
+                let words = words_of(&LISTED, kind).unwrap_or("nothing is known of this filter");
                 draft.lose(format!("filter `{}`{}: {words}", cleaned(kind, 60), shown(kind, &argument)));
             }
         }

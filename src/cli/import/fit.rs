@@ -1,17 +1,21 @@
 //! Tries what was read with the configuration's own reader, and takes out what it does not understand.
 
-use toml::Value;
+use std::net::{IpAddr, Ipv4Addr};
 
-use super::draft::{Draft, Kind, LeftOut, cleaned};
+use toml::Value;
+use url::{Host, Url};
+
+use super::draft::{Draft, Kind, LeftOut, Notifier, cleaned};
 use crate::config::File;
+use crate::http;
 use crate::watchlist::Watchlist;
 
-/// So that all else is tried where an address is private.
+/// Addresses of one's own network are good ones: a note says how they are allowed.
 const OPEN: &str = "[fetch]\nallow_private_networks = true\n";
 
 /// The first mistake in a configuration, if there is one.
 pub(super) fn mistake(text: &str) -> Option<String> {
-    let file = File { path: "import.toml".into(), text: text.to_owned() };
+    let file = File { path: "import.toml".into(), text: format!("{OPEN}{text}") };
     let mistakes = Watchlist::build(&[file], &|_| None).err()?;
     let first = mistakes.iter().next().map(|mistake| mistake.message.clone());
     Some(first.unwrap_or_else(|| "it is not understood".into()))
@@ -23,18 +27,56 @@ impl Draft {
     /// # Errors
     /// When nothing is left that could be watched; where something outside of the watch must change first, with
     /// its text. `notifiers` are those that it may name.
-    pub(super) fn fit(&mut self, name: &str, notifiers: &str) -> Result<(), LeftOut> {
-        self.drop_references();
+    pub(super) fn fit(&mut self, name: &str, notifiers: &[Notifier]) -> Result<(), LeftOut> {
         let left_out = |why: String| LeftOut::new(name, cleaned(&why, 240));
-        let open = |draft: &Self| mistake(&format!("{OPEN}{notifiers}{}", draft.table(name)));
-        if open(self).is_some() {
-            self.drop_faults(&|draft| open(draft)).map_err(left_out)?;
+        let secrets = self.not_repeated();
+        let wrong = |draft: &Self| {
+            let named: String =
+                notifiers.iter().filter(|one| draft.tells(&one.name)).map(Notifier::text).collect();
+            mistake(&format!("{named}{}", draft.table(name))).map(|why| discreet(&why, &secrets))
+        };
+        if wrong(self).is_some() {
+            self.drop_faults(&wrong).map_err(left_out)?;
         }
-        let closed = mistake(&format!("{notifiers}{}", self.table(name)));
-        match closed.or_else(|| self.blocked.take()) {
+        match self.blocked.take() {
             None => Ok(()),
             Some(why) => Err(LeftOut { text: Some(self.table(name)), ..left_out(why) }),
         }
+    }
+
+    fn tells(&self, notifier: &str) -> bool {
+        let named = self.keys.iter().find_map(|(key, value)| (*key == "notify").then(|| value.as_array())?);
+        named.is_some_and(|names| names.iter().any(|name| name.as_str() == Some(notifier)))
+    }
+
+    /// Texts of it that may hold secrets, the longest first.
+    fn not_repeated(&self) -> Vec<String> {
+        let mut texts = vec![self.url.clone()];
+        for (key, value) in &self.source {
+            match value {
+                Value::Table(table) => {
+                    texts.extend(table.values().filter_map(Value::as_str).map(str::to_owned));
+                }
+                Value::String(text) if !["select", "pointer", "method"].contains(key) => {
+                    texts.push(text.clone())
+                }
+                _ => {}
+            }
+        }
+        texts.retain(|text| text.len() > 3);
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        texts
+    }
+
+    /// The address in one's own network that it asks, which the configuration must allow.
+    pub(super) fn private_address(&self) -> Option<IpAddr> {
+        let url = Url::parse(&self.url).ok()?;
+        http::refusal(&url, &http::Settings::default())?;
+        Some(match url.host()? {
+            Host::Ipv4(v4) => v4.into(),
+            Host::Ipv6(v6) => IpAddr::from(v6).to_canonical(),
+            Host::Domain(_) => Ipv4Addr::LOCALHOST.into(),
+        })
     }
 
     /// Takes out each part with which alone the watch is not understood.
@@ -93,6 +135,7 @@ impl Draft {
                 }
             }
         }
+        self.measure_by_every();
         for strategy in std::mem::take(&mut self.strategies) {
             let tried = Self { strategies: vec![strategy.clone()], ..bare(self) };
             match mistake(&tried) {
@@ -117,7 +160,7 @@ impl Draft {
     }
 
     /// `${` begins the name of a variable in a configuration, and there is no other way to write it.
-    fn drop_references(&mut self) {
+    pub(super) fn drop_references(&mut self) {
         self.url = self.url.replace("${", "$%7B");
         let mut lost = Vec::new();
         self.source.retain_mut(|(key, value)| {
@@ -158,6 +201,14 @@ impl Draft {
             self.lose(what);
         }
     }
+}
+
+/// A mistake without what it repeats of addresses and of what is sent with them.
+fn discreet(why: &str, secrets: &[String]) -> String {
+    let why = secrets.iter().fold(why.to_owned(), |why, secret| why.replace(secret.as_str(), "…"));
+    let words: Vec<&str> =
+        why.split(' ').map(|word| if word.contains("://") && word.len() > 12 { "…" } else { word }).collect();
+    words.join(" ")
 }
 
 fn refers(value: &Value) -> bool {

@@ -12,7 +12,7 @@ use super::draft::{Draft, Haul, Keys, LeftOut, cleaned, plain};
 use super::filters;
 
 /// What there is no place for, each with what it did or what there is instead.
-const LISTED: [(&str, &str); 63] = [
+pub(super) const LISTED: [(&str, &str); 71] = [
     ("additions_only", "told only what came; here what came and what went is told"),
     ("block_elements", BROWSER),
     ("browser", BROWSER),
@@ -69,7 +69,15 @@ const LISTED: [(&str, &str); 63] = [
     ("http_credentials", "is not written as NAME:PASSWORD"),
     ("cookies", "are no table of names and values"),
     ("headers", "are no table of names and values"),
-    ("data", "is neither a text nor a table"),
+    ("data", "is neither a text nor a table of texts and numbers; write what is sent into `body`"),
+    ("filters", "stand beside `filter`, which is taken"),
+    ("name", "is no text"),
+    ("navigate", "is the address for a browser; the `url` beside it is asked"),
+    ("note", "is no text"),
+    ("proxy", "is no text"),
+    ("referer", "is no text"),
+    ("tags", "are no texts"),
+    ("useragent", "is no text"),
     ("timeout", "is no number of seconds"),
     ("enabled", "is neither true nor false"),
     ("max_tries", "is no number"),
@@ -83,7 +91,7 @@ const CERTIFICATE: &str =
     "trusted any certificate; name the one to trust in `ca_file` of [fetch] (https://…), or ask for http://";
 
 /// What says nothing about what is watched, or what is so here without being said.
-const NEEDLESS: [&str; 6] = ["kind", "guid", "index_number", "loop", "suppress_repeated_errors", "_delay"];
+const NEEDLESS: [&str; 5] = ["guid", "index_number", "loop", "suppress_repeated_errors", "_delay"];
 
 pub(super) fn read(text: &str) -> Haul {
     let mut haul = Haul::default();
@@ -181,20 +189,28 @@ fn carry(keys: &mut Keys, draft: &mut Draft) -> Result<(), String> {
     draft.url = url.trim().to_owned();
     let browser = keys.take("use_browser");
     if browses || browser.is_some_and(|value| plain(&value).is_none_or(|value| value != "false")) {
-        draft.lose("a browser: pages are read as they come; where scripts put the page together, watch what they ask");
+        let key = if browses { "navigate" } else { "use_browser" };
+        draft.lose(format!(
+            "{key}: a browser; pages are read as they come, and where scripts put the page together, watch what they ask"
+        ));
+    }
+    let kind = keys.text("kind").filter(|kind| !["url", "browser"].contains(&kind.trim()));
+    if let Some(kind) = kind {
+        let kind = cleaned(&kind, 40);
+        draft.lose(format!("kind: `{kind}` is a program of its own; here the page is read as it comes"));
     }
     // One of them is the older name.
-    for key in ["filter", "filters"] {
-        if let Some(list) = keys.take(key) {
-            filters::carry(draft, &list)?;
-        }
+    if let Some(list) = keys.take("filter").or_else(|| keys.take("filters")) {
+        filters::carry(draft, &list)?;
     }
     ask(keys, draft);
     if keys.flag("enabled") == Some(false) {
         draft.set("enabled", false);
     }
-    if let Some(tries) = keys.number("max_tries").filter(|tries| *tries >= 2.0) {
-        draft.set("fail_after", tries.min(1e6) as i64);
+    match keys.number("max_tries") {
+        Some(tries) if tries >= 1.0 => draft.set("fail_after", tries.min(1e6) as i64),
+        Some(_) => draft.lose("max_tries: is less than one; see `fail_after`"),
+        None => {}
     }
     if keys.flag("treat_new_as_changed") == Some(true) {
         draft.set("on_first", "notify");
@@ -228,15 +244,20 @@ fn ask(keys: &mut Keys, draft: &mut Draft) {
             draft.send(key, &sent);
         }
     }
-    if let Some(agent) = keys.text("useragent") {
-        draft.usual_header("user-agent", &agent);
-    }
-    if let Some(referer) = keys.text("referer") {
-        draft.usual_header("referer", &referer);
+    let header = |draft: &mut Draft, key: &str, name: &str, value: &str| {
+        if !draft.usual_header(name, value) {
+            draft.lose(format!("{key}: `headers` name another one"));
+        }
+    };
+    for (key, name) in [("useragent", "user-agent"), ("referer", "referer")] {
+        if let Some(value) = keys.text(key) {
+            header(draft, key, name, &value);
+        }
     }
     if let Some(credentials) = keys.text("http_credentials") {
         if credentials.contains(':') && !credentials.contains("://") {
-            draft.usual_header("authorization", &format!("Basic {}", STANDARD.encode(credentials)));
+            let value = format!("Basic {}", STANDARD.encode(credentials));
+            header(draft, "http_credentials", "authorization", &value);
         } else {
             keys.0.insert("http_credentials".into(), credentials.into());
         }
@@ -251,17 +272,19 @@ fn ask(keys: &mut Keys, draft: &mut Draft) {
         }
     }
     let of_scheme = if draft.url.starts_with("https:") { "https_proxy" } else { "http_proxy" };
-    let proxy = keys.text("proxy").or_else(|| keys.text(of_scheme));
-    keys.forget(&["http_proxy", "https_proxy"]);
-    if let Some(proxy) = proxy {
+    let (own, of_all) = (keys.text("proxy"), keys.text(of_scheme));
+    if own.is_some() && of_all.is_some() {
+        draft.lose(format!("{of_scheme}: `proxy` goes before it"));
+    }
+    if let Some(proxy) = own.or(of_all) {
         draft.ask_with("proxy", proxy);
     }
 }
 
 /// Puts `params` into the address.
 fn add_parameters(keys: &mut Keys, draft: &mut Draft) {
-    let Some(parameters) = keys.map("params") else { return };
     let Ok(mut url) = Url::parse(&draft.url) else { return };
+    let Some(parameters) = keys.map("params") else { return };
     let pairs: Option<Vec<(&str, String)>> = pairs(&parameters);
     match pairs {
         Some(pairs) => {
@@ -279,16 +302,22 @@ fn pairs(map: &Map<String, Json>) -> Option<Vec<(&str, String)>> {
 /// `method` and `data`.
 fn send(keys: &mut Keys, draft: &mut Draft) {
     let method = keys.text("method").map(|method| method.trim().to_ascii_uppercase());
-    let as_json = keys.flag("data_as_json").unwrap_or(false);
-    let body = match keys.take("data") {
+    let data = keys.take("data");
+    // Where there is nothing to send, it is told with what else is left.
+    let as_json = data.is_some() && keys.flag("data_as_json").unwrap_or(false);
+    let body = match &data {
         None => None,
+        Some(Json::String(text)) if as_json => Some((text.clone(), "application/json")),
         Some(value) if as_json => Some((value.to_string(), "application/json")),
-        Some(Json::Object(map)) => pairs(&map).map(|pairs| {
+        Some(Json::Object(map)) => pairs(map).map(|pairs| {
             let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
             (form, "application/x-www-form-urlencoded")
         }),
-        Some(value) => plain(&value).map(|text| (text, "application/x-www-form-urlencoded")),
+        Some(value) => plain(value).map(|text| (text, "application/x-www-form-urlencoded")),
     };
+    if let (Some(data), None) = (data, &body) {
+        keys.0.insert("data".into(), data);
+    }
     match (method.as_deref(), body) {
         (Some("GET" | "HEAD"), Some(_)) => {
             draft.lose("data: goes with no GET; write it into the address, or say `method`");
@@ -307,6 +336,28 @@ fn send(keys: &mut Keys, draft: &mut Draft) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_sent_is_carried_over_or_listed() {
+        for (job, body, lost) in [
+            ("data: {a: 1}", Some("a=1"), ""),
+            ("data: {a: {b: 1}}", None, "data: "),
+            ("data: [a, b]", None, "data: "),
+            ("data: {a: {b: 1}}\ndata_as_json: true", Some("{\"a\":{\"b\":1}}"), ""),
+            ("data_as_json: true", None, "data_as_json: "),
+            ("kind: my-own", None, "kind: `my-own`"),
+            ("filter: [html2text]\nfilters: [html2text]", None, "filters: "),
+            ("http_proxy: http://proxy.example", None, "http_proxy: "),
+            ("tags: [a, {b: c}]", None, "tags: "),
+            ("useragent: a\nheaders: {User-Agent: b}", None, "useragent: "),
+        ] {
+            let haul = read(&format!("url: https://a.example/\n{job}\n"));
+            let [draft] = haul.drafts.as_slice() else { panic!("{job}") };
+            assert_eq!(draft.asks_with("body").and_then(toml::Value::as_str), body, "{job}");
+            let told = draft.lost.join("\n");
+            assert!(told.starts_with(lost) && told.is_empty() == lost.is_empty(), "{job}: {told}");
+        }
+    }
 
     #[test]
     fn a_document_that_is_broken_stops_no_other() {

@@ -1,7 +1,8 @@
 //! The file: what was carried over as TOML, what was not as comments above it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use toml::{Table, Value};
 use url::Url;
@@ -25,21 +26,32 @@ pub(super) struct Written {
     pub(super) shared: Vec<String>,
     /// Whether values stand in it that are nobody's business.
     pub(super) holds_secrets: bool,
+    /// What must be allowed of one's own network, as it stands in a configuration.
+    pub(super) networks: Option<String>,
+}
+
+impl Written {
+    /// Whether it is of use to anybody.
+    pub(super) fn says_something(&self) -> bool {
+        self.watches > 0 || self.left_out.iter().any(|left| left.text.is_some())
+    }
 }
 
 /// Writes all of it; `every` is how often a watch runs where its file does not say.
 pub(super) fn write(mut haul: Haul, every: &str) -> Written {
-    let notifiers: String = haul.notifiers.iter().map(Notifier::text).collect();
+    let mut private = BTreeSet::new();
     let mut names = Names::default();
     let mut tables = String::new();
     let (mut watches, mut lacking) = (0_usize, 0_usize);
     let mut holds_secrets = !haul.notifiers.is_empty();
     for mut draft in std::mem::take(&mut haul.drafts) {
         let name = names.name(&draft);
+        draft.drop_references();
         draft.finish(&name, every);
-        match draft.fit(&name, &notifiers) {
+        holds_secrets |= draft.holds_secrets();
+        match draft.fit(&name, &haul.notifiers) {
             Ok(()) => {
-                holds_secrets |= draft.holds_secrets();
+                private.extend(draft.private_address());
                 watches = watches.saturating_add(1);
                 lacking = lacking.saturating_add(usize::from(!draft.lost.is_empty()));
                 tables.push('\n');
@@ -50,12 +62,12 @@ pub(super) fn write(mut haul: Haul, every: &str) -> Written {
                 if let Some(text) = &mut left.text {
                     text.insert_str(0, &draft.comments());
                 }
-                holds_secrets |= left.text.is_some() && draft.holds_secrets();
                 haul.left_out.push(left);
             }
         }
     }
-    let mut text = head(watches, holds_secrets);
+    let networks = networks(&private);
+    let mut text = head(watches, holds_secrets, networks.as_deref());
     for what in &haul.shared {
         comment(&mut text, &format!("not carried over: {what}"));
     }
@@ -72,18 +84,39 @@ pub(super) fn write(mut haul: Haul, every: &str) -> Written {
             let _ = writeln!(text, "{sign}{line}");
         }
     }
-    Written { text, watches, lacking, left_out: haul.left_out, shared: haul.shared, holds_secrets }
+    Written { text, watches, lacking, left_out: haul.left_out, shared: haul.shared, holds_secrets, networks }
 }
 
-fn head(watches: usize, holds_secrets: bool) -> String {
+/// The key that allows these addresses; of many, the networks around them.
+fn networks(private: &BTreeSet<IpAddr>) -> Option<String> {
+    let around = |address: &IpAddr| match address {
+        IpAddr::V4(v4) if private.len() > 8 => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        other => other.to_string(),
+    };
+    let listed: BTreeSet<String> = private.iter().map(around).collect();
+    let listed: Vec<Value> = listed.into_iter().map(Value::from).collect();
+    (!listed.is_empty()).then(|| format!("allow_networks = {}", Value::from(listed)))
+}
+
+fn head(watches: usize, holds_secrets: bool, networks: Option<&str>) -> String {
     let mut text = String::new();
     comment(&mut text, &format!("{}, by `stakeout import`.", super::count(watches, "watch", "watches")));
     comment(&mut text, "Of a page the text that is shown is compared; white space does not count.");
     comment(&mut text, "What was seen before stays with the other program: each watch begins anew.");
+    if let Some(networks) = networks {
+        comment(
+            &mut text,
+            "Some of them look into your own network, which [fetch] of config.toml must allow:",
+        );
+        let _ = writeln!(text, "#     {networks}");
+    }
     if holds_secrets {
         comment(
             &mut text,
-            "Secrets of the other program lie in this file in the clear: keep it to yourself, or move",
+            "Secrets of the other program may lie here in the clear: keep the file to yourself, or move",
         );
         comment(
             &mut text,
@@ -114,25 +147,46 @@ impl Draft {
         if let Ok(url) = Url::parse(&self.url) {
             self.url = url.into();
         }
-        if !self.keys.iter().any(|(key, _)| *key == "every") {
+        if self.every().is_none() {
             self.keys.insert(0, ("every", every.into()));
         }
         if self.kind == Kind::Json && self.strategies.is_empty() {
-            let every = self.keys.iter().find_map(|(key, value)| (*key == "every").then(|| value.clone()));
-            // Any change that can be told from noise, since the last time.
-            self.strategies.push(vec![
-                ("kind", "percent_change".into()),
-                ("by", Value::Float(0.01)),
-                ("window", every.unwrap_or_else(|| "1h".into())),
-            ]);
+            // Any move since the last time.
+            self.strategies.push(vec![("kind", "percent_change".into()), ("by", Value::Float(0.000_001))]);
             self.set("resolved", false);
+            self.lose(
+                "every change was told, also of texts and of what else the path finds; here each move of a number is, \
+                 but none from 0, and of several one after the other the same way only the first (`page` without \
+                 `pointer` compares all of the answer)",
+            );
         }
+        self.measure_by_every();
+        self.tell_of_host();
         let title = self.title.as_deref().map(|title| cleaned(title, 120)).unwrap_or_default();
         let names_all =
             self.asks_with("pointer").and_then(Value::as_str).is_some_and(|p| p.split('/').any(|s| s == "*"));
         let is_fit = !title.is_empty() && title != name && !title.starts_with('/') && !title.contains("${");
         if is_fit && self.kind != Kind::Shop && !names_all {
             self.source.insert(0, ("subject", title.into()));
+        }
+    }
+
+    /// What there is to know about where it looks.
+    fn tell_of_host(&mut self) {
+        let Ok(url) = Url::parse(&self.url) else { return };
+        let Some(host) = url.domain() else { return };
+        if host == "newegg.com" || host.ends_with(".newegg.com") {
+            self.notes.push(
+                "source `newegg` reads stock and prices of these pages, where others are turned away".into(),
+            );
+        }
+        let is_own = !host.contains('.')
+            || [".local", ".lan", ".home", ".internal", ".home.arpa"].iter().any(|end| host.ends_with(end));
+        if is_own && self.private_address().is_none() {
+            self.notes.push(format!(
+                "`{}` leads into your own network, as it seems: `allow_networks` of [fetch] must allow its address",
+                cleaned(host, 80)
+            ));
         }
     }
 

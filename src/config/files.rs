@@ -133,12 +133,12 @@ pub fn data_dir(config: &Path, written: &Path) -> PathBuf {
 #[must_use]
 pub fn data_dir_of(config: &Path) -> PathBuf {
     let files = read(config).or_else(|_| read_file(config).map(|main| vec![main])).unwrap_or_default();
-    let written = files.iter().filter_map(|file| {
+    let written = files.iter().rev().find_map(|file| {
         let (table, _) = DeTable::parse_recoverable(&file.text);
         let daemon = table.get_ref().get("daemon")?.get_ref().as_table()?;
         value_of(daemon.get("data_dir")?, folder_of(config))
     });
-    data_dir(config, Path::new(&written.last().unwrap_or_default()))
+    data_dir(config, Path::new(&written.unwrap_or_default()))
 }
 
 #[cfg(test)]

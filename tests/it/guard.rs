@@ -362,7 +362,7 @@ async fn assets_are_kept_for_good_and_pages_are_compressed_but_events_and_pictur
     let known = get_with(&harness, &path, "if-none-match", style.header("etag")).await;
     assert_eq!((known.status, known.body.as_str()), (304, ""));
     assert_eq!(get(&harness, "/favicon.ico").await.header("content-type"), "image/svg+xml");
-    for (asked, encoding) in [("br, gzip", "br"), ("gzip", "gzip"), ("identity", "")] {
+    for (asked, encoding) in [("br, gzip", "gzip"), ("gzip", "gzip"), ("identity", "")] {
         let page = ask(&harness, Method::GET, "/metrics").header("accept-encoding", asked);
         let page = page.send().await.unwrap();
         let header = |name: &str| page.headers().get(name).map_or("", |value| value.to_str().unwrap());
@@ -370,7 +370,7 @@ async fn assets_are_kept_for_good_and_pages_are_compressed_but_events_and_pictur
         assert_eq!(header("vary"), "accept-encoding");
     }
     let events =
-        ask(&harness, Method::GET, "/api/v1/events").header("accept-encoding", "br").send().await.unwrap();
+        ask(&harness, Method::GET, "/api/v1/events").header("accept-encoding", "gzip").send().await.unwrap();
     assert_eq!(events.headers().get("content-encoding"), None);
     assert_eq!(events.headers()["content-type"], "text/event-stream");
 }

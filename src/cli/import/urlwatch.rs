@@ -188,11 +188,14 @@ fn carry(keys: &mut Keys, draft: &mut Draft) -> Result<(), String> {
     };
     draft.url = url.trim().to_owned();
     let browser = keys.take("use_browser");
-    if browses || browser.is_some_and(|value| plain(&value).is_none_or(|value| value != "false")) {
-        let key = if browses { "navigate" } else { "use_browser" };
-        draft.lose(format!(
-            "{key}: a browser; pages are read as they come, and where scripts put the page together, watch what they ask"
-        ));
+    let is_wanted = browser.is_some_and(|value| plain(&value).is_none_or(|value| value != "false"));
+    for (key, is_wanted) in [("navigate", browses), ("use_browser", is_wanted)] {
+        if is_wanted {
+            draft.lose(format!(
+                "{key}: a browser; pages are read as they come, and where scripts put the page together, watch what \
+                 they ask"
+            ));
+        }
     }
     let kind = keys.text("kind").filter(|kind| !["url", "browser"].contains(&kind.trim()));
     if let Some(kind) = kind {

@@ -8,8 +8,7 @@ use anyhow::{Context as _, bail};
 use url::Url;
 
 use super::ConfigFile;
-use crate::daemon;
-use crate::daemon::Running;
+use crate::daemon::{self, Running};
 use crate::http::{Http, Request, Settings};
 
 /// A daemon that takes longer to say how it is is not well.

@@ -11,7 +11,7 @@ use toml::Value;
 
 use super::draft::{Draft, Haul, Keys, LeftOut, cleaned, is_set, number, period, plain, truth, words_of};
 use super::paths::{css_of_xpath, pointer_of_path};
-use super::shared::Shared;
+use super::shared::{self, Shared};
 use super::{filters, hours, restock};
 
 /// What there is no place for, each with what it did or what there is instead.
@@ -63,18 +63,6 @@ pub(super) const LISTED: [(&str, &str); 38] = [
     ("trigger_text", "told only where some words are there; for a shop take source `shop` and `restock`"),
     ("webdriver_delay", "belongs to a browser; pages are read here as they come, without one"),
     ("webdriver_js_execute_code", "belongs to a browser; pages are read here as they come, without one"),
-];
-
-/// Lists of words that people looked for, which help to do without them.
-const WORDS: [&str; 8] = [
-    "extract_lines_containing",
-    "extract_text",
-    "ignore_text",
-    "include_filters",
-    "subtractive_selectors",
-    "text_should_not_be_present",
-    "trigger_text",
-    "conditions",
 ];
 
 /// What was seen and done, and how the page looks in its list; and what is so here without being said.
@@ -495,7 +483,8 @@ fn list(mut keys: Keys, draft: &mut Draft) {
     }
     // Of a price's watch, in others they are there all the same.
     keys.forget(&restock::KEYS);
-    for key in WORDS {
+    // What people looked for helps to do without it.
+    for key in shared::ADDED.into_iter().chain(["conditions"]) {
         let words = words_of(&LISTED, key).unwrap_or_default();
         let shown = match keys.0.get(key) {
             Some(Json::Array(items))

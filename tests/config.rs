@@ -633,6 +633,9 @@ fn what_an_include_cannot_be_is_told() {
 fn a_mistake_of_the_daemon_s_own_is_told_with_its_line_once() {
     for (key, text) in [
         ("timezone", "[daemon]\ntimezone = 'Berlin'"),
+        ("log_level", "[daemon]\nlog_level = 'warning'"),
+        ("log_level", "[daemon]\nlog_level = 'info,stakeout=loud'"),
+        ("max_concurrent_runs", "[daemon]\nmax_concurrent_runs = 0"),
         ("proof_of_life", "[daemon]\nproof_of_life = 'every day'"),
         ("quiet_hours", "[alerting]\nquiet_hours = '22-7'"),
         ("after", "[alerting]\nafter = 0"),

@@ -28,7 +28,11 @@ impl Health {
         let looked = looked
             .with_context(|| format!("the data directory {} may not be looked into", data_dir.display()));
         let Some(running) = looked? else {
-            bail!("no daemon is running on the data directory {}", data_dir.display());
+            bail!(
+                "no daemon is running on the data directory {}; one that runs takes up a changed `data_dir` at its \
+                 next start",
+                data_dir.display()
+            );
         };
         match running {
             Running::Starting => bail!("the daemon is starting"),

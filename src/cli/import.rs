@@ -6,6 +6,7 @@ mod changedetection;
 mod draft;
 mod filters;
 mod fit;
+mod folder;
 mod hours;
 mod paths;
 mod restock;
@@ -94,7 +95,7 @@ impl Import {
     fn read(&self) -> anyhow::Result<Written> {
         let name = self.file.display();
         let haul = if self.file.is_dir() {
-            changedetection::read_folder(&self.file).with_context(|| format!("{name}"))?
+            folder::read(&self.file).with_context(|| format!("{name}"))?
         } else {
             let text = self.text().with_context(|| format!("{name} cannot be read"))?;
             haul(&text, self.format).map_err(|why| anyhow::anyhow!("{name}: {why}"))?
@@ -120,21 +121,21 @@ impl Import {
     /// The summary, which repeats no secret.
     fn tell(&self, written: &Written) {
         let Written { watches, lacking, left_out, .. } = written;
-        for left in left_out.iter().take(MOST_TOLD) {
+        // Where a file is written, all of it stands there.
+        let most = if written.says_something() { MOST_TOLD } else { usize::MAX };
+        for left in left_out.iter().take(most) {
             eprintln!("left out: {}: {}", cleaned(&left.name, 80), cleaned(&left.why, 240));
         }
-        if left_out.len() > MOST_TOLD {
-            let more = left_out.len().saturating_sub(MOST_TOLD);
-            eprintln!(
-                "left out: {more} more{}",
-                if written.says_something() { "; all of them stand in the file" } else { "" }
-            );
+        if left_out.len() > most {
+            let more = left_out.len().saturating_sub(most);
+            eprintln!("left out: {more} more; all of them stand in the file");
         }
-        for what in written.shared.iter().take(MOST_TOLD) {
+        for what in written.shared.iter().take(most) {
             eprintln!("not carried over: {}", cleaned(what, 240));
         }
-        if written.shared.len() > MOST_TOLD {
-            eprintln!("not carried over: {} more", written.shared.len().saturating_sub(MOST_TOLD));
+        if written.shared.len() > most {
+            let more = written.shared.len().saturating_sub(most);
+            eprintln!("not carried over: {more} more; all of it stands in the file");
         }
         let place =
             self.output.as_ref().map_or_else(|| "standard output".into(), |path| path.display().to_string());

@@ -186,7 +186,8 @@ impl ConfigFile {
     /// Where the data lie, also while there are mistakes in the configuration: whoever only looks at them, or copies
     /// them, needs no more.
     fn data_dir(&self) -> anyhow::Result<PathBuf> {
-        Ok(config::data_dir_of(&self.existing()?))
+        let path = self.existing()?;
+        config::data_dir_of(&path).map_err(|why| anyhow::anyhow!("it is not known where the data lie: {why}"))
     }
 
     /// What the watches are called, for a hint: none while there are mistakes.
@@ -278,8 +279,11 @@ fn start_logging(level: &str, format: LogFormat) -> anyhow::Result<()> {
     // The library that runs the housekeeping jobs tells its inner life at this level.
     let quiet = "tokio_cron_scheduler=warn";
     let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{level},{quiet}"));
-    let filter = EnvFilter::try_new(&directives)
-        .map_err(|error| Misuse(format!("`log_level`: `{directives}` is no level: {error}")))?;
+    let wrong = || Misuse(format!("RUST_LOG: `{directives}` {}", config::LOG_LEVELS));
+    if !config::is_log_filter(&directives) {
+        return Err(wrong().into());
+    }
+    let filter = EnvFilter::try_new(&directives).map_err(|_| wrong())?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

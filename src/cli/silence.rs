@@ -195,7 +195,7 @@ impl List {
 }
 
 async fn end(config: &ConfigFile, id: i64, now: Timestamp) -> anyhow::Result<ExitCode> {
-    let store = Store::open(&config.data_dir()?).await?;
+    let store = super::look::open(&config.data_dir()?).await?;
     let ended = store.end_silence(id, now).await?;
     store.close().await;
     if !ended {

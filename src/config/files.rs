@@ -1,5 +1,6 @@
 //! The files of a configuration: which they are, what they include, and where its data lie.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Mistake, Mistakes};
-use super::value_of;
+use super::text_of;
 
 /// Where the package, the unit and the image have the configuration, and where they keep its data.
 const INSTALLED: (&str, &str) = ("/etc/stakeout", "/var/lib/stakeout");
@@ -27,22 +28,39 @@ impl fmt::Debug for File {
     }
 }
 
-/// Reads a file and those it includes.
+/// Reads a file and those it includes, each once.
 ///
 /// # Errors
 /// When one cannot be read, with its path; a pattern that matches nothing is no error.
 pub fn read(path: &Path) -> Result<Vec<File>, Mistakes> {
     let main = read_file(path)?;
-    let (table, _) = DeTable::parse_recoverable(&main.text);
-    // One that is wrong is told when the whole file is.
-    let include = table.get_ref().get("include").and_then(|value| patterns(value.get_ref(), true).ok());
-    let included: Vec<PathBuf> =
-        include.unwrap_or_default().iter().flat_map(|pattern| matching(folder_of(path), pattern)).collect();
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut known = BTreeSet::from([whole(path)]);
+    let patterns = included(&main.text);
+    let found = patterns.iter().flat_map(|pattern| matching(folder_of(path), pattern));
+    let found: Vec<PathBuf> = found.filter(|path| known.insert(whole(path))).collect();
     let mut files = vec![main];
-    for path in included {
+    for path in found {
         files.push(read_file(&path)?);
     }
     Ok(files)
+}
+
+/// The folders that the files of a configuration lie in, and those in which new ones may appear.
+#[must_use]
+pub fn folders(path: &Path) -> BTreeSet<PathBuf> {
+    let main = folder_of(path);
+    let included = read_file(path).map(|file| included(&file.text)).unwrap_or_default();
+    let of_pattern = |pattern: &String| main.join(pattern).parent().map(Path::to_owned);
+    let folders = included.iter().filter_map(of_pattern).filter(|folder| folder.is_dir());
+    folders.chain([main.to_owned()]).collect()
+}
+
+/// What a main file includes. What is wrong with it is told when the whole file is read.
+fn included(text: &str) -> Vec<String> {
+    let (table, _) = DeTable::parse_recoverable(text);
+    let include = table.get_ref().get("include").and_then(|value| patterns(value.get_ref(), true).ok());
+    include.unwrap_or_default()
 }
 
 fn read_file(path: &Path) -> Result<File, Mistakes> {
@@ -130,15 +148,32 @@ pub fn data_dir(config: &Path, written: &Path) -> PathBuf {
 
 /// The same of a configuration that may have mistakes in it, as for asking after a daemon that runs with an older
 /// state of it.
-#[must_use]
-pub fn data_dir_of(config: &Path) -> PathBuf {
-    let files = read(config).or_else(|_| read_file(config).map(|main| vec![main])).unwrap_or_default();
-    let written = files.iter().find_map(|file| {
+///
+/// # Errors
+/// Where it says where the data lie and that cannot be understood: in no case another place is taken for it.
+pub fn data_dir_of(config: &Path) -> Result<PathBuf, String> {
+    if env::var_os("STAKEOUT_DATA_DIR").is_some() {
+        return Ok(data_dir(config, Path::new("")));
+    }
+    let (files, missing) = match read(config) {
+        Ok(files) => (files, None),
+        // The main file may say it all the same.
+        Err(missing) => (read_file(config).into_iter().collect(), Some(missing)),
+    };
+    for file in &files {
         let (table, _) = DeTable::parse_recoverable(&file.text);
-        let daemon = table.get_ref().get("daemon")?.get_ref().as_table()?;
-        value_of(daemon.get("data_dir")?, folder_of(config))
-    });
-    data_dir(config, Path::new(&written.unwrap_or_default()))
+        let daemon = table.get_ref().get("daemon").and_then(|daemon| daemon.get_ref().as_table());
+        if let Some(written) = daemon.and_then(|daemon| daemon.get("data_dir")) {
+            let written = text_of(written, folder_of(config));
+            let written =
+                written.map_err(|why| format!("{}: [daemon]: data_dir: {why}", file.path.display()));
+            return Ok(data_dir(config, Path::new(&written?)));
+        }
+    }
+    match missing.as_ref().and_then(|missing| missing.iter().next()) {
+        Some(missing) => Err(missing.to_string()),
+        None => Ok(data_dir(config, Path::new(""))),
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +202,7 @@ mod tests {
         let config = folder.path().join("config.toml");
         let found = |text: &str| {
             write("config.toml", text);
-            data_dir_of(&config)
+            data_dir_of(&config).expect("a place")
         };
         write("daemon.toml", "[daemon]\ndata_dir = '/of/included'");
         write("place", "/of/a/file\n");
@@ -180,5 +215,45 @@ mod tests {
         assert_eq!(found("include = ['daemon.toml']"), Path::new("/of/included"));
         assert_eq!(found("[daemon]\ndata_dir = { file = 'place' }"), Path::new("/of/a/file"));
         assert_eq!(found("[daemon]\ndata_dir = '${CARGO_PKG_NAME}'"), folder.path().join("stakeout"));
+        assert_eq!(
+            found("include = ['gone.toml']\n[daemon]\ndata_dir = 'there'"),
+            folder.path().join("there")
+        );
+    }
+
+    #[test]
+    fn no_other_place_is_taken_for_one_that_is_not_understood() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config.toml");
+        for (text, why) in [
+            ("[daemon]\ndata_dir = '${STAKEOUT_TEST_UNSET}'", "`STAKEOUT_TEST_UNSET` is not set"),
+            ("[daemon]\ndata_dir = { file = 'gone' }", "cannot be read"),
+            ("[daemon]\ndata_dir = 1", "is no text"),
+            ("include = ['gone.toml']", "gone.toml: cannot be read"),
+        ] {
+            std::fs::write(&config, text).expect("written");
+            let told = data_dir_of(&config).expect_err(text);
+            assert!(told.contains(why), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_two_patterns_name_is_read_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config.toml");
+        std::fs::write(&config, "include = ['a.toml', '*.toml']").expect("written");
+        std::fs::write(folder.path().join("a.toml"), "").expect("written");
+        let files = read(&config).expect("files");
+        let names: Vec<_> = files.iter().filter_map(|file| file.path.file_name()).collect();
+        assert_eq!(names, ["config.toml", "a.toml"]);
+    }
+
+    #[test]
+    fn a_folder_in_which_files_may_appear_is_known_before_there_are_any() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("config.toml");
+        std::fs::write(&config, "include = ['watches/*.toml', 'later/*.toml']").expect("written");
+        std::fs::create_dir(folder.path().join("watches")).expect("made");
+        assert_eq!(folders(&config), BTreeSet::from([folder.path().into(), folder.path().join("watches")]));
     }
 }

@@ -6,6 +6,7 @@
 
 mod added;
 mod concealed;
+mod fault;
 mod files;
 mod keys;
 mod mistake;
@@ -20,13 +21,14 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::model::did_you_mean;
 use crate::sessions::AdHoc;
 pub use added::{added_file, added_watch};
 pub use concealed::Secrets;
-pub use files::{File, data_dir, data_dir_of, read, usual_path};
+pub use fault::{Fault, deserialize, deserialize_beside, unknown_field, with_hint};
+pub use files::{File, data_dir, data_dir_of, folders, read, usual_path};
 pub use keys::{
     Alerting, BackoffKeys, BackupKeys, Daemon, Fetch, LogFormat, METHODS, NotifyKeys, Pace, RequestKeys,
     Retention, Retry, WatchKeys, Web,
@@ -34,7 +36,7 @@ pub use keys::{
 pub use mistake::{Mistake, Mistakes};
 pub use secrets::{fingerprint, mask_secrets};
 use secrets::{parts_in, plain, secrets_in, written};
-pub use values::{Budget, Network, Proxy, Reminder, Size, Stale};
+pub use values::{Budget, LOG_LEVELS, Network, Proxy, Reminder, Size, Stale, is_log_filter};
 
 /// A table as JSON, secrets and all, the same wherever it stands in its file.
 #[must_use]
@@ -155,22 +157,27 @@ struct Reader<'r, 'e> {
     of_all: Vec<String>,
 }
 
-/// A single value with what it refers to, where that can be had.
-fn value_of(value: &Spanned<DeValue<'_>>, folder: &Path) -> Option<String> {
+/// A single text with what it refers to.
+///
+/// # Errors
+/// Why it cannot be had.
+fn text_of(value: &Spanned<DeValue<'_>>, folder: &Path) -> Result<String, String> {
     let (mut value, mut mistakes) = (value.clone(), Mistakes::default());
-    let environment = |name: &str| std::env::var(name).ok();
     let mut reader = Reader {
         file: 0,
         files: &[],
         first: &mut HashMap::new(),
         folder,
-        environment: &environment,
+        environment: &|name| std::env::var(name).ok(),
         mistakes: &mut mistakes,
         expanded: Vec::new(),
         of_all: Vec::new(),
     };
     reader.expand(&mut value, "");
-    value.get_ref().as_str().filter(|_| mistakes.is_empty()).map(str::to_owned)
+    match mistakes.iter().next() {
+        Some(mistake) => Err(mistake.message.clone()),
+        None => value.get_ref().as_str().map(str::to_owned).ok_or_else(|| "is no text".to_owned()),
+    }
 }
 
 impl Reader<'_, '_> {
@@ -231,7 +238,9 @@ impl Reader<'_, '_> {
         into: &mut T,
     ) {
         let place = format!("[{name}]");
-        self.stands_here(&place, span.clone());
+        if !self.is_new(&place, span.clone()) {
+            return;
+        }
         let mut table = Spanned::new(span, DeValue::Table(table));
         self.expand(&mut table, &place);
         for secret in secrets_in(table.get_ref()) {
@@ -254,7 +263,9 @@ impl Reader<'_, '_> {
             if name.is_empty() || name.chars().any(char::is_control) || name.len() > 200 {
                 self.mistakes.add(self.file, Some(key.span()), &place, "this is no usable name");
             }
-            self.stands_here(&place, key.span());
+            if !self.is_new(&place, key.span()) {
+                continue;
+            }
             let written = written(value.get_ref());
             self.expanded.clear();
             self.expand(&mut value, &place);
@@ -280,13 +291,16 @@ impl Reader<'_, '_> {
         entries.into_iter()
     }
 
-    /// A table in two files would be the one or the other, by their order; nothing is taken in silence.
-    fn stands_here(&mut self, table: &str, span: Range<usize>) {
+    /// Whether a table stands in no file before this one: it would be the one or the other, by their order, and
+    /// nothing is taken in silence.
+    fn is_new(&mut self, table: &str, span: Range<usize>) -> bool {
         let first = *self.first.entry(table.to_owned()).or_insert(self.file);
-        if let Some(other) = self.files.get(first).filter(|_| first != self.file) {
+        let before = self.files.get(first).filter(|_| first != self.file);
+        if let Some(other) = before {
             let message = format!("stands in {} too; keep one of the two", other.path.display());
             self.mistakes.add(self.file, Some(span), table, &message);
         }
+        before.is_none()
     }
 
     /// Puts the values of `${NAME}`, `{ file = … }` and `{ credential = … }` in their places.
@@ -383,117 +397,19 @@ fn note_places(name: &str, table: &DeTable<'_>, file: usize, places: &mut HashMa
     }
 }
 
-/// Reads a table into its type. A key that is unknown or of another type is told and left out, so that
-/// the mistakes of the others are found too.
-pub fn deserialize<T: DeserializeOwned>(
-    mut table: Spanned<DeTable<'_>>,
-    file: usize,
-    place: &str,
-    mistakes: &mut Mistakes,
-) -> Option<T> {
-    let mut left_out = Vec::new();
-    loop {
-        let value = Spanned::new(table.span(), DeValue::Table(table.get_ref().clone()));
-        match T::deserialize(ValueDeserializer::from(value)) {
-            Ok(read) => return Some(read),
-            Err(error) => {
-                let fault = Fault::of(error.message(), error.span(), table.get_ref());
-                if fault.is_missing(&left_out) {
-                    return None;
-                }
-                let span = error.span().or(Some(table.span()));
-                mistakes.add(file, span, &fault.place(place), &fault.message);
-                left_out.push(fault.leave_out(table.get_mut())?);
-            }
-        }
-    }
-}
-
-/// What serde says about a table, in the words of a person who edits it.
-pub struct Fault {
-    /// What is wrong.
-    pub message: String,
-    /// Which key it is about, where that is known.
-    pub key: Option<String>,
-    unknown: bool,
-}
-
-impl Fault {
-    /// Finds the key that `message`, about these bytes, is about.
-    #[must_use]
-    pub fn of(message: &str, span: Option<Range<usize>>, table: &DeTable<'_>) -> Self {
-        let unknown = unknown_field(message).map(str::to_owned);
-        let at = span.map(|span| span.start);
-        let holds = |(key, value): &(&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
-            at.is_some_and(|at| key.span().contains(&at) || value.span().contains(&at))
-        };
-        let found = || table.iter().find(holds).map(|(key, _)| key.get_ref().to_string());
-        Self {
-            message: plainly(&with_hint(message)),
-            unknown: unknown.is_some(),
-            key: unknown.or_else(found),
-        }
-    }
-
-    /// The table's place, with the key where the message does not name it.
-    #[must_use]
-    pub fn place(&self, table: &str) -> String {
-        match &self.key {
-            Some(key) if !self.unknown => format!("{table}: {key}"),
-            _ => table.to_owned(),
-        }
-    }
-
-    /// Whether it only says that a key which was left out is missing.
-    #[must_use]
-    pub fn is_missing(&self, left_out: &[String]) -> bool {
-        let missing = self.message.split_once("missing field `").and_then(|(_, rest)| rest.split_once('`'));
-        missing.is_some_and(|(name, _)| left_out.iter().any(|key| key == name))
-    }
-
-    /// Takes its key out of the table; `None` when there is none to take.
-    #[must_use]
-    pub fn leave_out(self, table: &mut DeTable<'_>) -> Option<String> {
-        let key = self.key?;
-        table.remove(key.as_str()).map(|_| key)
-    }
-}
-
 /// What the parser says; of the head of a table also how an unusual name is written.
 fn in_quotes(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
     let line = text.get(before.rfind('\n').map_or(0, |end| end + 1)..).and_then(|rest| rest.lines().next());
     let is_head = line.is_some_and(|line| line.trim_start().starts_with('[') && !line.contains('"'));
-    let hint = "; a name with spaces or other signs stands in quotes, such as [watch.\"RTX 3070\"]";
-    format!("{}{}", error.message(), if is_head { hint } else { "" })
-}
-
-/// Serde speaks of Rust's types.
-fn plainly(message: &str) -> String {
-    const WORDS: [(&str, &str); 9] = [
-        ("expected u32", "expected a whole number"),
-        ("expected u16", "expected a whole number"),
-        ("expected usize", "expected a whole number"),
-        ("expected u64", "expected a whole number"),
-        ("expected a nonzero usize", "expected a whole number from 1"),
-        ("expected f64", "expected a number"),
-        ("expected a string", "expected a text in quotes"),
-        ("expected a sequence", "expected a list in brackets"),
-        ("expected a map", "expected a table"),
-    ];
-    WORDS.iter().fold(message.to_owned(), |message, (theirs, ours)| message.replace(theirs, ours))
-}
-
-/// The name in serde's ``unknown field `x`, expected …``.
-#[must_use]
-pub fn unknown_field(message: &str) -> Option<&str> {
-    message.split_once("unknown field `")?.1.split_once('`').map(|(name, _)| name)
-}
-
-/// Adds the nearest known name to serde's ``unknown field `x`, expected one of `a`, `b` ``.
-#[must_use]
-pub fn with_hint(message: &str) -> String {
-    let Some(name) = unknown_field(message) else { return message.to_owned() };
-    let known = message.split_once("expected").map_or("", |(_, known)| known);
-    format!("{message}{}", did_you_mean(name, known.split('`').skip(1).step_by(2)))
+    let message = error.message();
+    let hint = match message {
+        _ if message.contains("must be quoted") || message.contains("invalid float") => {
+            "; a text stands in quotes, such as \"never\", and a switch is true or false"
+        }
+        _ if message.contains("duplicate key") => "; it stands in this file twice",
+        _ if is_head => "; a name with spaces or other signs stands in quotes, such as [watch.\"RTX 3070\"]",
+        _ => "",
+    };
+    format!("{message}{hint}")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
 use url::{Url, form_urlencoded};
 use xxhash_rust::xxh3::xxh3_64;
@@ -53,8 +53,15 @@ pub(super) fn written(value: &DeValue<'_>) -> Value {
 pub(super) fn plain(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => text.to_string().into(),
-        DeValue::Integer(number) => number.to_string().into(),
-        DeValue::Float(number) => number.to_string().into(),
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => number.into(),
+            Err(_) => number.to_string().into(),
+        },
+        DeValue::Float(number) => match number.as_str().parse::<f64>().ok().and_then(Number::from_f64) {
+            Some(number) => number.into(),
+            // Neither infinity nor what is no number can be written as JSON.
+            None => number.to_string().into(),
+        },
         DeValue::Boolean(yes) => (*yes).into(),
         DeValue::Datetime(time) => time.to_string().into(),
         DeValue::Array(items) => items.iter().map(|item| plain(item.get_ref())).collect(),

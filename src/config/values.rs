@@ -14,6 +14,24 @@ use url::Url;
 
 use crate::model::{Period, written_as};
 
+/// What `log_level` and `RUST_LOG` may be, for one who wrote something else.
+pub const LOG_LEVELS: &str =
+    "is no level: write error, warn, info, debug or trace, or a filter such as info,stakeout::http=debug";
+
+/// Whether every part of a filter ends with a level; a mere word would be taken for a part of a program, of which
+/// there is none, and nothing at all would be logged.
+#[must_use]
+pub fn is_log_filter(filter: &str) -> bool {
+    let is_level = |level: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(level))
+    };
+    let mut parts =
+        filter.split(',').map(|part| part.rsplit_once('=').map_or(part, |(_, level)| level).trim());
+    parts.all(is_level)
+}
+
 /// A number of bytes: `"1GiB"`, `"8MiB"`, `"512KiB"`, or a plain number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub usize);

@@ -1,13 +1,14 @@
 //! Does what a person asks for by way of the web.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -27,8 +28,8 @@ const NO_ROW: i64 = -1;
 
 #[async_trait]
 impl Control for Keeper {
-    fn not_taken_up(&self) -> Vec<String> {
-        self.not_taken_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn not_taken_up(&self) -> watch::Receiver<Vec<String>> {
+        self.not_taken_up.subscribe()
     }
 
     async fn add_watch(&self, name: &str, table: &Map<String, Value>) -> Result<(), Refused> {

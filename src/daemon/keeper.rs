@@ -1,7 +1,7 @@
 //! Keeps the watchlist: whatever changes it, one change at a time.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -38,7 +38,7 @@ pub(super) struct Keeper {
     /// Held while a watch is tried.
     pub(super) trying: Mutex<()>,
     /// What is wrong with the configuration that was read last.
-    pub(super) not_taken_up: std::sync::Mutex<Vec<String>>,
+    pub(super) not_taken_up: watch::Sender<Vec<String>>,
 }
 
 impl Keeper {
@@ -58,7 +58,7 @@ impl Keeper {
             requests,
             turn,
             trying,
-            not_taken_up: Default::default(),
+            not_taken_up: watch::Sender::default(),
         }
     }
 
@@ -161,7 +161,7 @@ impl Keeper {
                 error!("{line}");
             }
         }
-        *self.not_taken_up.lock().unwrap_or_else(PoisonError::into_inner) = wrong;
+        self.not_taken_up.send_if_modified(|before| std::mem::replace(before, wrong.clone()) != wrong);
         is_taken
     }
 

@@ -119,7 +119,7 @@ impl<'de> Deserialize<'de> for Select {
         let text = String::deserialize(deserializer)?;
         scraper::Selector::parse(&text)
             .map(Self)
-            .map_err(|error| de::Error::custom(format!("`{text}` is not a CSS selector: {error}")))
+            .map_err(|_| de::Error::custom(format!("`{text}` is not a CSS selector, such as `main .price`")))
     }
 }
 

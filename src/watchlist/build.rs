@@ -255,7 +255,8 @@ impl Builder<'_, '_> {
                 self.mistakes.add(file, Some(key.span()), &place, &message);
             }
         }
-        let keys: Option<WatchKeys> = config::deserialize(
+        let keys: Option<WatchKeys> = config::deserialize_beside(
+            &["source", "strategy"],
             Spanned::new(if span.is_empty() { within.clone() } else { span }, table),
             file,
             &place,

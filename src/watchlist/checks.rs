@@ -9,7 +9,7 @@ use url::{Host, Position, Url};
 use super::Watch;
 use super::build::Builder;
 use super::manner::proxy_fault;
-use crate::config::{BackoffKeys, Entry, Pace, WatchKeys, Web};
+use crate::config::{self, BackoffKeys, Entry, Pace, WatchKeys, Web};
 use crate::http;
 use crate::model::or_known;
 
@@ -44,6 +44,12 @@ impl Builder<'_, '_> {
             if count == 0 {
                 wrong.push((key, "0 readings are none; the least is 1"));
             }
+        }
+        if !config::is_log_filter(&daemon.log_level) {
+            wrong.push(("daemon.log_level", config::LOG_LEVELS));
+        }
+        if daemon.max_concurrent_runs == 0 {
+            wrong.push(("daemon.max_concurrent_runs", "0 requests at once are none; the least is 1"));
         }
         if let Some(url) = &daemon.heartbeat_url
             && !url.is_empty()

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use crate::config::Mistake;
 use crate::run::Report;
@@ -52,7 +53,7 @@ pub trait Control: Send + Sync {
     async fn test_notifier(&self, name: &str) -> Result<String, Refused>;
 
     /// Why the configuration as it is now was not taken up, line by line; empty where it was. Holds no secret.
-    fn not_taken_up(&self) -> Vec<String>;
+    fn not_taken_up(&self) -> watch::Receiver<Vec<String>>;
 }
 
 /// Why something was not done.

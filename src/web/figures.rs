@@ -134,7 +134,7 @@ pub(super) async fn page(shared: &Shared, figures: &PrometheusHandle) -> Result<
     page.one("stakeout_outbox_dead", &[], dead);
     page.one("stakeout_database_size_bytes", &[], shared.store.database_bytes().await?);
     page.one("stakeout_parts_standing_still", &[], shared.pulse.standing_still(Instant::now()).len());
-    let is_taken_up = usize::from(shared.control.not_taken_up().is_empty());
+    let is_taken_up = usize::from(shared.control.not_taken_up().borrow().is_empty());
     page.one("stakeout_config_last_reload_successful", &[], is_taken_up);
     page.one("stakeout_live_listeners", &[], shared.live.listeners());
     page.one("stakeout_web_connections", &[], super::connections::open());

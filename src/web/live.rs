@@ -67,6 +67,7 @@ pub(super) struct Live(Arc<Inner>);
 
 struct Inner {
     store: Store,
+    not_taken_up: watch::Receiver<Vec<String>>,
     sender: broadcast::Sender<Bytes>,
     past: Mutex<Past>,
     listeners: AtomicUsize,
@@ -147,7 +148,8 @@ async fn events(
 }
 
 impl Live {
-    pub(super) fn new(store: Store) -> Self {
+    /// Of a store, and of why the configuration as it is now was not taken up.
+    pub(super) fn new(store: Store, not_taken_up: watch::Receiver<Vec<String>>) -> Self {
         let (sender, _) = broadcast::channel(KEPT);
         let past = Past {
             events: VecDeque::new(),
@@ -157,6 +159,7 @@ impl Live {
         };
         Self(Arc::new(Inner {
             store,
+            not_taken_up,
             sender,
             past: Mutex::new(past),
             listeners: AtomicUsize::new(0),
@@ -257,7 +260,7 @@ impl Inner {
     /// Reads until nobody has listened for a while.
     async fn read(self: Arc<Self>) {
         let stop = self.stop.clone();
-        let mut look = Look::new(self.store.clone());
+        let mut look = Look::new(self.store.clone(), self.not_taken_up.clone());
         let first = look.again().await.inspect_err(|error| warn!(%error, "What is so could not be read"));
         {
             let mut past = self.past();
@@ -355,7 +358,23 @@ mod tests {
     async fn live() -> (tempfile::TempDir, Live) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
-        (folder, Live::new(store))
+        (folder, Live::new(store, watch::channel(Vec::new()).1))
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_is_not_taken_up_is_looked_at_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let (wrong, not_taken_up) = watch::channel(Vec::new());
+        let mut look = Look::new(store, not_taken_up);
+        let told = |events: Vec<Event>| {
+            let text = |event: &Event| String::from_utf8(event.text(Uuid::nil()).to_vec()).unwrap();
+            events.iter().map(text).filter(|text| text.contains("event: reset")).count()
+        };
+        assert_eq!(told(look.again().await.unwrap()), 0);
+        wrong.send_replace(vec!["config.toml:1: no".into()]);
+        assert_eq!(told(look.again().await.unwrap()), 1);
+        assert_eq!(told(look.again().await.unwrap()), 0);
     }
 
     /// What it hears next, without the line of the id.

@@ -52,7 +52,7 @@ impl Shared {
         let store = store.for_onlookers();
         let token = token.filter(|token| !token.is_empty());
         let figures = super::collect_figures();
-        let live = live::Live::new(store.clone());
+        let live = live::Live::new(store.clone(), control.not_taken_up());
         let guard = guard::Guard::new(token.as_ref(), address, public_url.clone());
         Self(Arc::new(Parts {
             store,

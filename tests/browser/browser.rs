@@ -76,6 +76,8 @@ impl Browser {
         }
         wanted.set_logging_prefs("browser", LoggingPrefsLogLevel::All).unwrap();
         wanted.set_logging_prefs("performance", LoggingPrefsLogLevel::All).unwrap();
+        // What speaks with the driver shares its client with the program, which brings this along.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let driver = WebDriver::new(&format!("http://127.0.0.1:{port}"), wanted).await.unwrap();
         Self { driver, chromedriver, origin: origin.to_owned(), requests: Vec::new() }
     }

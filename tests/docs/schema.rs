@@ -153,6 +153,7 @@ fn it_knows_the_limits_that_the_reader_knows() {
         "[fetch]\nproxy = \"ftp://a.example\"".into(),
         "[web]\nlisten = \"localhost:8787\"".into(),
         "[web]\ntoken = \"some-token\"\npublic_url = \"stakeout.example.org\"".into(),
+        "[daemon]\nmax_concurrent_runs = 0".into(),
         "[daemon]\nheartbeat_url = \"hc.example/some-id\"".into(),
         "[hours.Foo]\nextra_closed = [\"2026-12-24\"]".into(),
         "[hours.crypto]\nextra_closed = [\"2026-12-24\"]".into(),
@@ -263,6 +264,8 @@ fn the_keys_of_each_table_are_those_that_the_reader_knows() {
         let own = match table.name {
             "source.KIND" => own_keys(sources::KINDS, find(sources::KINDS, "page")),
             "notify.NAME" => own_keys(notifiers::KINDS, find(notifiers::KINDS, "console")),
+            // These have pages of their own.
+            "watch.NAME" => vec!["source".into(), "strategy".into()],
             _ => Vec::new(),
         };
         known.retain(|key| !own.contains(key));

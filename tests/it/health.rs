@@ -32,8 +32,10 @@ async fn a_daemon_whose_parts_move_is_well() {
 #[tokio::test]
 async fn where_no_daemon_runs_it_says_where_it_looked() {
     let stage = Stage::new(NUMBER).await;
-    let looked =
-        format!("error: no daemon is running on the data directory {}\n", stage.data_dir().display());
+    let looked = format!(
+        "error: no daemon is running on the data directory {}; one that runs takes up a changed `data_dir` at its next start\n",
+        stage.data_dir().display()
+    );
     assert_eq!(health(&stage).await, (Some(1), looked.clone()));
     let mut process = running(&stage).await;
     process.kill().await;

@@ -152,6 +152,35 @@ async fn the_process_reloads_when_its_file_changes_or_when_it_is_told() {
 }
 
 #[tokio::test]
+async fn a_file_that_appears_in_an_included_folder_is_taken_up() {
+    let stage = Stage::new("").await;
+    let tables = std::fs::read_to_string(stage.config()).unwrap();
+    let include = "include = [\"watches/*.toml\", \"later/*.toml\"]";
+    std::fs::write(stage.config(), format!("{include}\n{tables}")).unwrap();
+    let folder = |name: &str| stage.config().parent().unwrap().join(name);
+    std::fs::create_dir(folder("watches")).unwrap();
+    stage.site.show("/number", number(9));
+    stage.site.show("/other", number(9));
+    let mut process = Process::run(&stage, &[]);
+    process.logs("Stakeout is watching").await;
+    let watch = NUMBER.replace("1m", "100ms").replace("{origin}", &stage.site.origin());
+
+    std::fs::write(folder("watches/a.toml"), &watch).unwrap();
+    until("the first runs", async || (!stage.site.asked("/number").is_empty()).then_some(())).await;
+
+    // A folder that was not there at the start, from the next time that anything changes.
+    std::fs::create_dir(folder("later")).unwrap();
+    let other = watch.replace("/number\"", "/other\"").replace("[watch.number]", "[watch.other]");
+    std::fs::write(folder("later/b.toml"), other).unwrap();
+    process.signal("HUP");
+    until("the other runs", async || (!stage.site.asked("/other").is_empty()).then_some(())).await;
+    std::fs::remove_file(folder("later/b.toml")).unwrap();
+    process.logs("0 renamed, 1 gone").await;
+    process.signal("TERM");
+    assert!(process.exit().await.success());
+}
+
+#[tokio::test]
 async fn the_same_answer_is_read_anew_when_the_watch_asks_for_something_else_of_it() {
     let harness = Harness::start(NUMBER).await;
     harness.site().show("/number", Page::new(r#"{"n": 12, "m": 3}"#));

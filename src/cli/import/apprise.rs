@@ -1,6 +1,7 @@
 //! Addresses of notifications as Apprise writes them (<https://appriseit.com/services/discord/>).
 
 use toml::Value;
+use url::form_urlencoded;
 
 use super::draft::{Haul, Notifier, cleaned};
 use super::fit;
@@ -63,11 +64,17 @@ fn discord(address: &str) -> Option<Vec<(&'static str, Value)>> {
     let url = format!("https://discord.com/api/webhooks/{id}/{token}");
     let mut keys: Vec<(&'static str, Value)> = vec![("kind", "discord".into()), ("url", url.into())];
     if !name.is_empty() {
-        keys.push(("username", name.into()));
+        keys.push(("username", unquoted(name).into()));
     }
     let thread = options(address).find(|(option, _)| ["thread", "thread_id"].contains(option));
     keys.extend(thread.filter(|(_, id)| !id.is_empty()).map(|(_, id)| ("thread_id", id.into())));
     Some(keys)
+}
+
+/// With the signs for which `%20` and the like stand; a plus is a plus.
+fn unquoted(text: &str) -> String {
+    let pair = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
+    form_urlencoded::parse(pair.as_bytes()).map(|(_, text)| text.into_owned()).collect()
 }
 
 /// What stands behind the question mark.
@@ -100,7 +107,7 @@ mod tests {
         for (address, name) in [
             ("discord://123/T0ken-_x/", "discord-imported"),
             ("discord://123/T0ken-_x/", "discord-imported"),
-            ("discord://Owl@124/T0ken?thread=7&tts=yes&avatar=no", "discord-imported-2"),
+            ("discord://Grey%20Owl+1@124/T0ken?thread=7&tts=yes&avatar=no", "discord-imported-2"),
             ("https://discordapp.com/api/webhooks/125/T0ken", "discord-imported-3"),
         ] {
             assert_eq!(haul.notifier(address).as_deref(), Ok(name), "{address}");
@@ -111,7 +118,7 @@ mod tests {
             urls.concat().contains("url = \"https://discord.com/api/webhooks/123/T0ken-_x\""),
             "{urls:?}"
         );
-        assert!(urls.concat().contains("username = \"Owl\"\nthread_id = \"7\""), "{urls:?}");
+        assert!(urls.concat().contains("username = \"Grey Owl+1\"\nthread_id = \"7\""), "{urls:?}");
     }
 
     #[test]

@@ -1,18 +1,14 @@
 //! Watches of changedetection.io, as its data store and its API have them.
 //! <https://changedetection.io/docs/api_v1/index.html>
 
-use std::fs::File;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-
-use anyhow::bail;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use toml::Value;
 
-use super::draft::{Draft, Haul, Keys, LeftOut, cleaned, is_set, number, period, plain, truth, words_of};
+use super::draft::{Draft, Haul, Keys, LeftOut, cleaned, is_set, number, plain, truth, words_of};
 use super::paths::{css_of_xpath, pointer_of_path};
 use super::shared::{self, Shared};
 use super::{filters, hours, restock};
+use crate::model::Period;
 
 /// What there is no place for, each with what it did or what there is instead.
 pub(super) const LISTED: [(&str, &str); 38] = [
@@ -120,80 +116,11 @@ pub(super) fn read(text: &str) -> Result<Haul, String> {
     haul(root)
 }
 
-/// Reads a data store: `changedetection.json`, and a folder a watch.
+/// Watches and settings, as they stand in one table.
 ///
 /// # Errors
-/// When there is none, or one of its files cannot be read.
-pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Haul> {
-    let mut broken = Vec::new();
-    let mut json = |path: &Path| -> Option<Json> {
-        let read = match File::open(path) {
-            Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
-                return None;
-            }
-            Err(error) => Err(error.into()),
-            Ok(file) => super::text_in(file).and_then(|text| Ok(serde_json::from_str(&text)?)),
-        };
-        read.map_err(|error| {
-            broken.push(LeftOut::new(cleaned(&path.display().to_string(), 200), format!("{error}")))
-        })
-        .ok()
-    };
-    let mut shared = Vec::new();
-    let root = ["changedetection.json", "url-watches.json"].iter().find_map(|name| json(&folder.join(name)));
-    let mut root = root.unwrap_or_else(|| json!({}));
-    let mut paths = paths_in(folder)?;
-    paths.sort();
-    for path in paths {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
-        for headers in [path.clone(), path.join("headers.txt")] {
-            let name = headers.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.starts_with("headers") && name.ends_with(".txt") && headers.is_file() {
-                let headers = headers.strip_prefix(folder).unwrap_or(&headers).display().to_string();
-                shared.push(format!("{}: holds headers; write them into `headers`", cleaned(&headers, 120)));
-            }
-        }
-        if let Some(tag) = json(&path.join("tag.json")) {
-            let known = at(&mut root, &["settings", "application", "tags"]);
-            known.entry(name.clone()).or_insert(tag);
-        }
-        let Some(mut watch) = json(&path.join("watch.json")) else { continue };
-        let restock = json(&path.join("restock_diff.json"));
-        if let (Some(watch), Some(restock)) = (watch.as_object_mut(), restock) {
-            let settings = restock.get("restock_diff").cloned().unwrap_or(restock);
-            watch.entry("processor_config_restock_diff").or_insert(settings);
-        }
-        at(&mut root, &["watching"]).entry(name).or_insert(watch);
-    }
-    if broken.is_empty() && root.get("watching").is_none() {
-        bail!("no data store of changedetection.io: neither changedetection.json nor a watch.json a folder");
-    }
-    let mut haul = haul(root).unwrap_or_default();
-    haul.left_out.append(&mut broken);
-    haul.shared.append(&mut shared);
-    Ok(haul)
-}
-
-fn paths_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
-}
-
-/// The table at a place, which is made where there is none.
-fn at<'j>(value: &'j mut Json, path: &[&str]) -> &'j mut Map<String, Json> {
-    let table = match value {
-        Json::Object(table) => table,
-        other => {
-            *other = json!({});
-            return at(other, path);
-        }
-    };
-    match path.split_first() {
-        None => table,
-        Some((first, rest)) => at(table.entry(*first).or_insert_with(|| json!({})), rest),
-    }
-}
-
-fn haul(root: Json) -> Result<Haul, String> {
+/// That no watches stand in it.
+pub(super) fn haul(root: Json) -> Result<Haul, String> {
     let mut haul = Haul::default();
     let (watches, settings) = watches(root)?;
     let shared = Shared::read(settings, &mut haul);
@@ -279,7 +206,7 @@ fn carry(keys: &mut Keys, draft: &mut Draft, shared: &Shared, haul: &mut Haul) -
         }
     }
     if let Some(every) = checked_every(keys, shared) {
-        draft.keys.insert(0, ("every", period(every).into()));
+        draft.keys.insert(0, ("every", Period::from_secs(every).written().into()));
     }
     if keys.flag("time_between_check_use_default") != Some(true)
         && let Some(times) = keys.0.get("time_between_check").filter(|times| is_set(times))

@@ -299,14 +299,6 @@ pub(super) fn number(value: &Json) -> Option<f64> {
     number.filter(|number| number.is_finite())
 }
 
-/// A length of time as the configuration has it.
-pub(super) fn period(seconds: u64) -> String {
-    let units = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m")];
-    let units = units.into_iter().chain([(seconds % 60, "s")]).filter(|(count, _)| *count > 0);
-    let written: Vec<String> = units.map(|(count, unit)| format!("{count}{unit}")).collect();
-    if written.is_empty() { "0s".into() } else { written.join(" ") }
-}
-
 /// A foreign text in one line for people: nothing in it moves a cursor or hides what is beside it.
 pub(super) fn cleaned(text: &str, longest: usize) -> String {
     let shown = text.chars().map(|c| if is_hidden(c) { ' ' } else { c });
@@ -337,15 +329,6 @@ mod tests {
     fn a_foreign_text_stays_on_its_line() {
         assert_eq!(cleaned("a\r\nb\u{1b}[31m\u{202e}c\u{85}\u{2028}d", 60), "a b [31m c d");
         assert_eq!(cleaned("abcdef", 4), "abc…");
-    }
-
-    #[test]
-    fn lengths_of_time_are_written_as_people_write_them() {
-        for (seconds, written) in
-            [(1_800, "30m"), (5_400, "1h 30m"), (10_800, "3h"), (604_801, "7d 1s"), (0, "0s")]
-        {
-            assert_eq!(period(seconds), written);
-        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ const UNREADABLE: [(&str, &str); 6] = [
 ];
 
 /// The others, with what they did and what there is instead.
-const LISTED: [(&str, &str); 20] = [
+const LISTED: [(&str, &str); 21] = [
     ("grep", "kept only lines with some words; `select` takes a part of the page by a CSS selector"),
     ("grepi", "took lines with some words out; `select` takes a part of the page by a CSS selector"),
     ("keep_lines_containing", "kept only lines with some words; `select` takes a part of the page"),
@@ -52,6 +52,7 @@ const LISTED: [(&str, &str); 20] = [
     ("element-by-style", "took elements by their style; write a CSS selector into `select`"),
     ("jinja", "wrote by a template of its own"),
     ("remove_duplicate_lines", "took repeated lines out"),
+    ("jq", "picked out of JSON, of which nothing is left here"),
     ("html2markdown", "wrote Markdown; the text that is shown is compared"),
 ];
 
@@ -170,10 +171,10 @@ fn one(filter: &Json) -> Vec<(String, Json)> {
 fn selector(kind: &str, argument: &Json) -> Option<Result<String, String>> {
     let name = |key: &str| text_of(argument, key).filter(|name| !name.trim().is_empty());
     let with = |css: Option<String>, wrong: &str| Some(css.ok_or_else(|| wrong.to_owned()));
-    let by_attribute = |key: &str, sign: &str| {
+    let by_attribute = |key: &str| {
         let value =
             name(key).filter(|value| !value.contains(['"', '\\']) && !value.chars().any(char::is_control));
-        with(value.map(|value| format!("[{key}{sign}\"{}\"]", value.trim())), "is empty, or no name")
+        with(value.map(|value| format!("[{key}=\"{}\"]", value.trim())), "is empty, or no name")
     };
     match kind {
         "css" if is_xml(argument) => with(None, "picked out of XML; all of it is compared"),
@@ -183,8 +184,9 @@ fn selector(kind: &str, argument: &Json) -> Option<Result<String, String>> {
             let css = name("path").and_then(|path| css_of_xpath(&path));
             with(css, "XPath that has no plain CSS selector; write one into `select`")
         }
-        "element-by-id" => by_attribute("id", "="),
-        "element-by-class" => by_attribute("class", "~="),
+        "element-by-id" => by_attribute("id"),
+        // The whole of it, as urlwatch compares it.
+        "element-by-class" => by_attribute("class"),
         "element-by-tag" => with(name("tag"), "names no tag"),
         _ => None,
     }
@@ -255,7 +257,7 @@ mod tests {
             (json!("css:.news,html2text,strip"), Some(".news"), 0),
             (json!([{"css": "#a"}, "html2text", "strip"]), Some("#a"), 0),
             (json!([{"element-by-id": "a"}, {"element-by-tag": "li"}]), Some("[id=\"a\"] li"), 0),
-            (json!([{"element-by-class": {"class": "b"}}]), Some("[class~=\"b\"]"), 0),
+            (json!([{"element-by-class": {"class": "b c"}}]), Some("[class=\"b c\"]"), 0),
             (json!([{"xpath": "//div[@id='a']"}]), Some("div[@id='a']".replace('@', "").as_str()), 0),
             (json!([{"xpath": "//a/@href"}, "html2text"]), None, 1),
             (json!([{"css": {"selector": "li", "maxitems": 1, "skip": 0, "exclude": "a"}}]), Some("li"), 2),

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::draft::{Draft, Haul, Keys, LeftOut, cleaned, plain};
 use super::filters;
+use crate::model::Period;
 
 /// What there is no place for, each with what it did or what there is instead.
 pub(super) const LISTED: [(&str, &str); 71] = [
@@ -189,7 +190,9 @@ fn carry(keys: &mut Keys, draft: &mut Draft) -> Result<(), String> {
     draft.url = url.trim().to_owned();
     let browser = keys.take("use_browser");
     let is_wanted = browser.is_some_and(|value| plain(&value).is_none_or(|value| value != "false"));
-    for (key, is_wanted) in [("navigate", browses), ("use_browser", is_wanted)] {
+    let kind = keys.text("kind").unwrap_or_default();
+    let is_kind = kind.trim() == "browser" && !browses && !is_wanted;
+    for (key, is_wanted) in [("navigate", browses), ("use_browser", is_wanted), ("kind", is_kind)] {
         if is_wanted {
             draft.lose(format!(
                 "{key}: a browser; pages are read as they come, and where scripts put the page together, watch what \
@@ -197,8 +200,7 @@ fn carry(keys: &mut Keys, draft: &mut Draft) -> Result<(), String> {
             ));
         }
     }
-    let kind = keys.text("kind").filter(|kind| !["url", "browser"].contains(&kind.trim()));
-    if let Some(kind) = kind {
+    if !["", "url", "browser"].contains(&kind.trim()) {
         let kind = cleaned(&kind, 40);
         draft.lose(format!("kind: `{kind}` is a program of its own; here the page is read as it comes"));
     }
@@ -269,7 +271,7 @@ fn ask(keys: &mut Keys, draft: &mut Draft) {
     send(keys, draft);
     if let Some(seconds) = keys.number("timeout") {
         if seconds > 0.0 {
-            draft.ask_with("timeout", super::draft::period(seconds.ceil().min(1e9) as u64));
+            draft.ask_with("timeout", Period::from_secs(seconds.ceil().min(1e9) as u64).written());
         } else {
             draft.lose("timeout: waited without end; here for the `timeout` of [fetch]");
         }

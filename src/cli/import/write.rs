@@ -48,9 +48,9 @@ pub(super) fn write(mut haul: Haul, every: &str) -> Written {
         let name = names.name(&draft);
         draft.drop_references();
         draft.finish(&name, every);
-        holds_secrets |= draft.holds_secrets();
         match draft.fit(&name, &haul.notifiers) {
             Ok(()) => {
+                holds_secrets |= draft.holds_secrets();
                 private.extend(draft.private_address());
                 watches = watches.saturating_add(1);
                 lacking = lacking.saturating_add(usize::from(!draft.lost.is_empty()));
@@ -59,8 +59,9 @@ pub(super) fn write(mut haul: Haul, every: &str) -> Written {
                 tables.push_str(&draft.table(&name));
             }
             Err(mut left) => {
-                if let Some(text) = &mut left.text {
-                    text.insert_str(0, &draft.comments());
+                if let Some(table) = &mut left.text {
+                    holds_secrets |= draft.holds_secrets();
+                    *table = draft.comments() + &commented_out(table);
                 }
                 haul.left_out.push(left);
             }
@@ -79,10 +80,7 @@ pub(super) fn write(mut haul: Haul, every: &str) -> Written {
     for left in &haul.left_out {
         text.push('\n');
         comment(&mut text, &format!("left out: {}: {}", left.name, left.why));
-        for line in left.text.iter().flat_map(|text| text.lines()) {
-            let sign = if line.starts_with("# ") { "" } else { "#" };
-            let _ = writeln!(text, "{sign}{line}");
-        }
+        text.push_str(left.text.as_deref().unwrap_or_default());
     }
     Written { text, watches, lacking, left_out: haul.left_out, shared: haul.shared, holds_secrets, networks }
 }
@@ -125,6 +123,11 @@ fn head(watches: usize, holds_secrets: bool, networks: Option<&str>) -> String {
         comment(&mut text, "{ credential = \"NAME\" } in its place (or \"${NAME}\" for a variable).");
     }
     text
+}
+
+/// What comes back when a `#` is taken from each line.
+fn commented_out(table: &str) -> String {
+    table.lines().map(|line| format!("#{line}\n")).collect()
 }
 
 /// A comment of one line.

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::super::Status;
@@ -50,6 +51,7 @@ impl Event {
 
 pub(super) struct Look {
     store: Store,
+    not_taken_up: watch::Receiver<Vec<String>>,
     watches: Option<HashMap<String, Status>>,
     /// Those of the last seconds, and the newest moment among them, in milliseconds.
     alerts: Option<(HashSet<String>, u64)>,
@@ -60,9 +62,11 @@ pub(super) struct Look {
 }
 
 impl Look {
-    pub(super) fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store, mut not_taken_up: watch::Receiver<Vec<String>>) -> Self {
+        not_taken_up.mark_unchanged();
         Self {
             store,
+            not_taken_up,
             watches: None,
             alerts: None,
             seen_until: String::new(),
@@ -79,6 +83,10 @@ impl Look {
         self.found.extend(deliveries);
         let watches = self.watches().await?;
         self.found.extend(watches);
+        if self.not_taken_up.has_changed().unwrap_or(false) {
+            self.not_taken_up.mark_unchanged();
+            self.found.push(Event::reset());
+        }
         Ok(std::mem::take(&mut self.found))
     }
 

@@ -99,7 +99,7 @@ pub(super) async fn show(
             h1 { "Watches" }
             @if !all.is_empty() { (search(&asked)) }
         }
-        (not_taken_up(&shared.control.not_taken_up()))
+        (not_taken_up(&shared.control.not_taken_up().borrow()))
         (boxes::boxes(&shared, &roster, now).await?)
         (list)
     };

@@ -44,6 +44,11 @@ const TABLES: [(&str, &str); 4] = [
     ("[notify.", "[notify.hook]\nkind = \"webhook\"\nurl = \"{origin}/hook/hook\"\n"),
 ];
 
+/// What a client of our own computes with: it is built as that of the program, which brings this along.
+pub(crate) fn bring_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// A directory with a configuration in it, beside the local server.
 pub(crate) struct Stage {
     pub(crate) site: Site,

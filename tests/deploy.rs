@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use stakeout::config::File;
@@ -77,6 +78,77 @@ fn the_package_s_own_configuration_watches_nothing_until_its_examples_are_switch
     let on =
         text.lines().map(|line| line.strip_prefix('#').filter(|on| !on.starts_with(' ')).unwrap_or(line));
     assert_eq!(build(on.collect::<Vec<_>>().join("\n")).watches.len(), 1);
+}
+
+/// A repository with nothing in it but what decides the version of the package.
+struct Versions(TempDir);
+
+impl Versions {
+    /// Where there is no git, as in a bare container, `None`.
+    fn new() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        for (name, text) in [
+            ("Cargo.toml", "[package]\nname = \"stakeout\"\nversion = \"0.1.0\"\n"),
+            ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"stakeout\"\nversion = \"0.1.0\"\n"),
+            ("src/lib.rs", ""),
+            ("deploy/build-deb", &read("deploy/build-deb")),
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let made = Command::new("git").args(["init", "--quiet"]).current_dir(folder.path()).output();
+        made.is_ok_and(|output| output.status.success()).then_some(Self(folder))
+    }
+
+    fn run(&self, command: &str) -> String {
+        let mut shell = Command::new("bash");
+        shell.args(["-c", command]).current_dir(self.0.path()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for (name, value) in [("NAME", "a"), ("EMAIL", "a@example.com")] {
+            shell.env(format!("GIT_AUTHOR_{name}"), value).env(format!("GIT_COMMITTER_{name}"), value);
+        }
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "`{command}`: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn of_a_commit_at(&self, moment: &str) -> String {
+        self.run(&format!("GIT_COMMITTER_DATE={moment} git commit --quiet --allow-empty -m x"));
+        self.run("bash deploy/build-deb --show-version")
+    }
+
+    /// As apt sees it.
+    fn is_older(&self, one: &str, other: &str) -> bool {
+        self.run(&format!("if dpkg --compare-versions {one} lt {other}; then echo yes; fi")) == "yes"
+    }
+}
+
+#[test]
+fn the_package_of_a_later_commit_is_newer_and_a_release_is_newer_than_what_led_to_it() {
+    let Some(versions) = Versions::new() else {
+        eprintln!("skipped: there is no git, so there are no commits with a version");
+        return;
+    };
+    let of = [
+        versions.of_a_commit_at("2026-11-21T09:59:58+0100"),
+        // Within the same minute.
+        versions.of_a_commit_at("2026-11-21T09:59:59+0100"),
+        versions.of_a_commit_at("2026-11-21T10:00:00+0100"),
+    ];
+    assert!(of[0].starts_with("0.1.0~20261121.085958."), "{}", of[0]);
+    versions.run("git tag v0.1.0");
+    let release = versions.run("bash deploy/build-deb --show-version");
+    assert_eq!(release, "0.1.0-1");
+    let after = versions.of_a_commit_at("2026-11-21T10:00:01+0100");
+    assert!(after.starts_with("0.1.0+20261121.090001."), "{after}");
+    if Command::new("dpkg").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no dpkg to compare versions with");
+        return;
+    }
+    let rising = of.iter().chain([&release, &after]).collect::<Vec<_>>();
+    for pair in rising.windows(2) {
+        assert!(versions.is_older(pair[0], pair[1]), "{} is not older than {}", pair[0], pair[1]);
+    }
 }
 
 #[test]

@@ -80,6 +80,30 @@ fn the_package_s_own_configuration_watches_nothing_until_its_examples_are_switch
     assert_eq!(build(on.collect::<Vec<_>>().join("\n")).watches.len(), 1);
 }
 
+#[test]
+fn what_the_readme_links_to_lies_beside_it_in_the_package() {
+    let cargo: toml::Value = toml::from_str(&read("Cargo.toml")).unwrap();
+    let assets = cargo["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let mut beside = Vec::new();
+    for asset in assets {
+        let [from, to] = [0_usize, 1].map(|at| asset[at].as_str().unwrap());
+        let folder = to.strip_prefix("usr/share/doc/stakeout/");
+        if let Some(folder) = folder.filter(|folder| *folder != "copyright") {
+            assert_eq!(Path::new(from).parent().unwrap(), Path::new(folder), "{from} lies elsewhere there");
+            beside.push(from);
+        }
+    }
+    let readme = read("README.md");
+    let links = readme.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    let links: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
+    for link in &links {
+        let all_beside = Path::new(link).with_file_name("*");
+        let is_it = |from: &&str| *from == *link || Path::new(from) == all_beside || from.starts_with(link);
+        assert!(beside.iter().any(is_it), "README.md links to {link}, which is not in the package");
+    }
+    assert!(links.len() > 10, "only {links:?} were found");
+}
+
 /// A repository with nothing in it but what decides the version of the package.
 struct Versions(TempDir);
 

@@ -181,6 +181,10 @@ fn what_is_secret_or_yours_goes_neither_into_git_nor_into_an_image() {
     for yours in ["/config.toml", "/credentials/", "/data/", "/deploy/secrets/", "/deploy/stakeout/"] {
         assert!(ignored.lines().any(|line| line == yours), "git takes {yours}");
     }
+    let kubernetes = read("deploy/kubernetes/kustomization.yaml");
+    for file in kubernetes.split("--from-file=").skip(1) {
+        assert!(file.starts_with("deploy/secrets/"), "git takes {file}");
+    }
     let ignored = read(".dockerignore");
     let mut patterns = ignored.lines().filter(|line| !line.starts_with('#'));
     assert_eq!(patterns.next(), Some("*"), "what is not named is sent to the engine");

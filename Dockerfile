@@ -61,12 +61,11 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     && install -D "target/$target/$(echo "$PROFILE" | sed 's/^dev$/debug/')/stakeout" /image/usr/bin/stakeout
 
 FROM scratch
-ARG VERSION=
+# The commit, where whoever builds says it.
 ARG REVISION=
 LABEL org.opencontainers.image.title="stakeout" \
     org.opencontainers.image.description="Watches markets, shops and price data, and tells you the moment it matters" \
     org.opencontainers.image.licenses="MIT OR Apache-2.0" \
-    org.opencontainers.image.version="$VERSION" \
     org.opencontainers.image.revision="$REVISION"
 
 COPY --from=build /image/ /

@@ -24,7 +24,7 @@ lint:
 bench *sections:
     cargo bench --bench figures -- {{ sections }}
 
-# Size, exposure, start and memory beside their aims; STAKEOUT_FIGURES_HOUR=3600 for a real hour
+# Size, exposure, start, and memory after a minute, beside their aims; STAKEOUT_FIGURES_HOUR=3600: after a real hour
 small:
     cargo bench --bench figures -- small
 

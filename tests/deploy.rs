@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use stakeout::config::File;
@@ -80,10 +81,109 @@ fn the_package_s_own_configuration_watches_nothing_until_its_examples_are_switch
 }
 
 #[test]
+fn what_the_readme_links_to_lies_beside_it_in_the_package() {
+    let cargo: toml::Value = toml::from_str(&read("Cargo.toml")).unwrap();
+    let assets = cargo["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let mut beside = Vec::new();
+    for asset in assets {
+        let [from, to] = [0_usize, 1].map(|at| asset[at].as_str().unwrap());
+        let folder = to.strip_prefix("usr/share/doc/stakeout/");
+        if let Some(folder) = folder.filter(|folder| *folder != "copyright") {
+            assert_eq!(Path::new(from).parent().unwrap(), Path::new(folder), "{from} lies elsewhere there");
+            beside.push(from);
+        }
+    }
+    let readme = read("README.md");
+    let links = readme.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    let links: Vec<&str> = links.filter(|link| !link.contains("://")).collect();
+    for link in &links {
+        let all_beside = Path::new(link).with_file_name("*");
+        let is_it = |from: &&str| *from == *link || Path::new(from) == all_beside || from.starts_with(link);
+        assert!(beside.iter().any(is_it), "README.md links to {link}, which is not in the package");
+    }
+    assert!(links.len() > 10, "only {links:?} were found");
+}
+
+/// A repository with nothing in it but what decides the version of the package.
+struct Versions(TempDir);
+
+impl Versions {
+    /// Where there is no git, as in a bare container, `None`.
+    fn new() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        for (name, text) in [
+            ("Cargo.toml", "[package]\nname = \"stakeout\"\nversion = \"0.1.0\"\n"),
+            ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"stakeout\"\nversion = \"0.1.0\"\n"),
+            ("src/lib.rs", ""),
+            ("deploy/build-deb", &read("deploy/build-deb")),
+        ] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let made = Command::new("git").args(["init", "--quiet"]).current_dir(folder.path()).output();
+        made.is_ok_and(|output| output.status.success()).then_some(Self(folder))
+    }
+
+    fn run(&self, command: &str) -> String {
+        let mut shell = Command::new("bash");
+        shell.args(["-c", command]).current_dir(self.0.path()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for (name, value) in [("NAME", "a"), ("EMAIL", "a@example.com")] {
+            shell.env(format!("GIT_AUTHOR_{name}"), value).env(format!("GIT_COMMITTER_{name}"), value);
+        }
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "`{command}`: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn of_a_commit_at(&self, moment: &str) -> String {
+        self.run(&format!("GIT_COMMITTER_DATE={moment} git commit --quiet --allow-empty -m x"));
+        self.run("bash deploy/build-deb --show-version")
+    }
+
+    /// As apt sees it.
+    fn is_older(&self, one: &str, other: &str) -> bool {
+        self.run(&format!("if dpkg --compare-versions {one} lt {other}; then echo yes; fi")) == "yes"
+    }
+}
+
+#[test]
+fn the_package_of_a_later_commit_is_newer_and_a_release_is_newer_than_what_led_to_it() {
+    let Some(versions) = Versions::new() else {
+        eprintln!("skipped: there is no git, so there are no commits with a version");
+        return;
+    };
+    let of = [
+        versions.of_a_commit_at("2026-11-21T09:59:58+0100"),
+        // Within the same minute.
+        versions.of_a_commit_at("2026-11-21T09:59:59+0100"),
+        versions.of_a_commit_at("2026-11-21T10:00:00+0100"),
+    ];
+    assert!(of[0].starts_with("0.1.0~20261121.085958."), "{}", of[0]);
+    versions.run("git tag v0.1.0");
+    let release = versions.run("bash deploy/build-deb --show-version");
+    assert_eq!(release, "0.1.0-1");
+    let after = versions.of_a_commit_at("2026-11-21T10:00:01+0100");
+    assert!(after.starts_with("0.1.0+20261121.090001."), "{after}");
+    if Command::new("dpkg").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no dpkg to compare versions with");
+        return;
+    }
+    let rising = of.iter().chain([&release, &after]).collect::<Vec<_>>();
+    for pair in rising.windows(2) {
+        assert!(versions.is_older(pair[0], pair[1]), "{} is not older than {}", pair[0], pair[1]);
+    }
+}
+
+#[test]
 fn what_is_secret_or_yours_goes_neither_into_git_nor_into_an_image() {
     let ignored = read(".gitignore");
     for yours in ["/config.toml", "/credentials/", "/data/", "/deploy/secrets/", "/deploy/stakeout/"] {
         assert!(ignored.lines().any(|line| line == yours), "git takes {yours}");
+    }
+    let kubernetes = read("deploy/kubernetes/kustomization.yaml");
+    for file in kubernetes.split("--from-file=").skip(1) {
+        assert!(file.starts_with("deploy/secrets/"), "git takes {file}");
     }
     let ignored = read(".dockerignore");
     let mut patterns = ignored.lines().filter(|line| !line.starts_with('#'));

@@ -1,7 +1,8 @@
 """What a container of the test meets on loopback: a shop, a receiver of messages, and a DNS server.
 
-Prints the port of its web server, then goes on until it is ended. `/stock` is the shop, which has one more each time; what is sent to `/told` is
-written to the file TOLD, one message a line. The DNS server answers for one name alone, with 127.0.0.1.
+Prints the port of its web server, then goes on until it is ended. `/stock` is the shop, which has one more each time;
+what is sent to `/told` is written to the file TOLD, one message a line. The DNS server answers for one name alone,
+with 127.0.0.1.
 """
 
 import http.server

@@ -11,11 +11,15 @@ use crate::{blocks, pages, read, root, stakeout};
 /// What tries a command, and the words in it that do.
 type Script = (&'static str, &'static str);
 
-/// Commands that are not run here: how they begin, why not, and the script that does the same, if one does. What nobody
-/// tries is named in docs/CONTRIBUTING.md.
-const OUTSIDE: [(&str, &str, Option<Script>); 34] = [
-    ("cargo run --release -- demo", "takes a release build; the demo is run below", None),
-    ("cargo test", "is what is running now", None),
+/// Commands that are not run here as they stand: how they begin, why not, and what does the same, if something does.
+/// What nobody tries is named in docs/CONTRIBUTING.md.
+const OUTSIDE: [(&str, &str, Option<Script>); 35] = [
+    (
+        "cargo run --release -- demo",
+        "takes a release build",
+        Some(("tests/docs/commands.rs", "\"demo --seconds 1\"")),
+    ),
+    ("cargo test", "is what is running now", Some((".ci/run", "cargo test --locked"))),
     ("cargo install --locked --path .", "takes a release build", None),
     (
         "cargo install --locked cargo-deb",
@@ -47,9 +51,21 @@ const OUTSIDE: [(&str, &str, Option<Script>); 34] = [
         "wants root",
         Some(("deploy/test-unit", "systemctl enable --now")),
     ),
-    ("sudo install -m 600 /dev/null /etc/stakeout/environment", "wants root", None),
-    ("sudo install -d -m 700 /var/lib/stakeout", "wants root", None),
-    ("sudo install -m 600 copy.db /var/lib/stakeout/stakeout.db", "wants root", None),
+    (
+        "sudo install -m 600 /dev/null /etc/stakeout/environment",
+        "wants root",
+        Some(("deploy/test-unit", "install -m 600 /dev/null /etc/stakeout/environment")),
+    ),
+    (
+        "sudo install -d -m 700 /var/lib/stakeout",
+        "wants root",
+        Some(("deploy/test-unit", "install -d -m 700 /var/lib/stakeout")),
+    ),
+    (
+        "sudo install -m 600 copy.db /var/lib/stakeout/stakeout.db",
+        "wants root",
+        Some(("deploy/test-unit", "install -m 600 /root/copy.db /var/lib/stakeout/stakeout.db")),
+    ),
     ("sudo systemctl stop stakeout", "wants root", Some(("deploy/test-unit", "systemctl stop stakeout"))),
     ("sudo systemctl start stakeout", "wants root", Some(("deploy/test-unit", "systemctl start stakeout"))),
     (
@@ -63,24 +79,33 @@ const OUTSIDE: [(&str, &str, Option<Script>); 34] = [
     ("docker run --rm -v stakeout_stakeout:/to", "wants an engine", None),
     ("sudo apt install build-essential", "wants root and the network", None),
     ("git pull", "wants the network", None),
-    ("mkdir -p deploy/stakeout deploy/secrets", "would write into the repository", None),
+    ("mkdir -p deploy/stakeout", "would write into the repository", ELSEWHERE),
+    ("mkdir -m 700 deploy/secrets", "would write into the repository", ELSEWHERE),
     ("nano deploy/stakeout/config.toml", "is for a person", None),
     ("nano config.toml", "is for a person", None),
     (
         "echo 'https://discord.com/api/webhooks/…' > deploy/secrets/discord",
         "would write into the repository",
-        None,
+        ELSEWHERE,
     ),
+    ("chmod 400 deploy/secrets/*", "would write into the repository", ELSEWHERE),
     ("sudo chown -R 65532:65532 deploy/secrets", "wants root", None),
-    ("sudo chmod -R u=rX,go= deploy/secrets", "wants root", None),
     (
         "echo 'https://discord.com/api/webhooks/…' | sudo install -m 600",
         "wants root",
         Some(("deploy/test-unit", "etc/stakeout/credentials/discord")),
     ),
-    ("sudo install -m 644 watches.toml", "wants root", None),
+    (
+        "sudo install -m 644 watches.toml",
+        "wants root",
+        Some(("deploy/test-unit", "install -m 644 /root/watches.toml /etc/stakeout/watches.toml")),
+    ),
     ("openssl rand -hex 32", "is another program's, and nothing depends on it", None),
 ];
+
+/// A test below runs it in a folder of its own.
+const ELSEWHERE: Option<Script> =
+    Some(("tests/docs/commands.rs", "shown.for_each(|command| run_in(folder.path(), command));\n"));
 
 /// What a command of an engine has before the program's own arguments.
 const IN_CONTAINERS: [&str; 2] = [
@@ -199,6 +224,21 @@ fn what_is_not_run_here_is_shown_and_run_by_the_script_that_is_named() {
 }
 
 #[test]
+fn what_nobody_tries_is_named_for_who_contributes() {
+    let text = read("docs/CONTRIBUTING.md");
+    let named = text.split_once("\n**Not tried** are ").unwrap().1.split("\n\n").next().unwrap();
+    let named: Vec<&str> = named.split('`').skip(1).step_by(2).collect();
+    let untried: Vec<&str> =
+        OUTSIDE.iter().filter(|(.., script)| script.is_none()).map(|(start, ..)| *start).collect();
+    for start in &untried {
+        assert!(named.iter().any(|name| start.starts_with(name)), "nobody tries `{start}`, nor says so");
+    }
+    for name in named.iter().filter(|name| !name.starts_with("deploy/")) {
+        assert!(untried.iter().any(|start| start.starts_with(name)), "`{name}` is tried, or not shown");
+    }
+}
+
+#[test]
 fn every_mention_of_a_command_is_one_that_the_program_takes() {
     let mut wrong = Vec::new();
     let mut read_over = 0;
@@ -301,7 +341,8 @@ fn the_first_watch_is_a_good_configuration_once_its_secrets_lie_where_the_readme
         let folder = tempfile::tempdir().unwrap();
         let (config, secrets) = (folder.path().join(config), folder.path().join(secrets));
         let check = || stakeout(&["check", "-c", config.to_str().unwrap()]);
-        let written = |command: &&String| ["mkdir ", "echo "].iter().any(|start| command.starts_with(start));
+        let written =
+            |command: &&String| ["mkdir ", "echo ", "chmod "].iter().any(|start| command.starts_with(start));
         let shown = commands(section.split_once(way).unwrap().1.split("\n**").next().unwrap());
         let mut shown = shown.iter().filter(written);
         run_in(folder.path(), shown.next().unwrap());

@@ -105,6 +105,24 @@ fn every_link_leads_to_a_file_and_a_heading_of_the_repository() {
 }
 
 #[test]
+fn a_page_that_lists_its_parts_lists_all_of_them() {
+    let mut looked_at = 0;
+    for page in pages() {
+        let text = read(&page);
+        let head = text.split("\n## ").next().unwrap_or_default();
+        let listed = links(head).into_iter().filter_map(|link| Some(link.strip_prefix('#')?.to_owned()));
+        let listed: BTreeSet<String> = listed.collect();
+        if listed.is_empty() {
+            continue;
+        }
+        looked_at += 1;
+        let parts = text.lines().filter(|line| line.starts_with("## ")).collect::<Vec<_>>().join("\n");
+        assert_eq!(listed, anchors(&parts), "{page}: what its list names, and its headings");
+    }
+    assert!(looked_at > 1, "only {looked_at} lists were found");
+}
+
+#[test]
 fn headings_are_called_what_git_hub_calls_them() {
     let text =
         "# A dead man's switch\n## `when`: 50,000 (or so)\n```sh\n# no heading\n```\n## A_b-c\n## A_b-c\n#no";

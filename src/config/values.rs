@@ -16,7 +16,7 @@ use crate::model::{Period, written_as};
 
 /// What `log_level` and `RUST_LOG` may be, for one who wrote something else.
 pub const LOG_LEVELS: &str =
-    "is no level: write error, warn, info, debug or trace, or a filter such as info,stakeout::http=debug";
+    "is no level: write error, warn, info, debug or trace, or a filter such as info,hyper=debug";
 
 /// Whether every part of a filter ends with a level; a mere word would be taken for a part of a program, of which
 /// there is none, and nothing at all would be logged.

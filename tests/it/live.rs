@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Response};
 use serde_json::Value;
 
-use crate::harness::{Harness, Process, Stage, bring_tls, number, until};
+use crate::harness::{Harness, Process, Stage, number, until};
 
 const NUMBER: &str = r#"
 [web]
@@ -211,7 +211,7 @@ async fn five_hundred_look_on_at_once() {
         .next()
         .unwrap()
         .trim_end_matches('/');
-    bring_tls();
+
     let (client, mut all) = (Client::new(), Vec::new());
     for _ in 0..500 {
         all.push(Events::open_with(&client, address, None).await);

@@ -6,7 +6,7 @@ use stakeout::watchlist::Watchlist;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, Harness, Page, Process, Stage, bring_tls, command, command_in, crawl, until};
+use crate::harness::{Answer, Harness, Page, Process, Stage, command, command_in, crawl, until};
 
 const SECRETS: [(&str, &str); 5] = [
     ("FINNHUB_TOKEN", "finnhub-k3y-a81c77d0"),
@@ -63,7 +63,7 @@ every = "200ms"
 
     let mut environment = SECRETS.to_vec();
     environment.push(("RUST_LOG", "trace"));
-    bring_tls();
+
     let mut process = Process::run(&stage, &environment);
     until("everything was told", async || {
         let told = |hook: &str| stage.site.posts(hook).iter().filter(|post| post.was_taken()).count();

@@ -12,7 +12,6 @@ const MOST: usize = 400;
 /// Every page that links lead to, and every answer that the API's description names for these watches: each with
 /// its path, its headers and its body. Panics where one is broken.
 pub(crate) async fn crawl(origin: &str, token: &str, watches: &[&str]) -> Vec<(String, String)> {
-    super::bring_tls();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
     let mut known: BTreeSet<String> = BTreeSet::new();
     let mut waiting: VecDeque<String> = ["/", "/login", "/nothing", "/api/nothing"].map(String::from).into();

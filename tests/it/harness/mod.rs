@@ -44,11 +44,6 @@ const TABLES: [(&str, &str); 4] = [
     ("[notify.", "[notify.hook]\nkind = \"webhook\"\nurl = \"{origin}/hook/hook\"\n"),
 ];
 
-/// What a client of our own computes with: it is built as that of the program, which brings this along.
-pub(crate) fn bring_tls() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 /// A directory with a configuration in it, beside the local server.
 pub(crate) struct Stage {
     pub(crate) site: Site,
@@ -59,6 +54,8 @@ impl Stage {
     /// Writes the configuration; `{origin}` in it is the server's address. Tables that every test needs
     /// are added where it has none.
     pub(crate) async fn new(toml: &str) -> Self {
+        // A test's own client is built as that of the program, which brings along what it computes with.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let stage = Self { site: Site::start().await, folder: TempDir::new().unwrap() };
         stage.write(toml);
         stage

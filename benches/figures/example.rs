@@ -1,6 +1,5 @@
 //! The example configuration as it is delivered, its services played on this machine in their usual sizes.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -10,10 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Html;
 use axum::routing::get;
-use serde::Deserialize;
 use stakeout::demo::Origin;
 use stakeout::http::Request;
 use tempfile::TempDir;
@@ -24,8 +22,7 @@ use crate::measure::unix_time;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
-/// So many markets has Kraken, for whoever watches them all, and so long is a result page of Newegg.
-const MARKETS: u32 = 1_200;
+/// So long is a result page of Newegg.
 const PAGE_BYTES: usize = 600_000;
 
 /// A folder for the database and the configuration, and the services.
@@ -115,29 +112,14 @@ fn pointed_at(origin: &Url, services: &str, web: &Url) -> Result<String> {
     Ok(text)
 }
 
-/// Which markets are asked for.
-#[derive(Deserialize)]
-struct Asked {
-    pair: Option<String>,
-}
-
-/// One market or all of them, its price and its volume another each minute.
-async fn ticker(State(played): State<Arc<Played>>, Query(asked): Query<Asked>) -> String {
+/// A market, its price and its volume another each minute.
+async fn ticker(State(played): State<Arc<Played>>) -> String {
     played.note();
-    let markets = if asked.pair.is_some() { 1 } else { MARKETS };
-    let minute = unix_time().as_secs() / 60;
-    let mut text = String::from(r#"{"error":[],"result":{"#);
-    for market in 0..markets {
-        let wave = (minute as f64 * 0.31 + f64::from(market)).sin();
-        let (price, volume) = (f64::from(market + 1) * (1.0 + 0.004 * wave), 1e6 * (1.0 + 0.01 * wave));
-        let comma = if market == 0 { "" } else { "," };
-        let _ = write!(
-            text,
-            r#"{comma}"COIN{market}USD":{{"a":["{price:.5}","1","1.000"],"b":["{price:.5}","5","5.000"],"c":["{price:.5}","0.00001393"],"v":["{volume:.8}","{volume:.8}"],"p":["{price:.5}","{price:.5}"],"t":[22946,103648],"l":["{price:.5}","{price:.5}"],"h":["{price:.5}","{price:.5}"],"o":"{price:.5}"}}"#
-        );
-    }
-    text.push_str("}}");
-    text
+    let wave = (unix_time().as_secs() as f64 / 60.0 * 0.31).sin();
+    let (price, volume) = (1.0 + 0.004 * wave, 1e6 * (1.0 + 0.01 * wave));
+    format!(
+        r#"{{"error":[],"result":{{"COINUSD":{{"a":["{price:.5}","1","1.000"],"b":["{price:.5}","5","5.000"],"c":["{price:.5}","0.00001393"],"v":["{volume:.8}","{volume:.8}"],"p":["{price:.5}","{price:.5}"],"t":[22946,103648],"l":["{price:.5}","{price:.5}"],"h":["{price:.5}","{price:.5}"],"o":"{price:.5}"}}}}}}"#
+    )
 }
 
 /// The listing with as much script around it as the shop sends, another each time.

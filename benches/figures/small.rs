@@ -126,6 +126,9 @@ async fn after_a_while(program: &Path, example: &Example) -> Result<()> {
     row(&after("memory (resident)"), Measured::Megabytes(used.now), Aim::Megabytes(25.0));
     row("of it, what is no part of a file", Measured::Megabytes(used.anonymous), Aim::Nothing);
     row("memory (resident) at most since the start", Measured::Megabytes(used.peak), Aim::Nothing);
+    if hour < Duration::from_secs(3_600) {
+        println!("(STAKEOUT_FIGURES_HOUR=3600 measures after the hour that the aim speaks of)");
+    }
     row("processor meanwhile, of one core", Measured::Ratio(processor), Aim::Nothing);
     Ok(())
 }

@@ -24,6 +24,7 @@ pub(super) fn manual(folder: &Path) -> anyhow::Result<ExitCode> {
     program.build();
     let written = std::fs::create_dir_all(folder).and_then(|()| write_pages(&program, folder));
     written.with_context(|| format!("cannot write the manual into {}", folder.display()))?;
+    println!("Wrote the manual pages into {}; `man -l` shows one", folder.display());
     Ok(ExitCode::SUCCESS)
 }
 

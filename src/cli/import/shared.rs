@@ -255,7 +255,7 @@ impl Shared {
         for draft in haul.drafts.iter_mut().filter(|draft| !names_some(draft)) {
             let names: Vec<toml::Value> = self.notifiers.iter().map(|name| name.as_str().into()).collect();
             if names.is_empty() {
-                silent = silent.saturating_add(1);
+                silent = silent.saturating_add(usize::from(draft.blocked.is_none()));
                 if self.lacks_notifiers {
                     draft.lose("notification_urls: none of those for all watches can be told here: `notify = []` until you name one");
                 } else {

@@ -104,6 +104,14 @@ fn what_the_readme_links_to_lies_beside_it_in_the_package() {
     assert!(links.len() > 10, "only {links:?} were found");
 }
 
+/// Not in the repository that git itself may have named, as in one of its hooks.
+fn alone(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
+        command.env_remove(name);
+    }
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null")
+}
+
 /// A repository with nothing in it but what decides the version of the package.
 struct Versions(TempDir);
 
@@ -121,13 +129,13 @@ impl Versions {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let made = Command::new("git").args(["init", "--quiet"]).current_dir(folder.path()).output();
+        let made = alone(Command::new("git").args(["init", "--quiet"])).current_dir(folder.path()).output();
         made.is_ok_and(|output| output.status.success()).then_some(Self(folder))
     }
 
     fn run(&self, command: &str) -> String {
         let mut shell = Command::new("bash");
-        shell.args(["-c", command]).current_dir(self.0.path()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        alone(shell.args(["-c", command])).current_dir(self.0.path());
         for (name, value) in [("NAME", "a"), ("EMAIL", "a@example.com")] {
             shell.env(format!("GIT_AUTHOR_{name}"), value).env(format!("GIT_COMMITTER_{name}"), value);
         }

@@ -187,7 +187,8 @@ impl ConfigFile {
     /// them, needs no more.
     fn data_dir(&self) -> anyhow::Result<PathBuf> {
         let path = self.existing()?;
-        config::data_dir_of(&path).map_err(|why| anyhow::anyhow!("it is not known where the data lie: {why}"))
+        let found = config::data_dir_of(&path);
+        Ok(found.map_err(|why| Misuse(format!("it is not known where the data lie: {why}")))?)
     }
 
     /// What the watches are called, for a hint: none while there are mistakes.
@@ -278,8 +279,11 @@ fn start_logging(level: &str, format: LogFormat) -> anyhow::Result<()> {
     use std::io::IsTerminal as _;
     // The library that runs the housekeeping jobs tells its inner life at this level.
     let quiet = "tokio_cron_scheduler=warn";
-    let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| format!("{level},{quiet}"));
-    let wrong = || Misuse(format!("RUST_LOG: `{directives}` {}", config::LOG_LEVELS));
+    let (name, directives) = match std::env::var("RUST_LOG").ok().filter(|given| !given.is_empty()) {
+        Some(given) => ("RUST_LOG", given),
+        None => ("log_level", format!("{level},{quiet}")),
+    };
+    let wrong = || Misuse(format!("{name}: `{directives}` {}", config::LOG_LEVELS));
     if !config::is_log_filter(&directives) {
         return Err(wrong().into());
     }

@@ -52,8 +52,9 @@ pub fn folders(path: &Path) -> BTreeSet<PathBuf> {
     let main = folder_of(path);
     let included = read_file(path).map(|file| included(&file.text)).unwrap_or_default();
     let of_pattern = |pattern: &String| main.join(pattern).parent().map(Path::to_owned);
-    let folders = included.iter().filter_map(of_pattern).filter(|folder| folder.is_dir());
-    folders.chain([main.to_owned()]).collect()
+    let folders = included.iter().filter_map(of_pattern).chain([main.to_owned()]);
+    // By one spelling each; what is not there has none.
+    folders.filter_map(|folder| folder.canonicalize().ok()).filter(|folder| folder.is_dir()).collect()
 }
 
 /// What a main file includes. What is wrong with it is told when the whole file is read.
@@ -157,23 +158,29 @@ pub fn data_dir_of(config: &Path) -> Result<PathBuf, String> {
     }
     let (files, missing) = match read(config) {
         Ok(files) => (files, None),
-        // The main file may say it all the same.
+        // The main file may say it all the same; else the one that cannot be read may.
         Err(missing) => (read_file(config).into_iter().collect(), Some(missing)),
     };
+    let mut in_doubt = missing.as_ref().and_then(|missing| missing.iter().next()).map(ToString::to_string);
     for file in &files {
-        let (table, _) = DeTable::parse_recoverable(&file.text);
-        let daemon = table.get_ref().get("daemon").and_then(|daemon| daemon.get_ref().as_table());
-        if let Some(written) = daemon.and_then(|daemon| daemon.get("data_dir")) {
+        let at = |why: &str| format!("{}: {why}", file.path.display());
+        let (table, errors) = DeTable::parse_recoverable(&file.text);
+        // A broken one may say it where nobody can tell of which table.
+        let names_it = || file.text.lines().any(|line| line.trim_start().starts_with("data_dir"));
+        if let Some(error) = errors.first().filter(|_| names_it()) {
+            in_doubt.get_or_insert_with(|| at(error.message()));
+        }
+        let Some(daemon) = table.get_ref().get("daemon") else { continue };
+        let Some(daemon) = daemon.get_ref().as_table() else {
+            return Err(at("`daemon` must be a table"));
+        };
+        if let Some(written) = daemon.get("data_dir") {
             let written = text_of(written, folder_of(config));
-            let written =
-                written.map_err(|why| format!("{}: [daemon]: data_dir: {why}", file.path.display()));
-            return Ok(data_dir(config, Path::new(&written?)));
+            let written = written.map_err(|why| at(&format!("[daemon]: data_dir: {why}")))?;
+            return Ok(data_dir(config, Path::new(&written)));
         }
     }
-    match missing.as_ref().and_then(|missing| missing.iter().next()) {
-        Some(missing) => Err(missing.to_string()),
-        None => Ok(data_dir(config, Path::new(""))),
-    }
+    in_doubt.map_or_else(|| Ok(data_dir(config, Path::new(""))), Err)
 }
 
 #[cfg(test)]
@@ -230,6 +237,8 @@ mod tests {
             ("[daemon]\ndata_dir = { file = 'gone' }", "cannot be read"),
             ("[daemon]\ndata_dir = 1", "is no text"),
             ("include = ['gone.toml']", "gone.toml: cannot be read"),
+            ("[daemon\ndata_dir = 'there'", "config.toml: "),
+            ("daemon = 1", "must be a table"),
         ] {
             std::fs::write(&config, text).expect("written");
             let told = data_dir_of(&config).expect_err(text);
@@ -254,6 +263,7 @@ mod tests {
         let config = folder.path().join("config.toml");
         std::fs::write(&config, "include = ['watches/*.toml', 'later/*.toml']").expect("written");
         std::fs::create_dir(folder.path().join("watches")).expect("made");
-        assert_eq!(folders(&config), BTreeSet::from([folder.path().into(), folder.path().join("watches")]));
+        let main = folder.path().canonicalize().expect("a path");
+        assert_eq!(folders(&config), BTreeSet::from([main.clone(), main.join("watches")]));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -13,14 +14,13 @@ const FOLDER: &str = "credentials";
 /// Reads the value where a table is only `file` or only `credential`; `None` for any other table.
 /// A relative path is meant from `folder`, where the configuration lies.
 pub(super) fn read(table: &DeTable<'_>, folder: &Path) -> Option<Result<String, String>> {
-    let given = env::var_os("CREDENTIALS_DIRECTORY");
-    let path = path(table, folder, given.clone())?;
+    let path = path(table, folder, env::var_os("CREDENTIALS_DIRECTORY"))?;
     Some(path.and_then(|path| {
         std::fs::read_to_string(&path).map(|text| text.trim_end_matches(['\n', '\r']).to_owned()).map_err(
             |error| {
-                // It has what lay there when it was started.
-                let of_service = given.as_ref().is_some_and(|given| path.starts_with(given));
-                let hint = if of_service {
+                // A service has what lay there when it was started.
+                let is_new = error.kind() == ErrorKind::NotFound && path.starts_with("/run/credentials");
+                let hint = if is_new {
                     "; systemd hands credentials over when a service starts: restart it"
                 } else {
                     ""

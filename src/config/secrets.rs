@@ -218,6 +218,8 @@ fn look_in(value: &DeValue<'_>, is_secret: bool, found: &mut Vec<String>) {
             }
             found.extend(secrets_of_address(text));
         }
+        // As it would stand in the mistake that it is no text.
+        DeValue::Integer(_) | DeValue::Float(_) if is_secret => found.push(plain(value).to_string()),
         DeValue::Array(items) => items.iter().for_each(|item| look_in(item.get_ref(), is_secret, found)),
         DeValue::Table(table) => {
             for (key, value) in table {

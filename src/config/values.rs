@@ -10,6 +10,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use url::Url;
 
 use crate::model::{Period, written_as};
@@ -18,18 +20,17 @@ use crate::model::{Period, written_as};
 pub const LOG_LEVELS: &str =
     "is no level: write error, warn, info, debug or trace, or a filter such as info,hyper=debug";
 
-/// Whether every part of a filter ends with a level; a mere word would be taken for a part of a program, of which
-/// there is none, and nothing at all would be logged.
+/// Whether a filter is one, and says what was meant: a mere word such as `warning` would be taken for a part of the
+/// program, of which there is none, and nothing at all would be logged.
 #[must_use]
 pub fn is_log_filter(filter: &str) -> bool {
-    let is_level = |level: &str| {
-        ["off", "error", "warn", "info", "debug", "trace"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(level))
+    let is_meant = |part: &str| {
+        part.is_empty()
+            || part.contains(['=', '[', ':'])
+            || part == env!("CARGO_PKG_NAME")
+            || part.parse::<LevelFilter>().is_ok()
     };
-    let mut parts =
-        filter.split(',').map(|part| part.rsplit_once('=').map_or(part, |(_, level)| level).trim());
-    parts.all(is_level)
+    !filter.is_empty() && filter.split(',').all(is_meant) && EnvFilter::try_new(filter).is_ok()
 }
 
 /// A number of bytes: `"1GiB"`, `"8MiB"`, `"512KiB"`, or a plain number.
@@ -276,6 +277,17 @@ impl<'de> Deserialize<'de> for Stale {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_of_the_log_says_what_was_meant() {
+        for filter in ["info", "WARN", "off", "info,hyper=debug", "info,", "stakeout", "stakeout[{a}]=debug"]
+        {
+            assert!(is_log_filter(filter), "{filter}");
+        }
+        for filter in ["", "warning", " info", "info,stakeout=loud", "info, debug", "info,foo=bar=debug"] {
+            assert!(!is_log_filter(filter), "{filter}");
+        }
+    }
 
     #[test]
     fn a_network_may_be_a_single_address() {

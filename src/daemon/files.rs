@@ -1,6 +1,7 @@
 //! Notices changes of the configuration's files.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,52 +15,70 @@ use crate::config;
 /// renaming puts another file in its place. Folders below it are not, because the database may lie in one.
 pub(super) struct WatchedFiles {
     watcher: RecommendedWatcher,
-    folders: BTreeSet<PathBuf>,
+    folders: BTreeSet<Folder>,
     changed: Arc<Notify>,
+}
+
+/// Two may lie at one place, one after the other.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Folder {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
 }
 
 impl WatchedFiles {
     /// Those of the configuration at `path`; `None`, with a word, where the system does not allow it.
     pub(super) fn of(path: &Path, changed: &Arc<Notify>) -> Option<Self> {
-        let is_toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+        // What has no ending may be a folder that comes or goes.
+        let may_be_one = |path: &PathBuf| path.extension().is_none_or(|extension| extension == "toml");
         let rings = Arc::clone(changed);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(is_toml)) {
+            if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(may_be_one)) {
                 rings.notify_one();
             }
         });
         let watcher = watcher.map_err(|error| unnoticed(&error)).ok()?;
         let mut watched = Self { watcher, folders: BTreeSet::new(), changed: Arc::clone(changed) };
-        watched.folders = watched.begin(config::folders(path));
+        watched.begin(folders(path));
         Some(watched)
     }
 
-    /// The configuration may include other folders now. Where one is new, what was written into it until now is read
-    /// once more.
+    /// The configuration may include other folders now, or another may lie in the place of one. What was written into
+    /// a new one until now is read once more.
     pub(super) fn renew(&mut self, path: &Path) {
-        let wanted = config::folders(path);
-        let gone: Vec<PathBuf> = self.folders.difference(&wanted).cloned().collect();
+        let wanted = folders(path);
+        let gone: Vec<Folder> = self.folders.difference(&wanted).cloned().collect();
         for folder in gone {
-            // A folder that is no longer there is no longer watched either.
-            let _ = self.watcher.unwatch(&folder);
+            // One that is no longer there is no longer watched either.
+            let _ = self.watcher.unwatch(&folder.path);
             self.folders.remove(&folder);
         }
-        let new = self.begin(wanted.difference(&self.folders).cloned().collect());
-        if !new.is_empty() {
-            self.folders.extend(new);
+        if self.begin(wanted.difference(&self.folders).cloned().collect()) {
             self.changed.notify_one();
         }
     }
 
-    /// Those of them that are watched from now on.
-    fn begin(&mut self, folders: BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
-        let watcher = &mut self.watcher;
-        let mut is_watched = |folder: &PathBuf| {
-            let begun = watcher.watch(folder, RecursiveMode::NonRecursive);
-            begun.inspect_err(unnoticed).is_ok()
-        };
-        folders.into_iter().filter(|folder| is_watched(folder)).collect()
+    /// Whether there is one that is watched from now on.
+    fn begin(&mut self, new: BTreeSet<Folder>) -> bool {
+        let before = self.folders.len();
+        for folder in new {
+            match self.watcher.watch(&folder.path, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.folders.insert(folder)),
+                Err(error) => unnoticed(&error),
+            }
+        }
+        self.folders.len() > before
     }
+}
+
+/// The folders as they lie there now.
+fn folders(path: &Path) -> BTreeSet<Folder> {
+    let as_it_is = |path: PathBuf| {
+        let found = path.metadata().ok()?;
+        Some(Folder { path, device: found.dev(), inode: found.ino() })
+    };
+    config::folders(path).into_iter().filter_map(as_it_is).collect()
 }
 
 fn unnoticed(error: &notify::Error) {

@@ -135,8 +135,7 @@ fn list(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// Whether two values mean the same: `20` is `20.0`, and the order of keys does not matter. A stored table
-/// holds its numbers as they were written.
+/// Whether two values mean the same: `20` is `20.0`, also as a text, and the order of keys does not matter.
 fn same(a: &Value, b: &Value) -> bool {
     let number = |value: &Value| match value {
         Value::Number(number) => number.as_f64(),

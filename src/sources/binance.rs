@@ -23,7 +23,7 @@ use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 pub(super) struct Binance {
     /// One market or a list of them, as Binance writes them: `BTCUSDT`.
     symbols: Names,
-    /// The length of the bars, `1m` to `1w`, as far as Binance has them; without it the last price is read.
+    /// The length of the bars, `1m` to `1w`, as far as Binance has them; without it the last price is read, and the usual strategy is `spike`.
     #[serde(default, deserialize_with = "interval")]
     interval: Option<Interval>,
     /// Where Binance answers; another address is for a stand-in or a mirror.

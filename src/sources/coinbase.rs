@@ -21,7 +21,7 @@ use crate::plugin::{Backfill, FetchError, Needs, Plugin, Seen, Source, Span};
 pub(super) struct Coinbase {
     /// One market or a list of them, as Coinbase writes them: `BTC-USD`.
     symbols: Names,
-    /// The length of the bars, `1m`, `5m`, `15m`, `1h`, `6h`, `1d` or a small multiple of these, such as `30m`; without it the last price is read.
+    /// The length of the bars, `1m`, `5m`, `15m`, `1h`, `6h`, `1d` or a small multiple of these, such as `30m`; without it the last price is read, and the usual strategy is `spike`.
     #[serde(default, deserialize_with = "bars_of")]
     #[schemars(with = "Option<Interval>")]
     interval: Option<Bars>,

@@ -23,7 +23,7 @@ pub(super) struct Finnhub {
     /// Your key, from <https://finnhub.io>.
     #[serde(default)]
     token: Secret,
-    /// `true`: candles instead of quotes; a free key gets quotes only.
+    /// `true`: candles instead of quotes, and the usual strategy is `rsi`; a free key gets quotes only.
     #[serde(default)]
     candles: bool,
     /// The length of the candles: `1m`, `5m`, `15m`, `30m`, `1h`, `1d` or `1w`.

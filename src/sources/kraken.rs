@@ -29,7 +29,7 @@ pub(super) struct Kraken {
 struct Keys {
     /// One market or a list of them, as Kraken writes them: `XBTUSD`; `"*"` is every market there is, in one request.
     symbols: Names,
-    /// The length of the bars: `1m`, `5m`, `15m`, `30m`, `1h`, `4h`, `1d`, `1w` or `15d`; without it the last price is read.
+    /// The length of the bars: `1m`, `5m`, `15m`, `30m`, `1h`, `4h`, `1d`, `1w` or `15d`; without it the last price is read, and the usual strategy is `spike`.
     #[serde(default, deserialize_with = "interval")]
     interval: Option<Interval>,
     /// Where Kraken answers; another address is for a stand-in or a mirror.

@@ -211,7 +211,6 @@ async fn five_hundred_look_on_at_once() {
         .next()
         .unwrap()
         .trim_end_matches('/');
-
     let (client, mut all) = (Client::new(), Vec::new());
     for _ in 0..500 {
         all.push(Events::open_with(&client, address, None).await);

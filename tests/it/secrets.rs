@@ -63,7 +63,6 @@ every = "200ms"
 
     let mut environment = SECRETS.to_vec();
     environment.push(("RUST_LOG", "trace"));
-
     let mut process = Process::run(&stage, &environment);
     until("everything was told", async || {
         let told = |hook: &str| stage.site.posts(hook).iter().filter(|post| post.was_taken()).count();

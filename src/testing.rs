@@ -1,7 +1,9 @@
 //! What the tests under the code share: captured replies, and the small things a view is made of.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Once;
 
 use jiff::{Timestamp, tz::TimeZone};
 use url::Url;
@@ -19,7 +21,12 @@ pub(crate) fn fixtures() -> Option<PathBuf> {
             std::env::var_os("CI").is_none(),
             "STAKEOUT_FIXTURES has to say where the captured replies are"
         );
-        eprintln!("skipped: STAKEOUT_FIXTURES is not set, so there are no captured replies to be read");
+        // Not by a macro, of which nothing is shown while a test passes; once for all of them.
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            let why = "STAKEOUT_FIXTURES is not set, so there are no captured replies to be read";
+            writeln!(std::io::stderr().lock(), "skipped: {why}").expect("standard error");
+        });
     }
     folder
 }

@@ -1,6 +1,6 @@
 //! A real browser: Chromium without a window, driven by way of its own driver.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -46,7 +46,8 @@ pub(crate) fn is_there() -> bool {
     let missing: Vec<&str> =
         ["chromium", "chromedriver"].into_iter().filter(|program| !has(program)).collect();
     if !missing.is_empty() {
-        eprintln!("skipped: there is no {} here", missing.join(" and no "));
+        // Not by a macro, of which nothing is shown while a test passes.
+        writeln!(std::io::stderr().lock(), "skipped: there is no {} here", missing.join(" and no ")).unwrap();
     }
     missing.is_empty()
 }
@@ -226,7 +227,8 @@ impl Browser {
     /// checker is not there.
     pub(crate) async fn barriers(&self) -> Vec<String> {
         let Some(axe) = std::env::var_os("STAKEOUT_AXE") else {
-            eprintln!("skipped: STAKEOUT_AXE does not say where axe.min.js lies");
+            writeln!(std::io::stderr().lock(), "skipped: STAKEOUT_AXE does not say where axe.min.js lies")
+                .unwrap();
             return Vec::new();
         };
         let axe = std::fs::read_to_string(axe).expect("STAKEOUT_AXE is a file");

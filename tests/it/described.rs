@@ -1,6 +1,7 @@
 //! The API keeps to its description, whatever it is asked: schemathesis asks it, with all its checks.
 //! <https://schemathesis.readthedocs.io>
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -37,7 +38,11 @@ async fn schemathesis_finds_no_way_around_the_token() {
 
 async fn ask(harness: &Harness, options: &[&str]) {
     let Some(program) = schemathesis() else {
-        eprintln!("skipped: schemathesis is not installed (`just schemathesis` installs and runs it)");
+        writeln!(
+            std::io::stderr().lock(),
+            "skipped: schemathesis is not installed (`just schemathesis` runs it)"
+        )
+        .unwrap();
         return;
     };
     let address = harness.daemon().web().unwrap();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -158,7 +159,11 @@ impl Versions {
 #[test]
 fn the_package_of_a_later_commit_is_newer_and_a_release_is_newer_than_what_led_to_it() {
     let Some(versions) = Versions::new() else {
-        eprintln!("skipped: there is no git, so there are no commits with a version");
+        writeln!(
+            std::io::stderr().lock(),
+            "skipped: there is no git, so there are no commits with a version"
+        )
+        .unwrap();
         return;
     };
     let of = [
@@ -174,7 +179,7 @@ fn the_package_of_a_later_commit_is_newer_and_a_release_is_newer_than_what_led_t
     let after = versions.of_a_commit_at("2026-11-21T10:00:01+0100");
     assert!(after.starts_with("0.1.0+20261121.090001."), "{after}");
     if Command::new("dpkg").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no dpkg to compare versions with");
+        writeln!(std::io::stderr().lock(), "skipped: there is no dpkg to compare versions with").unwrap();
         return;
     }
     let rising = of.iter().chain([&release, &after]).collect::<Vec<_>>();

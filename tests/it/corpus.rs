@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -98,7 +99,11 @@ fn captured(target: &str) -> Vec<(String, Vec<u8>)> {
             std::env::var_os("CI").is_none(),
             "STAKEOUT_FIXTURES has to say where the captured replies are"
         );
-        eprintln!("skipped: STAKEOUT_FIXTURES is not set, so only our own seeds are read");
+        writeln!(
+            std::io::stderr().lock(),
+            "skipped: STAKEOUT_FIXTURES is not set, so only our own seeds are read"
+        )
+        .unwrap();
         return Vec::new();
     };
     let (folders, beginnings): (&[&str], &[&str]) = match target {

@@ -176,6 +176,21 @@ async fn a_file_that_appears_in_an_included_folder_is_taken_up() {
     until("the other runs", async || (!stage.site.asked("/other").is_empty()).then_some(())).await;
     std::fs::remove_file(folder("later/b.toml")).unwrap();
     process.logs("0 renamed, 1 gone").await;
+
+    // Another folder in the place of one, as when a whole tree is swapped, and then a file in it.
+    let named = |name: &str| {
+        stage.site.show(&format!("/{name}"), number(9));
+        watch
+            .replace("/number\"", &format!("/{name}\""))
+            .replace("[watch.number]", &format!("[watch.{name}]"))
+    };
+    std::fs::create_dir(folder("next")).unwrap();
+    std::fs::write(folder("next/c.toml"), named("third")).unwrap();
+    std::fs::rename(folder("watches"), folder("before")).unwrap();
+    std::fs::rename(folder("next"), folder("watches")).unwrap();
+    until("the third runs", async || (!stage.site.asked("/third").is_empty()).then_some(())).await;
+    std::fs::write(folder("watches/d.toml"), named("fourth")).unwrap();
+    until("the fourth runs", async || (!stage.site.asked("/fourth").is_empty()).then_some(())).await;
     process.signal("TERM");
     assert!(process.exit().await.success());
 }
